@@ -1,0 +1,62 @@
+# Two commands matter: `make lectures` and `make test`.  Both set up .venv first, once.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+BUILD := build/lectures
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lectures lab test gpu quality refresh constraints clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+setup: $(READY) ## create .venv with the pinned versions of constraints.txt
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or later is needed; name one with: make PYTHON=python3.12 ..."; exit 1; }
+	@echo "Setting up $(VENV): about 3 minutes the first time ..."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt \
+	  --editable '.[lectures,test]'
+	@touch $@
+
+lectures: setup ## run the lectures from top to bottom, write figures/ and HTML pages
+	@mkdir -p $(BUILD)
+	DDRM_EDU_FIGURES=$(CURDIR)/figures $(BIN)/jupyter nbconvert --execute --to html \
+	  --output-dir $(BUILD) lectures/*.ipynb
+	@echo
+	@echo "Made:"
+	@ls -1 $(BUILD)/*.html figures/*.png | sed 's/^/  /'
+	@echo "Read the lectures in a browser: open $(BUILD)/00_start_here.html"
+	@echo "Run them yourself: make lab"
+
+lab: setup ## open JupyterLab on the lectures
+	$(BIN)/jupyter lab lectures
+
+test: setup ## ruff, unit and property tests, doctests, and every output of the lectures
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --nbval lectures
+
+gpu: setup ## the tests that need a CUDA device; writes benchmarks/results/gpu-*.json
+	$(BIN)/python -m pytest -m gpu -s tests/test_gpu.py
+
+quality: setup ## restoration quality on held-out images; fetches the two data sets (200 MB)
+	$(BIN)/python benchmarks/quality.py natural
+	$(BIN)/python benchmarks/quality.py fashion
+
+refresh: setup ## store new outputs in the lectures after an intended change; then look at them
+	DDRM_EDU_FIGURES=$(CURDIR)/figures $(BIN)/jupyter nbconvert --execute --to notebook --inplace \
+	  lectures/*.ipynb
+
+constraints: setup ## pin the versions that are installed now
+	{ sed -n '/^#/p' constraints.txt; \
+	  $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints.new
+	mv constraints.new constraints.txt
+
+clean: ## remove everything that make made
+	rm -rf $(VENV) build

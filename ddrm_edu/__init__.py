@@ -1,0 +1,64 @@
+"""Denoising diffusion restoration models, proved, executed and attacked.
+
+Restoring an image from y = H x + z with a pretrained diffusion model (Kawar, Elad, Ermon and Song,
+NeurIPS 2022), after the lecture by T. Badmaev of 18 March 2022:
+
+>>> import torch
+>>> from ddrm_edu import SuperResolution, load_denoiser, load_images, restore
+>>> x0 = load_images("fashion")[:2]
+>>> op = SuperResolution((1, 32, 32), factor=2)
+>>> y = op(x0)
+>>> x = restore(load_denoiser("fashion"), op, y, sigma_y=0.0, steps=5)
+>>> bool((op(x) - y).norm() < 1e-5 * y.norm())
+True
+"""
+
+from .checks import check_operator
+from .data import load_images
+from .ddpm import ddim_coefficients, ddpm_samples
+from .ddrm import ddrm_coefficients, ddrm_samples, ddrm_start_coefficients, restore
+from .denoisers import EpsDenoiser, VDenoiser
+from .diffusion import Step, StepCoefficients
+from .metrics import psnr, ssim
+from .operators import (
+    Colorization,
+    Denoising,
+    Dense,
+    Inpainting,
+    PatchFunctional,
+    SuperResolution,
+    SVDOperator,
+)
+from .pretrained import load_denoiser
+from .priors import GaussianPosterior, GaussianPrior
+from .schedule import NoiseSchedule
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Colorization",
+    "Denoising",
+    "Dense",
+    "EpsDenoiser",
+    "GaussianPosterior",
+    "GaussianPrior",
+    "Inpainting",
+    "NoiseSchedule",
+    "PatchFunctional",
+    "SVDOperator",
+    "Step",
+    "StepCoefficients",
+    "SuperResolution",
+    "VDenoiser",
+    "check_operator",
+    "ddim_coefficients",
+    "ddpm_samples",
+    "ddrm_coefficients",
+    "ddrm_samples",
+    "ddrm_start_coefficients",
+    "load_denoiser",
+    "load_images",
+    "psnr",
+    "restore",
+    "ssim",
+]

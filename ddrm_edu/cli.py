@@ -1,0 +1,249 @@
+"""Command line: ``ddrm-edu restore``, ``ddrm-edu check``, ``ddrm-edu train``."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from pathlib import Path
+
+import click
+
+TASKS = ["denoise", "inpaint", "superres", "colorize"]
+
+
+def _one_line_errors(command):
+    """Bad input ends in one sentence and exit status 1, not in a traceback."""
+
+    @functools.wraps(command)
+    def guarded(*args, **kwargs):
+        try:
+            return command(*args, **kwargs)
+        except (ValueError, OSError) as error:
+            raise click.ClickException(" ".join(str(error).split())) from error
+
+    return guarded
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.version_option(package_name="ddrm-edu")
+def main():
+    """Restore images by denoising diffusion restoration models (DDRM)."""
+
+
+@main.command()
+@click.argument("image", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--task", type=click.Choice(TASKS), required=True, help="What was lost.")
+@click.option("--measured", is_flag=True, help="IMAGE is the measurement itself, truth unknown.")
+@click.option("--sigma-y", type=float, default=None, help="Noise, on the scale [-1, 1].")
+@click.option("--factor", type=int, default=2, help="superres: side of the averaged block.")
+@click.option("--missing", type=float, default=0.5, help="inpaint: share of pixels lost at random.")
+@click.option(
+    "--mask",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="inpaint: picture of the image's size, white where it was measured.",
+)
+@click.option("--model", default="natural", help="Pretrained prior: natural or fashion.")
+@click.option("--size", type=int, default=32, help="Reduce the photograph to SIZE x SIZE first.")
+@click.option("--steps", type=int, default=20, help="Network evaluations.")
+@click.option("--eta", type=float, default=0.85)
+@click.option("--eta-b", type=float, default=1.0)
+@click.option("--seed", type=int, default=0)
+@click.option("--device", default="cpu", help="cpu or cuda.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="PNG to write.")
+@_one_line_errors
+def restore(image, task, measured, sigma_y, factor, missing, mask, model, size, out, **options):
+    """Degrade IMAGE, restore it, and write truth, measurement and restoration side by side.
+
+    With --measured, IMAGE is taken for the measurement y, at its own size, and nothing is degraded.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import torch
+
+    from . import load_denoiser, plotting, psnr, restore, ssim
+
+    denoiser = load_denoiser(model, device=options["device"])
+    sigma_y = (0.25 if task == "denoise" else 0.0) if sigma_y is None else sigma_y
+    generator = torch.Generator().manual_seed(options["seed"])
+
+    picture = _read(image, denoiser.in_channels if not (measured and task == "colorize") else 1)
+    picture = picture if measured else _square(picture, size)
+    kept = _read_mask(mask, picture.shape[-2:]) if mask else None
+    op = _operator(task, picture, measured, denoiser.in_channels, factor, missing, kept, generator)
+    if measured:
+        y = picture[:, op.s > 0] if task == "inpaint" else picture
+    else:
+        from .noise import standard_normal
+
+        y = op(picture)
+        y = y + sigma_y * standard_normal(y, generator)
+    x = restore(
+        denoiser,
+        op,
+        y.to(options["device"]),
+        sigma_y=sigma_y,
+        steps=options["steps"],
+        eta=options["eta"],
+        eta_b=options["eta_b"],
+        generator=generator,
+        progress=True,
+    ).cpu()
+
+    seen = op.pinv(y).masked_fill(op.s == 0, float("nan")) if task == "inpaint" else y
+    columns = {"measurement": [seen[0]], "DDRM": [x[0]]}
+    captions = {}
+    residual = float((op(x) - y).norm() / y.norm())
+    if not measured:
+        columns = {"truth": [picture[0]], **columns}
+        score = f"PSNR {psnr(x, picture).item():.2f} dB  SSIM {ssim(x, picture).item():.3f}"
+        start = op.pinv(y)
+        plain = f"PSNR {psnr(start, picture).item():.2f} dB  SSIM {ssim(start, picture).item():.3f}"
+        captions = {"DDRM": [score.replace("  ", "\n")]}
+        click.echo(f"pseudo-inverse  {plain}\nDDRM            {score}")
+    click.echo(f"|H x - y| / |y| = {residual:.1e}  (noise in y: sigma_y = {sigma_y:g})")
+    out = out or image.with_name(f"{image.stem}-{task}.png").absolute()
+    plotting.restoration_grid(columns, [task], captions).savefig(out, dpi=150)
+    click.echo(f"wrote {out}")
+
+
+def _operator(task, picture, measured, channels, factor, missing, kept, generator):
+    """The operator of a task for this picture (the truth, or with ``measured`` the measurement)."""
+    import torch
+
+    from . import Colorization, Denoising, Inpainting, SuperResolution
+
+    shape = (channels, *picture.shape[-2:])
+    if task == "denoise":
+        return Denoising(shape)
+    if task == "colorize":
+        return Colorization(shape, (1 / channels,) * channels)
+    if task == "superres":
+        height, width = (side * (factor if measured else 1) for side in shape[1:])
+        return SuperResolution((channels, height, width), factor)
+    if kept is None:
+        if measured:
+            raise ValueError("--measured --task inpaint needs --mask, to know which pixels count.")
+        if not 0 <= missing < 1:
+            raise ValueError(f"--missing must lie in [0, 1), but was {missing:g}.")
+        kept = torch.rand(shape[1:], generator=generator, dtype=torch.float64) >= missing
+    return Inpainting(kept, channels=channels)
+
+
+def _read(path: Path, channels: int):
+    """Image file as a float tensor (1, channels, h, w) in [-1, 1]."""
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    from .data import to_float
+
+    with Image.open(path) as file:
+        pixels = np.asarray(file.convert("L" if channels == 1 else "RGB"))
+    pixels = pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+    return torch.from_numpy(to_float(pixels)).float()[None]
+
+
+def _read_mask(path: Path, shape):
+    mask = _read(path, 1)[0, 0] > 0
+    if mask.shape != shape:
+        raise ValueError(
+            f"The mask is {tuple(mask.shape)} pixels, but the image {tuple(shape)}. "
+            "Save the mask at the size of the (reduced) image."
+        )
+    return mask
+
+
+def _square(picture, size: int):
+    """The centre square of a picture, reduced to ``size x size`` with anti-aliasing."""
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    from .data import to_uint8
+
+    side = min(picture.shape[-2:])
+    if side < size:
+        raise ValueError(
+            f"--size {size} is larger than the picture ({side} pixels on its short side)."
+        )
+    top, left = ((length - side) // 2 for length in picture.shape[-2:])
+    square = to_uint8(picture[0, :, top : top + side, left : left + side].numpy())
+    reduced = [
+        np.asarray(Image.fromarray(plane).resize((size, size), Image.Resampling.LANCZOS))
+        for plane in square
+    ]
+    return torch.from_numpy(np.stack(reduced)).float()[None] / 127.5 - 1
+
+
+@main.command()
+@click.argument("target", metavar="FILE.py:OPERATOR")
+@click.option("--truth", metavar="NAME", help="Name in FILE.py of the matrix H, built separately.")
+@_one_line_errors
+def check(target, truth):
+    """Test every law of an operator: an SVDOperator, a function that makes one, or a matrix."""
+    from . import Dense, SVDOperator, check_operator
+
+    file, _, name = target.rpartition(":")
+    if not file or not Path(file).is_file():
+        raise ValueError(
+            f"Expected FILE.py:OPERATOR with an existing file, but was given {target!r}."
+        )
+    module = _load_module(Path(file))
+    op = _attribute(module, name)
+    if not isinstance(op, SVDOperator):
+        op = op() if callable(op) else op
+    if not isinstance(op, SVDOperator):
+        op = Dense(op)
+    report = check_operator(op, _attribute(module, truth) if truth else None)
+    click.echo(report)
+    if not report.ok:
+        raise SystemExit(1)
+
+
+def _load_module(path: Path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ValueError(f"{path} could not be run: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _attribute(module, name: str):
+    if not hasattr(module, name):
+        public = [key for key in vars(module) if not key.startswith("_")]
+        raise ValueError(
+            f"{module.__file__} defines no {name!r}; it defines {', '.join(public) or 'nothing'}."
+        )
+    return getattr(module, name)
+
+
+@main.command()
+@click.argument("name", type=click.Choice(["natural", "fashion"]))
+@click.option("--run", type=click.Path(path_type=Path), required=True, help="Folder of this run.")
+@click.option("--images", "total_images", type=int, default=800_000, help="Images to see in all.")
+@click.option("--batch", type=int, default=64)
+@click.option("--learning-rate", type=float, default=1e-3)
+@click.option("--widths", default="64,96,128", help="Channels of each level, finest first.")
+@click.option("--blocks", type=int, default=2, help="Residual blocks per level.")
+@click.option("--seed", type=int, default=0)
+@click.option("--device", default="cpu", help="cpu or cuda.")
+@click.option("--threads", type=int, default=None, help="CPU threads; all by default.")
+@_one_line_errors
+def train(name, run, widths, threads, **options):
+    """Train a prior on CIFAR-10 (natural) or Fashion-MNIST (fashion), or go on with a stopped run.
+
+    The data is fetched on the first use.  Stop the command whenever you like: it keeps a checkpoint
+    every few minutes, and the same command continues from there.
+    """
+    import torch
+
+    from .pretrained.training import train
+
+    if threads:
+        torch.set_num_threads(threads)
+    widths = tuple(int(width) for width in widths.split(","))
+    weights = train(name, run, widths=widths, **options)
+    click.echo(f"wrote {weights}; use it with load_denoiser({name!r}, folder={str(run)!r})")

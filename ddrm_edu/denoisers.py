@@ -1,0 +1,164 @@
+r"""What a network predicts, and how it becomes a denoiser (slides 6 and 19).
+
+A *denoiser* is any callable ``denoiser(x, sigma) -> x0_hat`` that estimates the clean image from
+:math:`x=x_0+\sigma\epsilon`, with x of shape ``(batch, *image_shape)`` and sigma one level for
+the whole batch.  The functions below convert what networks predict into x0_hat and back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .schedule import NoiseSchedule, to_vp
+
+__all__ = [
+    "EpsDenoiser",
+    "VDenoiser",
+    "eps_from_x0",
+    "score_from_x0",
+    "v_from_x0",
+    "x0_from_eps",
+    "x0_from_score",
+    "x0_from_v",
+]
+
+Level = float | Tensor
+
+
+def x0_from_eps(x: Tensor, sigma: Level, eps: Tensor) -> Tensor:
+    r""":math:`\hat x_0=x-\sigma\hat\epsilon`; slide 6 (S06.4, erratum E1) in VE coordinates."""
+    return x - sigma * eps
+
+
+def eps_from_x0(x: Tensor, sigma: Level, x0_hat: Tensor) -> Tensor:
+    r""":math:`\hat\epsilon=(x-\hat x_0)/\sigma` (S06.2)."""
+    return (x - x0_hat) / sigma
+
+
+def x0_from_score(x: Tensor, sigma: Level, score: Tensor) -> Tensor:
+    r"""Tweedie's formula :math:`\hat x_0=x+\sigma^2\nabla\log p_\sigma(x)`."""
+    return x + sigma**2 * score
+
+
+def score_from_x0(x: Tensor, sigma: Level, x0_hat: Tensor) -> Tensor:
+    r""":math:`\nabla\log p_\sigma(x)=(\hat x_0-x)/\sigma^2`, Tweedie's formula read backwards."""
+    return (x0_hat - x) / sigma**2
+
+
+def x0_from_v(x: Tensor, sigma: Level, v: Tensor) -> Tensor:
+    r""":math:`\hat x_0=(x-\sigma\sqrt{1+\sigma^2}\,\hat v)/(1+\sigma^2)`.
+
+    The network's target is :math:`v=\sqrt{\bar\alpha}\,\epsilon-\sqrt{1-\bar\alpha}\,x_0`
+    (Salimans and Ho 2022).
+    """
+    return (x - sigma * (1 + sigma**2) ** 0.5 * v) / (1 + sigma**2)
+
+
+def v_from_x0(x: Tensor, sigma: Level, x0_hat: Tensor) -> Tensor:
+    r""":math:`\hat v=(x-(1+\sigma^2)\hat x_0)/(\sigma\sqrt{1+\sigma^2})`, its inverse."""
+    return (x - (1 + sigma**2) * x0_hat) / (sigma * (1 + sigma**2) ** 0.5)
+
+
+class _NetworkDenoiser:
+    """A network that sees variance-preserving images, behind the contract of a denoiser.
+
+    The network runs in the dtype of its own weights; the result comes back in that of ``x``.
+    """
+
+    net: Callable[..., Any]
+    schedule: NoiseSchedule | None
+
+    @property
+    def in_channels(self) -> int | None:
+        """Channels that the network says it takes, or None if it says nothing."""
+        config = getattr(self.net, "config", None)  # where diffusers keeps it
+        return getattr(self.net, "in_channels", None) or getattr(config, "in_channels", None)
+
+    def _predict(self, x: Tensor, sigma: Level, level: Tensor) -> Tensor:
+        """The network's output for the VE image ``x``, in the shape and dtype of ``x``."""
+        if self.in_channels not in (None, x.shape[1]):
+            raise ValueError(
+                f"The network takes images of {self.in_channels} channels, but x has shape "
+                f"{tuple(x.shape)}, that is {x.shape[1]} channels. Load the model that fits: "
+                "load_denoiser('natural') has 3 channels, load_denoiser('fashion') has 1."
+            )
+        parameters = getattr(self.net, "parameters", None)
+        weight = next(parameters(), x) if parameters else x
+        out = self.net(to_vp(x, sigma).to(weight.dtype), level)
+        out = getattr(out, "sample", out)  # diffusers wraps its output
+        if out.shape != x.shape:
+            raise ValueError(
+                f"The network returned shape {tuple(out.shape)} for an image of shape "
+                f"{tuple(x.shape)}. A network that also predicts a variance returns twice as many "
+                "channels: keep the first half."
+            )
+        return out.to(x.dtype)
+
+
+class EpsDenoiser(_NetworkDenoiser):
+    r"""A variance-preserving noise predictor ``net(x_t, t) -> eps`` as a denoiser.
+
+    Slides 6 and 19 (ledger S06.4, S19.1, S19.2, X08): the network is given
+    :math:`x/\sqrt{1+\sigma^2}` and the time whose level is closest to sigma; its answer becomes
+    :math:`\hat x_0=x-\sigma\hat\epsilon`.
+
+    Parameters
+    ----------
+    net : callable
+        ``net(x_t, t)`` with ``x_t (batch, c, h, w)`` and integer ``t (batch,)``; diffusers'
+        ``UNet2DModel`` fits as it is.
+    schedule : NoiseSchedule, optional
+        The one that the network was trained with; linear with T = 1000 by default.
+    first_t : int
+        The number by which the network calls the lecture's t = 1: 0 for DDPM's code, diffusers and
+        most others, 1 for a network that counts like the slides.
+
+    Raises
+    ------
+    ValueError
+        When called with an image of another number of channels than the network's, or if the
+        network's output has another shape than the image.
+    """
+
+    def __init__(
+        self,
+        net: Callable[[Tensor, Tensor], Any],
+        schedule: NoiseSchedule | None = None,
+        *,
+        first_t: int = 0,
+    ):
+        self.net = net
+        self.schedule = schedule or NoiseSchedule.linear()
+        self.first_t = first_t
+
+    def __call__(self, x: Tensor, sigma: Level) -> Tensor:
+        t = self.schedule.nearest_t(sigma) - 1 + self.first_t
+        level = torch.full((len(x),), t, dtype=torch.long, device=x.device)
+        return x0_from_eps(x, sigma, self._predict(x, sigma, level))
+
+
+class VDenoiser(_NetworkDenoiser):
+    r"""A variance-preserving predictor ``net(x_t, sigma) -> v`` as a denoiser.
+
+    Parameters
+    ----------
+    net : callable
+        ``net(x_t, sigma)`` with ``x_t (batch, c, h, w)`` and the continuous VE level
+        ``sigma (batch,)``.
+    schedule : NoiseSchedule, optional
+        The levels at which a sampler should call it by default.
+    """
+
+    def __init__(
+        self, net: Callable[[Tensor, Tensor], Tensor], schedule: NoiseSchedule | None = None
+    ):
+        self.net = net
+        self.schedule = schedule
+
+    def __call__(self, x: Tensor, sigma: Level) -> Tensor:
+        level = torch.full((len(x),), float(sigma), dtype=torch.float32, device=x.device)
+        return x0_from_v(x, sigma, self._predict(x, sigma, level))

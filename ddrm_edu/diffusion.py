@@ -1,0 +1,96 @@
+"""What DDPM, DDIM and DDRM share: coefficients -> step -> loop (Algorithms 1 and 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .noise import Generators, standard_normal
+
+__all__ = ["Denoiser", "Step", "StepCoefficients", "combine", "diffusion_steps"]
+
+Denoiser = Callable[[Tensor, Tensor], Tensor]
+"""``denoiser(x, sigma) -> x0_hat``; x of shape ``(batch, *image_shape)``, sigma 0-dimensional."""
+
+
+class StepCoefficients(NamedTuple):
+    """Float64 numbers per coordinate: ``x0 + xt + y == 1``, ``noise`` is a standard deviation."""
+
+    x0: Tensor
+    xt: Tensor
+    y: Tensor
+    noise: Tensor
+
+
+class Step(NamedTuple):
+    """State after one step.
+
+    ``t`` counts down to 0 along the run's own levels, ``sigma`` is the level of ``x`` (a
+    0-dimensional float64 tensor on the CPU), and ``x0_hat`` is the clean image predicted from the
+    level above, t + 1, as on slides 6 and 17.
+    """
+
+    t: int
+    sigma: Tensor
+    x: Tensor
+    x0_hat: Tensor
+
+
+def combine(
+    c: StepCoefficients, x0_hat: Tensor, x: Tensor, y_spec: Tensor | float, z: Tensor
+) -> Tensor:
+    """``c.x0 * x0_hat + c.xt * x + c.y * y_spec + c.noise * z``, in the dtype of ``x``."""
+    x0, xt, y, noise = (number.to(x) for number in c)
+    return x0 * x0_hat + xt * x + y * y_spec + noise * z
+
+
+def _same(x: Tensor) -> Tensor:
+    return x
+
+
+@torch.no_grad()
+def diffusion_steps(
+    denoiser: Denoiser,
+    x_spec: Tensor,
+    levels: Tensor,
+    coefficients: Callable[[Tensor, Tensor], StepCoefficients],
+    *,
+    y_spec: Tensor | float = 0.0,
+    to_pixels: Callable[[Tensor], Tensor] = _same,
+    to_spec: Callable[[Tensor], Tensor] = _same,
+    generator: Generators = None,
+) -> Iterator[Step]:
+    """The loop over ``levels``, from noise to image; one network evaluation per step.
+
+    Parameters
+    ----------
+    denoiser : callable
+        ``denoiser(x, sigma) -> x0_hat``, on images.
+    x_spec : Tensor, shape (batch, *image_shape)
+        The start, at level ``levels[0]``, in the coordinates in which steps are taken.
+    levels : Tensor, shape (N + 1,)
+        Decreasing, ending in 0.
+    coefficients : callable
+        ``coefficients(sigma, sigma_next)`` of each step.
+    y_spec : Tensor
+        Measurement in the same coordinates as ``x_spec``.
+    to_pixels, to_spec : callable
+        The orthogonal change of coordinates and its inverse; by default there is none.
+    """
+    x = to_pixels(x_spec)
+    for t in reversed(range(len(levels) - 1)):
+        sigma, sigma_next = levels[-2 - t], levels[-1 - t]
+        x0_hat = denoiser(x, sigma)
+        if x0_hat.shape != x.shape:
+            raise ValueError(
+                f"The denoiser must return an image of the shape it was given, {tuple(x.shape)}, "
+                f"but returned {tuple(x0_hat.shape)}. Does the network have another number of "
+                "channels, or predict a variance as well?"
+            )
+        z = standard_normal(x_spec, generator)
+        x_spec = combine(coefficients(sigma, sigma_next), to_spec(x0_hat), x_spec, y_spec, z)
+        x = to_pixels(x_spec)
+        yield Step(t, sigma_next, x, x0_hat)

@@ -1,0 +1,195 @@
+r"""The contract of every linear operator: its singular value decomposition (slide 9).
+
+:math:`H = U\,\mathrm{diag}(s)\,V^\top` with the slide's U padded by zero columns to n columns
+(or cut to its first n), so that s has one entry per coordinate of x, zeros included.
+Nothing outside an operator ever slices, pads or permutes.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import math
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ..validation import require_batch
+
+if TYPE_CHECKING:
+    from scipy.sparse.linalg import LinearOperator
+
+__all__ = ["SVDOperator"]
+
+_DOMAIN = {"V": "in_shape", "Vt": "in_shape", "U": "in_shape", "Ut": "out_shape"}
+
+
+def _guarded(method, name: str):
+    """``method`` behind a check of its argument's shape and type."""
+
+    @functools.wraps(method)
+    def guarded(self, x: Tensor) -> Tensor:
+        require_batch(
+            x, getattr(self, _DOMAIN[name]), f"The argument of {type(self).__name__}.{name}"
+        )
+        return method(self, x)
+
+    return guarded
+
+
+class SVDOperator(ABC):
+    r"""A linear map H of images, given by its singular value decomposition.
+
+    A subclass sets three attributes and writes four methods; the rest follows.
+
+    Attributes
+    ----------
+    in_shape, out_shape : tuple of int
+        Shapes of one x and of one y, e.g. ``(3, 32, 32)`` and ``(3, 8, 8)``.
+    s : Tensor
+        Singular values, broadcastable to ``in_shape``, exact zeros on the null space.  Their order
+        is free, because DDRM treats every coordinate by itself.
+
+    Notes
+    -----
+    The methods take any batch size and follow the dtype and device of their argument:
+
+    ======  ==============================================================================
+    V, Vt   ``(batch, *in_shape) -> (batch, *in_shape)``; orthogonal, inverse to each other
+    U       ``(batch, *in_shape) -> (batch, *out_shape)``; its columns are 0 where s = 0
+    Ut      ``(batch, *out_shape) -> (batch, *in_shape)``; the transpose of U, 0 where s = 0
+    ======  ==============================================================================
+
+    ``ddrm_edu.check_operator`` tests all of this.  Every subclass, a reader's own included, gets
+    its four methods wrapped by a check of shape and type, so a wrong array never broadcasts.
+
+    Examples
+    --------
+    An operator that sees every coordinate doubled:
+
+    >>> class Twice(SVDOperator):
+    ...     def __init__(self, n):
+    ...         self.in_shape = self.out_shape = (n,)
+    ...         self.s = torch.full((n,), 2.0, dtype=torch.float64)
+    ...     def V(self, x): return x.clone()
+    ...     def Vt(self, x): return x.clone()
+    ...     def U(self, x): return x.clone()
+    ...     def Ut(self, y): return y.clone()
+    >>> Twice(3)
+    Twice((3,) -> (3,), rank 3)
+    >>> Twice(3)(torch.ones(1, 3))
+    tensor([[2., 2., 2.]])
+    """
+
+    in_shape: tuple[int, ...]
+    out_shape: tuple[int, ...]
+    s: Tensor
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        for name in _DOMAIN.keys() & vars(cls).keys():
+            setattr(cls, name, _guarded(vars(cls)[name], name))
+
+    @abstractmethod
+    def V(self, x: Tensor) -> Tensor:
+        r"""Image :math:`V\bar x` of spectral coordinates."""
+
+    @abstractmethod
+    def Vt(self, x: Tensor) -> Tensor:
+        r"""Spectral coordinates :math:`\bar x = V^\top x` of an image (S09.3)."""
+
+    @abstractmethod
+    def U(self, x: Tensor) -> Tensor:
+        r"""Measurement :math:`U\bar x` of spectral coordinates; ignores those with s = 0."""
+
+    @abstractmethod
+    def Ut(self, y: Tensor) -> Tensor:
+        r"""Spectral coordinates :math:`U^\top y` of a measurement; 0 where s = 0."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        r"""Noiseless measurement :math:`Hx = U\,\mathrm{diag}(s)\,V^\top x` (S09.1).
+
+        Takes ``(batch, *in_shape)``, returns ``(batch, *out_shape)``.
+        """
+        x_spec = self.Vt(x)
+        return self.U(self.s.to(x_spec) * x_spec)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        r""":math:`H^\top y = V\,\mathrm{diag}(s)\,U^\top y`, of shape ``(batch, *in_shape)``."""
+        y_spec = self.Ut(y)
+        return self.V(self.s.to(y_spec) * y_spec)
+
+    def measure_spec(self, y: Tensor) -> Tensor:
+        r"""Spectral measurement :math:`\bar y = \Sigma^+U^\top y`, of shape ``(batch, *in_shape)``.
+
+        Ledger S09.4-S09.6: :math:`\bar y^i\mid x_0\sim N(\bar x_0^i,\sigma_y^2/s_i^2)` where
+        :math:`s_i>0`, and 0 where :math:`s_i=0` (slide 9 corrected by errata E3 and E4).
+        """
+        y_spec = self.Ut(y)
+        s = self.s.to(device=y_spec.device)
+        inverse = torch.where(s > 0, 1 / s.where(s > 0, torch.ones_like(s)), torch.zeros_like(s))
+        return inverse.to(y_spec) * y_spec
+
+    def pinv(self, y: Tensor) -> Tensor:
+        r"""Minimum-norm least-squares solution :math:`H^+y=V\,\mathrm{diag}(s^+)\,U^\top y`."""
+        return self.V(self.measure_spec(y))
+
+    @property
+    def n(self) -> int:
+        """Number of entries of x."""
+        return math.prod(self.in_shape)
+
+    @property
+    def m(self) -> int:
+        """Number of entries of y."""
+        return math.prod(self.out_shape)
+
+    @property
+    def rank(self) -> int:
+        """Number of coordinates with s > 0."""
+        return int((self.s.expand(self.in_shape) > 0).sum())
+
+    def matrix(self) -> Tensor:
+        """H as a dense float64 matrix of shape (m, n), column by column; for small n."""
+        unit = torch.eye(self.n, dtype=torch.float64, device=self.s.device)
+        columns = [self(part.reshape(-1, *self.in_shape)).flatten(1) for part in unit.split(256)]
+        return torch.cat(columns).T.contiguous()
+
+    def to(self, *args, **kwargs) -> SVDOperator:
+        """A copy whose tensors live on another device or have another dtype (as ``Tensor.to``).
+
+        Calling an operator never needs this, it only saves the conversion in every call.
+        """
+        device = torch.empty(0).to(*args, **kwargs).device
+        moved = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor):
+                new = value.to(*args, **kwargs) if value.is_floating_point() else value.to(device)
+                setattr(moved, name, new)
+        return moved
+
+    def as_scipy(self) -> LinearOperator:
+        """H as a ``scipy.sparse.linalg.LinearOperator`` of shape (m, n) acting on flat vectors."""
+        from scipy.sparse.linalg import LinearOperator
+
+        def flat(apply, shape):
+            def act(vectors):  # (length,) or (length, k), as scipy calls matvec and matmat
+                rows = torch.as_tensor(vectors.T.copy(), dtype=torch.float64).reshape(-1, *shape)
+                return apply(rows).flatten(1).T.reshape(-1, *vectors.shape[1:]).numpy()
+
+            return act
+
+        forward, backward = flat(self, self.in_shape), flat(self.adjoint, self.out_shape)
+        return LinearOperator(
+            (self.m, self.n),
+            matvec=forward,
+            rmatvec=backward,
+            matmat=forward,
+            rmatmat=backward,
+            dtype="float64",
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.in_shape} -> {self.out_shape}, rank {self.rank})"

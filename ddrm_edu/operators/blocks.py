@@ -1,0 +1,168 @@
+r"""Operators that average each small patch of the image: the block SVD of slides 21-23.
+
+A patch p is seen through one number :math:`k^\top p`.  With a unit vector
+:math:`u = k/\lVert k\rVert` the SVD of the row vector is
+:math:`k^\top = \pm\,\lVert k\rVert\,e_1^\top V_k^\top`, where :math:`V_k` is the Householder
+reflection that exchanges u and :math:`\pm e_1`.  The reflection costs O(1) per pixel and stores
+nothing but u, so no matrix of any size is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..validation import require_finite
+from .base import SVDOperator
+
+__all__ = ["Colorization", "PatchFunctional", "SuperResolution"]
+
+
+class PatchFunctional(SVDOperator):
+    r"""One weighted sum per patch, the patches tiling the image: :math:`H=(I\otimes k^\top)P`.
+
+    Slides 21-23 (ledger S22.3, S23.1).  The permutation P of the slides, which gathers patches,
+    and the permutation :math:`P_2` that they forget (erratum E9), are both reshapes here: the
+    coordinate that is measured sits at the first pixel of its patch.
+
+    Parameters
+    ----------
+    in_shape : tuple of int
+        (channels, height, width) of one image.
+    k : array of shape (c, h, w)
+        Weights of one patch; each side divides that of the image.
+
+    Raises
+    ------
+    ValueError
+        If the patch does not tile the image, or k is zero or not finite.
+
+    Examples
+    --------
+    Differences of neighbouring columns:
+
+    >>> op = PatchFunctional((1, 2, 4), [[[1.0, -1.0]]])
+    >>> op
+    PatchFunctional((1, 2, 4) -> (1, 2, 2), rank 4)
+    """
+
+    def __init__(self, in_shape: tuple[int, ...], k: Any):
+        self.in_shape = _image_shape(in_shape)
+        k = torch.as_tensor(k, dtype=torch.float64)
+        if k.ndim != 3 or any(side % p for side, p in zip(self.in_shape, k.shape, strict=True)):
+            raise ValueError(
+                "k must have three dimensions (channels, height, width) which divide those of the "
+                f"image, but k has shape {tuple(k.shape)} and the image {self.in_shape}. "
+                "Crop or pad the image to a multiple of the patch."
+            )
+        require_finite(k, "k")
+        norm = k.norm()
+        if norm == 0:
+            raise ValueError(
+                "k is zero everywhere, so nothing would be measured. Give it a weight."
+            )
+
+        self._patch = tuple(k.shape)
+        self.out_shape = tuple(side // p for side, p in zip(self.in_shape, k.shape, strict=True))
+        self.s = torch.zeros(self.in_shape, dtype=torch.float64)
+        self._first(self.s[None]).fill_(norm)
+
+        # The reflection swaps u and -sign e_1; this sign avoids cancellation in u + sign e_1.
+        u = k / norm
+        self._sign = 1.0 if u[0, 0, 0] >= 0 else -1.0
+        mirror = u.clone()
+        mirror[0, 0, 0] += self._sign
+        self._mirror = mirror / (1 + u[0, 0, 0].abs()).sqrt()  # reflection = I - mirror mirror^T
+
+    def V(self, x: Tensor) -> Tensor:
+        return self._reflect(x)
+
+    def Vt(self, x: Tensor) -> Tensor:
+        return self._reflect(x)  # a reflection is its own transpose and its own inverse
+
+    def U(self, x: Tensor) -> Tensor:
+        return -self._sign * self._first(x)
+
+    def Ut(self, y: Tensor) -> Tensor:
+        spec = y.new_zeros(len(y), *self.in_shape)
+        self._first(spec).copy_(-self._sign * y)
+        return spec
+
+    def _first(self, x: Tensor) -> Tensor:
+        """View of the first pixel of every patch, of shape ``(batch, *out_shape)``."""
+        c, h, w = self._patch
+        return x[:, ::c, ::h, ::w]
+
+    def _reflect(self, x: Tensor) -> Tensor:
+        (C, H, W), (c, h, w) = self.out_shape, self._patch
+        patches = x.reshape(-1, C, c, H, h, W, w)
+        mirror = self._mirror.to(x).view(1, 1, c, 1, h, 1, w)
+        along = (patches * mirror).sum((2, 4, 6), keepdim=True)
+        return torch.addcmul(patches, along, mirror, value=-1).reshape(x.shape)
+
+
+class SuperResolution(PatchFunctional):
+    """Each pixel of y is the mean of a ``factor x factor`` block of x (slides 21-23, ledger S21.1).
+
+    Parameters
+    ----------
+    in_shape : tuple of int
+        (channels, height, width) of the large image.
+    factor : int
+        Divides height and width.  All positive singular values are ``1 / factor`` (S23.2).
+
+    Examples
+    --------
+    >>> SuperResolution((3, 32, 32), 4)
+    SuperResolution((3, 32, 32) -> (3, 8, 8), rank 192)
+    """
+
+    def __init__(self, in_shape: tuple[int, ...], factor: int):
+        _, height, width = _image_shape(in_shape)
+        if not isinstance(factor, int) or factor < 1 or height % factor or width % factor:
+            raise ValueError(
+                f"factor must be a positive integer that divides height {height} and width "
+                f"{width}, but was {factor!r}. Crop the image to a multiple of the factor."
+            )
+        weights = torch.full((1, factor, factor), 1 / factor**2, dtype=torch.float64)
+        super().__init__(in_shape, weights)
+
+
+class Colorization(PatchFunctional):
+    """Each pixel of y is a weighted sum of the channels of x (slide 20, ledger S20.3).
+
+    Parameters
+    ----------
+    in_shape : tuple of int
+        (channels, height, width) of the colour image; y has shape ``(1, height, width)``.
+    weights : sequence of float
+        One weight per channel; by default the mean of three.
+
+    Examples
+    --------
+    >>> Colorization((3, 32, 32), weights=(0.299, 0.587, 0.114))
+    Colorization((3, 32, 32) -> (1, 32, 32), rank 1024)
+    """
+
+    def __init__(self, in_shape: tuple[int, ...], weights: Sequence[float] = (1 / 3, 1 / 3, 1 / 3)):
+        channels = _image_shape(in_shape)[0]
+        weights = torch.as_tensor(weights, dtype=torch.float64)
+        if weights.shape != (channels,):
+            raise ValueError(
+                f"weights must hold one number per channel, {channels} in all, "
+                f"but had shape {tuple(weights.shape)}. A grey image has no colour to restore."
+            )
+        super().__init__(in_shape, weights[:, None, None])
+
+
+def _image_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    shape = tuple(int(side) for side in shape)
+    if len(shape) != 3 or min(shape) < 1:
+        raise ValueError(
+            f"in_shape must be (channels, height, width), but was {shape}. "
+            "A single grey image has shape (1, height, width)."
+        )
+    return shape

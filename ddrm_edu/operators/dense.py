@@ -1,0 +1,113 @@
+"""Any matrix, by a dense singular value decomposition (slide 9)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..validation import require_finite
+from .base import SVDOperator
+
+__all__ = ["Dense"]
+
+
+class Dense(SVDOperator):
+    r"""The operator of an explicit matrix H; stores n^2 numbers.
+
+    Slide 9 (ledger S09.1, S09.2).  All of V is kept, the null space included: the thin V that
+    numerical libraries return by default forgets the coordinates that were not measured.
+
+    Parameters
+    ----------
+    H : array (m, n)
+        numpy array, torch tensor, nested list or scipy sparse matrix; real and finite.
+    in_shape, out_shape : tuple of int, optional
+        Shapes of one x and of one y; by default ``(n,)`` and ``(m,)``.
+    rtol : float, optional
+        Singular values up to ``rtol * s_max`` count as 0; by default ``max(m, n)`` times the
+        float64 rounding unit.
+
+    Raises
+    ------
+    ValueError
+        If H is not a finite real matrix or the shapes do not fit it.
+
+    Examples
+    --------
+    >>> op = Dense([[3.0, 0.0, 0.0], [0.0, 0.0, 4.0]])
+    >>> op
+    Dense((3,) -> (2,), rank 2)
+    >>> op(torch.tensor([[1.0, 5.0, 1.0]]))
+    tensor([[3., 4.]])
+    """
+
+    def __init__(
+        self,
+        H: Any,
+        in_shape: tuple[int, ...] | None = None,
+        out_shape: tuple[int, ...] | None = None,
+        *,
+        rtol: float | None = None,
+    ):
+        H = _real_matrix(H)
+        m, n = H.shape
+        self.in_shape = _fitting("in_shape", in_shape, n, "columns")
+        self.out_shape = _fitting("out_shape", out_shape, m, "rows")
+        # Full V (n x n) always; of U only the first n columns are ever used.
+        U, s, Vt = torch.linalg.svd(H, full_matrices=m < n)
+        rtol = max(m, n) * torch.finfo(torch.float64).eps if rtol is None else rtol
+        rank = int((s > rtol * s.max()).sum())
+        padded = torch.zeros(n, dtype=torch.float64, device=H.device)
+        padded[:rank] = s[:rank]
+        self.s = padded.reshape(self.in_shape)
+        self._U, self._V = U[:, :rank].contiguous(), Vt.T.contiguous()
+
+    def V(self, x: Tensor) -> Tensor:
+        return self._times(x, self._V.T, self.in_shape)
+
+    def Vt(self, x: Tensor) -> Tensor:
+        return self._times(x, self._V, self.in_shape)
+
+    def U(self, x: Tensor) -> Tensor:
+        return self._times(x.flatten(1)[:, : self._U.shape[1]], self._U.T, self.out_shape)
+
+    def Ut(self, y: Tensor) -> Tensor:
+        spec = y.new_zeros(len(y), self.n)
+        spec[:, : self._U.shape[1]] = y.flatten(1) @ self._U.to(y)
+        return spec.reshape(-1, *self.in_shape)
+
+    @staticmethod
+    def _times(x: Tensor, matrix: Tensor, shape: tuple[int, ...]) -> Tensor:
+        return (x.flatten(1) @ matrix.to(x)).reshape(-1, *shape)
+
+
+def _real_matrix(H: Any) -> Tensor:
+    """H as a float64 tensor of two dimensions, whatever container it came in."""
+    if hasattr(H, "toarray"):  # scipy.sparse
+        H = H.toarray()
+    H = torch.as_tensor(H)
+    if H.is_complex():
+        raise ValueError(
+            "H must be real, but was complex. Write the map on real and imaginary parts, stacked."
+        )
+    if H.ndim != 2 or 0 in H.shape:
+        raise ValueError(
+            f"H must be a matrix of shape (m, n) with m, n >= 1, but had shape {tuple(H.shape)}. "
+            "For images flatten both sides and pass in_shape= and out_shape=."
+        )
+    require_finite(H, "H")
+    return H.detach().to(torch.float64)
+
+
+def _fitting(name: str, shape: tuple[int, ...] | None, count: int, side: str) -> tuple[int, ...]:
+    shape = (count,) if shape is None else tuple(int(k) for k in shape)
+    if math.prod(shape) != count:
+        raise ValueError(
+            f"{name} = {shape} holds {math.prod(shape)} numbers, but H has {count} {side}. "
+            "H acts on the image flattened row by row; the two counts must agree "
+            "(is H transposed?)."
+        )
+    return shape

@@ -1,0 +1,105 @@
+"""Shipped weights -> denoiser."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..denoisers import VDenoiser
+from ..schedule import NoiseSchedule
+
+__all__ = ["PretrainedDenoiser", "load_denoiser"]
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+class PretrainedDenoiser(VDenoiser):
+    """A shipped network as ``denoiser(x, sigma) -> x0_hat`` for images in [-1, 1].
+
+    Attributes
+    ----------
+    net : UNet
+    schedule : NoiseSchedule
+        Levels that :func:`ddrm_edu.restore` uses by default.
+    card : dict
+        Data set, configuration, training and checksum of the weights.
+    """
+
+    def __init__(self, net, card: dict):
+        super().__init__(net, NoiseSchedule.linear())
+        self.card = card
+
+    def __call__(self, x: Tensor, sigma: float | Tensor) -> Tensor:
+        side = self.net.granularity
+        if x.ndim != 4 or x.shape[-1] % side or x.shape[-2] % side:
+            raise ValueError(
+                f"The shipped network takes x of shape (batch, {self.in_channels}, h, w) with h "
+                f"and w multiples of {side}, but x had shape {tuple(x.shape)}. "
+                "Crop or pad the image."
+            )
+        return super().__call__(x, sigma)
+
+    def to(self, device: torch.device | str) -> PretrainedDenoiser:
+        """This denoiser with its network moved to ``device``."""
+        self.net.to(device)
+        return self
+
+    def __repr__(self) -> str:
+        return f"PretrainedDenoiser({self.card['name']!r}, {self.in_channels} channels)"
+
+
+def load_denoiser(
+    name: str = "natural", *, device: torch.device | str = "cpu", folder: Path | str | None = None
+) -> PretrainedDenoiser:
+    """A pretrained denoiser; needs no network.
+
+    Parameters
+    ----------
+    name : {"natural", "fashion"}
+        ``"natural"``: 32 x 32 colour photographs (trained on CIFAR-10).
+        ``"fashion"``: 32 x 32 grey pieces of clothing (trained on Fashion-MNIST).
+    device : torch.device or str
+    folder : path, optional
+        Where ``<name>.safetensors`` and ``<name>.json`` lie, by default inside the package; give
+        the folder of your own ``ddrm-edu train`` run to load its weights.
+
+    Raises
+    ------
+    ValueError
+        If there is no such model.
+    OSError
+        If the weights are damaged (their checksum differs from the recorded one).
+
+    Examples
+    --------
+    >>> denoiser = load_denoiser("fashion")
+    >>> denoiser(torch.zeros(1, 1, 32, 32), 1.0).shape
+    torch.Size([1, 1, 32, 32])
+    """
+    from safetensors.torch import load
+
+    from .unet import UNet
+
+    folder = Path(folder or WEIGHTS)
+    weights, card_file = folder / f"{name}.safetensors", folder / f"{name}.json"
+    if not weights.exists() or not card_file.exists():
+        known = sorted(path.stem for path in folder.glob("*.safetensors"))
+        raise ValueError(
+            f"There is no model {name!r} in {folder}; there are {known}. "
+            "Train one with: ddrm-edu train NAME --run FOLDER, then pass folder=FOLDER."
+        )
+    card, content = json.loads(card_file.read_text()), weights.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != card["sha256"]:
+        raise OSError(
+            f"{weights} is damaged: its sha256 is {found[:12]}..., but {card_file.name} records "
+            f"{card['sha256'][:12]}... Was the download cut off? Fetch the file again."
+        )
+    net = UNet(**card["network"])
+    net.load_state_dict({key: value.float() for key, value in load(content).items()})
+    net.requires_grad_(False)
+    return PretrainedDenoiser(net.eval().to(device, memory_format=torch.channels_last), card)

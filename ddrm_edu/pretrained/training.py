@@ -1,0 +1,217 @@
+"""How the shipped networks were trained: ``ddrm-edu train`` calls :func:`train`.
+
+The loss is the mean squared error of ``v`` (see :mod:`ddrm_edu.denoisers`) on images noised
+to a level sigma = tan(angle), the angle uniform in (0, pi/2): a cosine schedule in continuous time.
+Every random number of step k is a function of (seed, k) alone, so a run that was stopped,
+however rudely, continues as if it had not been.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import math
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .unet import UNet
+
+DATA = {"natural": "CIFAR-10", "fashion": "Fashion-MNIST"}
+LOG_FIELDS = ["images", "train_loss", "validation_loss", "images_per_second", "hours"]
+
+
+def noised_batch(images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    r"""Network input, noise level and target of one batch of clean images.
+
+    With :math:`\sigma = \tan\varphi` the variance-preserving image is
+    :math:`\cos\varphi\,x_0 + \sin\varphi\,\epsilon` (slide 19) and the target is
+    :math:`v = \cos\varphi\,\epsilon - \sin\varphi\,x_0`.
+
+    Returns
+    -------
+    x, sigma, v : Tensor
+        Shapes ``(batch, c, h, w)``, ``(batch,)`` and ``(batch, c, h, w)``.
+    """
+    batch = len(images)
+    # One angle from each of `batch` equal strata: every batch sees all levels.
+    u = (torch.arange(batch) + torch.rand(batch, generator=generator)) / batch
+    angle = (math.pi / 2 * (0.003 + 0.993 * u)).to(images.device)  # sigma from 0.005 to 159
+    eps = torch.randn(images.shape, generator=generator).to(images.device)
+    cos, sin = (f(angle)[:, None, None, None] for f in (torch.cos, torch.sin))
+    return cos * images + sin * eps, angle.tan(), cos * eps - sin * images
+
+
+def learning_rate_factor(images_seen: int, total: int, batch: int) -> float:
+    """Warm-up over 300 steps, then constant, then a straight line to 0 over the last 30 %.
+
+    Up to its last part the schedule does not depend on ``total``: a run can be prolonged
+    or shortened while it is under way.
+    """
+    warm_up = min(1.0, (images_seen / batch + 1) / 300)
+    return warm_up * min(1.0, max(0.0, (total - images_seen) / (0.3 * total)))
+
+
+def train(
+    name: str,
+    run: Path,
+    *,
+    total_images: int,
+    batch: int = 64,
+    learning_rate: float = 1e-3,
+    widths: tuple[int, ...] = (64, 96, 128),
+    blocks: int = 2,
+    seed: int = 0,
+    device: str = "cpu",
+    checkpoint_minutes: float = 3.0,
+    data: tuple[np.ndarray, np.ndarray] | None = None,
+    progress: bool = True,
+) -> Path:
+    """Train (or go on training) one of the two priors and export its weights.
+
+    Parameters
+    ----------
+    name : {"natural", "fashion"}
+        Which data set; see :mod:`ddrm_edu.data`.
+    run : Path
+        Folder of this run.  If it holds a checkpoint, training continues from there.
+    total_images : int
+        Images to be seen in all, over all resumed parts of the run.
+    data : pair of uint8 arrays (N, c, h, w), optional
+        Training and validation images; by default those of ``name``.
+
+    Returns
+    -------
+    Path
+        The exported ``<name>.safetensors`` (float16, moving average of the weights); beside it
+        lie ``<name>.json`` (configuration, sha256) and ``<name>.csv`` (the training log).
+    """
+    from tqdm.auto import tqdm
+
+    run = Path(run)
+    run.mkdir(parents=True, exist_ok=True)
+    train_images, validation_images = data or _data(name)
+    pixels = torch.from_numpy(train_images)
+    held_out = _to_unit(torch.from_numpy(validation_images[:1024]), device)
+
+    torch.manual_seed(seed)
+    net = UNet(pixels.shape[1], widths, blocks).to(device, memory_format=torch.channels_last)
+    average = torch.optim.swa_utils.AveragedModel(
+        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.999)
+    )
+    optimizer = torch.optim.AdamW(net.parameters(), learning_rate, betas=(0.9, 0.99))
+    state = {"images": 0, "hours": 0.0, "log": []}
+    checkpoint = run / "checkpoint.pt"
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, map_location=device, weights_only=True)
+        net.load_state_dict(saved["net"])
+        average.load_state_dict(saved["average"])
+        optimizer.load_state_dict(saved["optimizer"])
+        state = saved["state"]
+
+    def save() -> None:
+        recent = losses[-500:]
+        losses.clear()
+        elapsed = time.monotonic() - since
+        state["hours"] += elapsed / 3600
+        state["log"].append(
+            [
+                state["images"],
+                round(float(torch.stack(recent).mean()), 5),
+                round(validation_loss(average.module, held_out), 5),
+                round(seen / elapsed, 1),
+                round(state["hours"], 4),
+            ]
+        )
+        parts = {"net": net, "average": average, "optimizer": optimizer}
+        whole = {key: part.state_dict() for key, part in parts.items()} | {"state": state}
+        torch.save(whole, checkpoint.with_suffix(".part"))
+        os.replace(checkpoint.with_suffix(".part"), checkpoint)
+        settings = {"batch": batch, "learning_rate": learning_rate, "seed": seed}
+        export(name, average.module, run, state, settings | {"total_images": total_images})
+
+    losses: list[Tensor] = []
+    since, seen = time.monotonic(), 0
+    bar = tqdm(
+        total=total_images, initial=state["images"], unit="img", disable=not progress, mininterval=5
+    )
+    while state["images"] < total_images:
+        step = state["images"] // batch
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate * learning_rate_factor(state["images"], total_images, batch)
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+        images = _to_unit(pixels[batch_indices(len(pixels), batch, step, seed)], device)
+        flip = torch.rand(batch, generator=generator) < 0.5
+        images[flip] = images[flip].flip(-1)
+        x, sigma, v = noised_batch(images, generator)
+        loss = (net(x.contiguous(memory_format=torch.channels_last), sigma) - v).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimizer.step()
+        average.update_parameters(net)
+        losses.append(loss.detach())
+        state["images"] += batch
+        seen += batch
+        bar.update(batch)
+        if time.monotonic() - since > 60 * checkpoint_minutes or state["images"] >= total_images:
+            save()
+            since, seen = time.monotonic(), 0
+            bar.set_postfix(validation=state["log"][-1][2])
+    bar.close()
+    return run / f"{name}.safetensors"
+
+
+def batch_indices(count: int, batch: int, step: int, seed: int) -> np.ndarray:
+    """Indices of batch number ``step``; each epoch is a new permutation, fixed by the seed."""
+    first = step * batch
+    epochs = range(first // count, (first + batch - 1) // count + 1)
+    order = np.concatenate([np.random.default_rng((seed, e)).permutation(count) for e in epochs])
+    return order[first - epochs[0] * count :][:batch]
+
+
+@torch.no_grad()
+def validation_loss(net: UNet, images: Tensor) -> float:
+    """Mean squared error of ``v`` on held-out images, with the same noise at every call."""
+    generator = torch.Generator().manual_seed(1)
+    losses = []
+    for part in images.split(256):
+        x, sigma, v = noised_batch(part, generator)
+        losses.append((net(x, sigma) - v).square().mean())
+    return float(torch.stack(losses).mean())
+
+
+def export(name: str, net: UNet, folder: Path, state: dict, settings: dict) -> None:
+    """Write weights (float16), configuration and log of a network in the form that ships."""
+    weights = folder / f"{name}.safetensors"
+    tensors = {key: t.detach().half().contiguous().cpu() for key, t in net.state_dict().items()}
+    save_file(tensors, weights.with_suffix(".part"))
+    os.replace(weights.with_suffix(".part"), weights)
+    card = {
+        "name": name,
+        "data": DATA[name],
+        "network": net.config,
+        "training": settings | {"images_seen": state["images"], "hours": state["hours"]},
+        "validation_loss": state["log"][-1][2],
+        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+    }
+    (folder / f"{name}.json").write_text(json.dumps(card, indent=2) + "\n")
+    with open(folder / f"{name}.csv", "w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([LOG_FIELDS, *state["log"]])
+
+
+def _data(name: str) -> tuple[np.ndarray, np.ndarray]:
+    from ddrm_edu import data
+
+    fetch = {"natural": data.cifar10, "fashion": data.fashion_mnist}[name]
+    return fetch("train"), fetch("test")
+
+
+def _to_unit(pixels: Tensor, device: str) -> Tensor:
+    return pixels.to(device, torch.float32) / 127.5 - 1

@@ -1,0 +1,66 @@
+"""Sentences for bad input: what was expected, what was given, the likely cause, the fix."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+__all__ = ["require_batch", "require_finite", "require_level", "require_unit_interval"]
+
+
+def require_batch(x: Tensor, shape: tuple[int, ...], what: str) -> None:
+    """Raise ``ValueError`` unless ``x`` is a floating-point tensor of shape ``(batch, *shape)``."""
+    wanted = f"(batch, {', '.join(map(str, shape))})"
+    if not isinstance(x, Tensor):
+        raise ValueError(
+            f"{what} must be a torch tensor of shape {wanted}, but was a {type(x).__name__}. "
+            "Wrap it with torch.as_tensor."
+        )
+    if not x.is_floating_point():
+        raise ValueError(
+            f"{what} must hold floating-point numbers, but was {x.dtype}. Images live on the scale "
+            "[-1, 1]: convert 8-bit pixels with x.float() / 127.5 - 1."
+        )
+    if x.shape[1:] != torch.Size(shape) or x.ndim != len(shape) + 1:
+        if tuple(x.shape) == tuple(shape):
+            fix = "The batch dimension is missing: pass x[None]."
+        elif x.ndim == len(shape) + 1 and sorted(x.shape[1:]) == sorted(shape):
+            fix = "The axes are in another order: images are (batch, channels, height, width)."
+        else:
+            fix = "Build the operator for this shape, or crop or reshape the tensor to it."
+        raise ValueError(f"{what} must have shape {wanted}, but had {tuple(x.shape)}. {fix}")
+
+
+def require_finite(x: Tensor, what: str) -> None:
+    """Raise ``ValueError`` if ``x`` holds NaN or infinite numbers."""
+    if not torch.isfinite(x).all():
+        bad = int((~torch.isfinite(x)).sum())
+        raise ValueError(
+            f"{what} must be finite, but {bad} of its {x.numel()} entries are NaN or infinite. "
+            "A division by zero or a missing value upstream is the usual cause; "
+            "for missing pixels use Inpainting, whose y holds only the measured ones."
+        )
+
+
+def require_level(sigma: float, what: str) -> float:
+    """``sigma`` as a float; ``ValueError`` unless it is finite and not negative."""
+    sigma = float(sigma)
+    if not math.isfinite(sigma) or sigma < 0:
+        raise ValueError(
+            f"{what} is a standard deviation in the units of the image, so it must be finite and "
+            f"at least 0, but was {sigma:.6g}. For exact measurements pass 0."
+        )
+    return sigma
+
+
+def require_unit_interval(value: float, what: str) -> float:
+    """``value`` as a float; ``ValueError`` unless it lies in [0, 1]."""
+    value = float(value)
+    if not 0 <= value <= 1:
+        raise ValueError(
+            f"{what} must lie in [0, 1], but was {value:.6g}: "
+            f"sqrt(1 - {what}^2) is the weight of what is kept from the step before."
+        )
+    return value
