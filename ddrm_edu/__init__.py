@@ -13,7 +13,7 @@ NeurIPS 2022), after the lecture by T. Badmaev of 18 March 2022:
 True
 """
 
-from .checks import check_operator
+from .checks import check, check_operator
 from .data import load_images
 from .ddpm import ddim_coefficients, ddpm_samples
 from .ddrm import ddrm_coefficients, ddrm_samples, ddrm_start_coefficients, restore
@@ -50,6 +50,7 @@ __all__ = [
     "StepCoefficients",
     "SuperResolution",
     "VDenoiser",
+    "check",
     "check_operator",
     "ddim_coefficients",
     "ddpm_samples",

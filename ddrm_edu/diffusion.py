@@ -90,6 +90,7 @@ def diffusion_steps(
                 f"but returned {tuple(x0_hat.shape)}. Does the network have another number of "
                 "channels, or predict a variance as well?"
             )
+        x0_hat = x0_hat.to(x.dtype)  # a denoiser in another precision does not change the run's
         z = standard_normal(x_spec, generator)
         x_spec = combine(coefficients(sigma, sigma_next), to_spec(x0_hat), x_spec, y_spec, z)
         x = to_pixels(x_spec)

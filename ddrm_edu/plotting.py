@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,9 +15,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
 
-__all__ = ["draw_image", "image_grid", "loss_curve", "restoration_grid"]
+__all__ = ["draw_image", "image_grid", "loss_curve", "restoration_grid", "save"]
 
 INK, MUTED, ACCENT = "#1b1b1b", "#6f6f6f", "#0072b2"  # the blue of Okabe and Ito
+
+
+def save(figure: Figure, name: str) -> None:
+    """Write ``NAME.png`` into the folder ``$DDRM_EDU_FIGURES``; without that variable, do nothing.
+
+    So a lecture only changes the repository's figures where that is asked for: ``make lectures``.
+    """
+    if folder := os.environ.get("DDRM_EDU_FIGURES"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        figure.savefig(Path(folder) / f"{name}.png", dpi=160, metadata={"Software": None})
 
 
 def draw_image(ax: Axes, image: Tensor, title: str = "", caption: str = "") -> None:

@@ -67,7 +67,8 @@ class NoiseSchedule:
     @classmethod
     def linear(cls, T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02) -> NoiseSchedule:
         """Variances on a straight line from ``beta_1`` to ``beta_T`` (Ho et al. 2020)."""
-        return cls(torch.cat([torch.zeros(1), torch.linspace(beta_1, beta_T, T).double()]))
+        line = torch.linspace(beta_1, beta_T, T, dtype=torch.float64)
+        return cls(torch.cat([torch.zeros(1, dtype=torch.float64), line]))
 
     @classmethod
     def cosine(cls, T: int = 1000, offset: float = 0.008, beta_max: float = 0.999) -> NoiseSchedule:

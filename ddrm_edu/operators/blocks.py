@@ -68,14 +68,15 @@ class PatchFunctional(SVDOperator):
         self._patch = tuple(k.shape)
         self.out_shape = tuple(side // p for side, p in zip(self.in_shape, k.shape, strict=True))
         self.s = torch.zeros(self.in_shape, dtype=torch.float64)
-        self._first(self.s[None]).fill_(norm)
+        self._pixels(self.s[None])[0].fill_(norm)
 
         # The reflection swaps u and -sign e_1; this sign avoids cancellation in u + sign e_1.
         u = k / norm
         self._sign = 1.0 if u[0, 0, 0] >= 0 else -1.0
         mirror = u.clone()
         mirror[0, 0, 0] += self._sign
-        self._mirror = mirror / (1 + u[0, 0, 0].abs()).sqrt()  # reflection = I - mirror mirror^T
+        mirror /= (1 + u[0, 0, 0].abs()).sqrt()  # the reflection is I - mirror mirror^T
+        self._mirror = mirror.flatten().tolist()
 
     def V(self, x: Tensor) -> Tensor:
         return self._reflect(x)
@@ -84,24 +85,27 @@ class PatchFunctional(SVDOperator):
         return self._reflect(x)  # a reflection is its own transpose and its own inverse
 
     def U(self, x: Tensor) -> Tensor:
-        return -self._sign * self._first(x)
+        return -self._sign * self._pixels(x)[0]
 
     def Ut(self, y: Tensor) -> Tensor:
         spec = y.new_zeros(len(y), *self.in_shape)
-        self._first(spec).copy_(-self._sign * y)
+        self._pixels(spec)[0].copy_(-self._sign * y)
         return spec
 
-    def _first(self, x: Tensor) -> Tensor:
-        """View of the first pixel of every patch, of shape ``(batch, *out_shape)``."""
+    def _pixels(self, x: Tensor) -> list[Tensor]:
+        """Views ``(batch, *out_shape)`` of x: the first pixel of every patch, the second, ..."""
         c, h, w = self._patch
-        return x[:, ::c, ::h, ::w]
+        return [x[:, i::c, j::h, k::w] for i in range(c) for j in range(h) for k in range(w)]
 
     def _reflect(self, x: Tensor) -> Tensor:
-        (C, H, W), (c, h, w) = self.out_shape, self._patch
-        patches = x.reshape(-1, C, c, H, h, W, w)
-        mirror = self._mirror.to(x).view(1, 1, c, 1, h, 1, w)
-        along = (patches * mirror).sum((2, 4, 6), keepdim=True)
-        return torch.addcmul(patches, along, mirror, value=-1).reshape(x.shape)
+        first, *others = zip(self._mirror, self._pixels(x), strict=True)
+        along = first[0] * first[1]
+        for weight, pixel in others:
+            along.add_(pixel, alpha=weight)
+        reflected = x.clone()
+        for weight, pixel in zip(self._mirror, self._pixels(reflected), strict=True):
+            pixel.sub_(along, alpha=weight)
+        return reflected
 
 
 class SuperResolution(PatchFunctional):
