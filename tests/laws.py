@@ -64,7 +64,7 @@ def slide_11(
 
 
 def table_error(coefficients, s, sigma, sigma_next, sigma_y, *, eta, eta_b) -> float:
-    """S11.2-S11.4: distance of the four coefficients from slide 11; noise as variance, in sigma_t^2."""
+    """S11.2-S11.4: distance of the coefficients from slide 11; noise as variance over sigma_t^2."""
     got = numbers(coefficients, s, sigma, sigma_next, sigma_y, eta, eta_b)
     got[3] = got[3] ** 2
     want = np.array([slide_11(si, sigma, sigma_next, sigma_y, eta, eta_b) for si in s]).T
@@ -76,13 +76,14 @@ def identity_error(coefficients, s, sigma, sigma_next, sigma_y, *, eta, eta_b) -
     """S14.1-S16.1: x0 + xt + y = 1, and the variances of the parts add up to sigma_t^2."""
     x0, xt, y, noise = numbers(coefficients, s, sigma, sigma_next, sigma_y, eta, eta_b)
     spread = noise_of_measurement(s, sigma_y)
-    variance = (xt * sigma) ** 2 + (y * spread) ** 2 + noise**2
+    carried = np.zeros_like(xt) if (xt == 0).all() else xt * sigma  # sigma may be infinite
+    variance = carried**2 + (y * spread) ** 2 + noise**2
     # The two sources of old noise are correlated (X09), so they may never be mixed.
     return largest(x0 + xt + y - 1, xt * y, variance / (sigma_next**2 or 1) - (sigma_next > 0))
 
 
 def numbers(coefficients, s, sigma, sigma_next, sigma_y, eta, eta_b) -> np.ndarray:
-    """(4, n) array of what ``coefficients`` returns; a callable eta_b is asked coordinate by coordinate."""
+    """What ``coefficients`` returns as a (4, n) array; eta_b may be a function of s."""
     s = torch.as_tensor(np.asarray(s, dtype=np.float64))
     parts = s.split(1) if callable(eta_b) else [s]
     columns = []
@@ -117,9 +118,9 @@ def theorem_eta_b(s: float, sigma_next: float, sigma_y: float) -> float:
 def marginal_error(coefficients, start, s, sigmas, sigma_y, *, eta, eta_b, seed=0) -> float:
     """S12.1, S12.2: distance of every q(x_t | x_0) from N(x_0, sigma_t^2 I), in units of sigma_t.
 
-    The joint Gaussian law of (y-bar, x_T, ..., x_0) given x_0 as one linear network: each variable is
-    a matrix acting on (x_0, z, xi_T, ..., xi_0).  Means and FULL covariances, in spectral and in
-    pixel coordinates, for random orthogonal U and V.
+    The joint Gaussian law of (y-bar, x_T, ..., x_0) given x_0 as one linear network: each variable
+    is a matrix acting on (x_0, z, xi_T, ..., xi_0).  Means and FULL covariances, in spectral and
+    in pixel coordinates, for random orthogonal U and V.
     """
     rng = np.random.default_rng(seed)
     s, sigmas = np.asarray(s, dtype=np.float64), [float(level) for level in sigmas]
@@ -168,7 +169,7 @@ class GaussianCase(NamedTuple):
 
 
 class AffineLaw(NamedTuple):
-    """x = offset + gain y + N(0, cov), for the images of all steps stacked: cross-time parts included."""
+    """x = offset + gain y + N(0, cov), the images of all steps stacked, cross-time parts too."""
 
     offset: np.ndarray
     gain: np.ndarray
@@ -189,39 +190,58 @@ def random_case(n: int, m: int, rank: int, sigma_y: float, seed: int) -> Gaussia
     return GaussianCase(rng.standard_normal(n), A @ A.T / n + 0.05 * np.eye(n), H, sigma_y)
 
 
-def ddrm_law(case: GaussianCase, sigmas, eta: float, eta_b: float) -> AffineLaw:
-    """Ledger section 4: the exact law of Algorithm 2 with the exact denoiser, by dense matrices.
-
-    Every x_t is a matrix acting on (1, y, xi_T, ..., xi_0), in the spectral coordinates of numpy's SVD.
-    """
+def ddrm_law(
+    case: GaussianCase, sigmas, eta: float, eta_b: float, *, only_last: bool = False
+) -> AffineLaw:
+    """Section 4: the exact law of Algorithm 2 with the exact denoiser, given y."""
     m, n = case.H.shape
-    U, singular, Vt = np.linalg.svd(case.H)
+    width = 1 + m + n * len(sigmas)  # every x_t is a matrix acting on (1, y, xi_T, ..., xi_0)
+    one, y = np.eye(1, width), np.eye(m, width, 1)
+
+    def exact(x: np.ndarray, sigma: float) -> np.ndarray:
+        gain = np.linalg.solve(case.cov + sigma**2 * np.eye(n), case.cov).T
+        return gain @ x + (case.mean - gain @ case.mean)[:, None] @ one
+
+    path = slide_18(case.H, case.sigma_y, sigmas, eta, eta_b, y=y, denoiser=exact)
+    return _law_of(path[-n:] if only_last else path, m)
+
+
+def noising_law(case: GaussianCase, sigmas, eta: float, eta_b: float, x0: np.ndarray) -> AffineLaw:
+    """The exact law of Algorithm 2 given x_0, when y = H x_0 + z and the denoiser knows x_0."""
+    m, n = case.H.shape
+    width = 1 + m + n * len(sigmas)  # (1, z, xi_T, ..., xi_0)
+    known = x0[:, None] @ np.eye(1, width)
+    y = case.H @ known + case.sigma_y * np.eye(m, width, 1)
+    path = slide_18(case.H, case.sigma_y, sigmas, eta, eta_b, y=y, denoiser=lambda x, sigma: known)
+    return _law_of(path, 0)
+
+
+def slide_18(H, sigma_y, sigmas, eta, eta_b, *, y, denoiser) -> np.ndarray:
+    """Algorithm 2 on matrices: images of all steps stacked, the last n columns per level being xi.
+
+    In the spectral coordinates of numpy's SVD, whatever those of the operator under test are.
+    """
+    (m, n), sigmas = H.shape, [float(level) for level in sigmas]
+    U, singular, Vt = np.linalg.svd(H)
     s = np.zeros(n)
     s[: len(singular)] = np.where(singular > 1e-12 * singular.max(), singular, 0)
     pinv = np.zeros((n, m))
     pinv[range(len(singular)), range(len(singular))] = [1 / si if si else 0 for si in s[:m]]
-    mean, cov = Vt @ case.mean, Vt @ case.cov @ Vt.T
+    width = y.shape[1]
+    xi = lambda k: np.eye(n, width, width - n * (len(sigmas) - k))  # noqa: E731
+    y_spec = pinv @ U.T @ y
 
-    sigmas = [float(level) for level in sigmas]
-    width = 1 + m + n * len(sigmas)
-    xi = lambda k: np.eye(n, width, 1 + m + k * n)  # noqa: E731
-    one = np.eye(1, width)
-    y_spec = pinv @ U.T @ np.eye(m, width, 1)
-
-    seen = s * sigmas[0] >= case.sigma_y * (s > 0)
-    seen &= s > 0
-    tau = noise_of_measurement(s, case.sigma_y)
-    spread = np.sqrt(sigmas[0] ** 2 - np.where(seen, tau, 0) ** 2)
+    seen = (s > 0) & (s * sigmas[0] >= sigma_y)
+    spread = np.sqrt(sigmas[0] ** 2 - np.where(seen, noise_of_measurement(s, sigma_y), 0) ** 2)
     x = seen[:, None] * y_spec + spread[:, None] * xi(0)
     path = []
     for t, (sigma, sigma_next) in enumerate(itertools.pairwise(sigmas)):
-        gain = np.linalg.solve(cov + sigma**2 * np.eye(n), cov).T
-        prediction = gain @ x + (mean - gain @ mean)[:, None] @ one
-        table = [slide_11(si, sigma, sigma_next, case.sigma_y, eta, eta_b) for si in s]
-        x0, xt, y, variance = np.array(table).T
-        x = _push((x0, xt, y, np.sqrt(variance)), prediction, x, y_spec, xi(t + 1))
+        prediction = Vt @ denoiser(Vt.T @ x, sigma)
+        table = [slide_11(si, sigma, sigma_next, sigma_y, eta, eta_b) for si in s]
+        x0, xt, y_weight, variance = np.array(table).T
+        x = _push((x0, xt, y_weight, np.sqrt(variance)), prediction, x, y_spec, xi(t + 1))
         path.append(Vt.T @ x)
-    return _law_of(np.concatenate(path), m)
+    return np.concatenate(path)
 
 
 def _law_of(path: np.ndarray, m: int) -> AffineLaw:
@@ -231,7 +251,7 @@ def _law_of(path: np.ndarray, m: int) -> AffineLaw:
 
 @contextlib.contextmanager
 def known_noise(noise: Tensor) -> Iterator[None]:
-    """Samplers draw ``noise[0], noise[1], ...`` in turn, in spectral coordinates, instead of random numbers."""
+    """Samplers draw ``noise[0], noise[1], ...`` in turn, in spectral coordinates."""
     rest = iter(noise)
 
     def given(like: Tensor, generator=None) -> Tensor:
@@ -243,7 +263,9 @@ def known_noise(noise: Tensor) -> Iterator[None]:
         yield
 
 
-def probe(run: Callable[[Tensor], Iterator], shape: tuple[int, ...], m: int, draws: int) -> AffineLaw:
+def probe(
+    run: Callable[[Tensor], Iterator], shape: tuple[int, ...], m: int, draws: int
+) -> AffineLaw:
     """The law of a sampler that is affine in y and in its noise, found by feeding it unit vectors.
 
     ``run(y)`` yields steps for y of shape (batch, m); the images of one batch are the answers to
@@ -270,7 +292,7 @@ def probe(run: Callable[[Tensor], Iterator], shape: tuple[int, ...], m: int, dra
 def law_distance(got: AffineLaw, want: AffineLaw, n: int) -> float:
     """Largest difference of offset, gain and FULL covariance, each step on its own scale."""
     assert got.cov.shape == want.cov.shape, f"{got.cov.shape} instead of {want.cov.shape}"
-    std = np.sqrt(np.diag(want.cov)).reshape(-1, n).max(axis=1).repeat(n)
+    std = np.sqrt(np.diag(want.cov)).reshape(-1, n).max(axis=1).repeat(n).clip(1e-3)
     size = np.abs(want.offset).reshape(-1, n).max(axis=1).repeat(n) + std
     gains = np.abs(want.gain).max(initial=0.0) or 1.0
     return largest(
@@ -310,7 +332,7 @@ def posterior_law(case: GaussianCase) -> AffineLaw:
 
 
 def relative_w2(law: AffineLaw, case: GaussianCase) -> float:
-    """sqrt(E_y W2^2 / tr Cov[x|y]) between the law of the last step and the posterior (section 4)."""
+    """sqrt(E_y W2^2 / tr Cov[x|y]) between the last step and the posterior (section 4)."""
     got, want = law.last(len(case.mean)), posterior_law(case)
     cov_y = case.H @ case.cov @ case.H.T + case.sigma_y**2 * np.eye(len(case.H))
     gain = got.gain - want.gain
@@ -334,7 +356,7 @@ def _root(A: np.ndarray) -> np.ndarray:
 
 
 def ddim_law(mean: np.ndarray, cov: np.ndarray, sigmas, eta_ddim: float) -> AffineLaw:
-    """The exact law of DDIM with the exact denoiser, in the variance-preserving form of its authors."""
+    """The exact law of DDIM with the exact denoiser, in the VP form of its authors."""
     n, sigmas = len(mean), [float(level) for level in sigmas]
     width = 1 + n * len(sigmas)
     one = np.eye(1, width)
@@ -355,7 +377,7 @@ def ddim_law(mean: np.ndarray, cov: np.ndarray, sigmas, eta_ddim: float) -> Affi
 
 
 def ddpm_law_error(samples, mean: np.ndarray, cov: np.ndarray, sigmas, *, eta_ddim: float) -> float:
-    """S07.1: distance of the law of all steps of ``samples``, like ``ddpm_samples``, from the exact one."""
+    """S07.1: distance of the law of all steps of ``samples``, like ddpm_samples, from the exact."""
     got = probed_ddpm_law(samples, mean, cov, sigmas, eta_ddim=eta_ddim)
     return law_distance(got, ddim_law(mean, cov, sigmas, eta_ddim), len(mean))
 
@@ -374,7 +396,8 @@ def probed_ddpm_law(samples, mean, cov, sigmas, *, eta_ddim: float) -> AffineLaw
 def posterior_kernel_error(coefficients, sigma: float, sigma_next: float) -> float:
     """S05.3: distance of the DDPM step from q(x_t | x_{t+1}, x_0), conditioned by brute force.
 
-    Given x_0 the VE chain is x_t = x_0 + sigma_t e, x_{t+1} = x_t + sqrt(sigma_{t+1}^2 - sigma_t^2) e'.
+    Given x_0 the VE chain is x_t = x_0 + sigma_t e and
+    x_{t+1} = x_t + sqrt(sigma_{t+1}^2 - sigma_t^2) e'.
     """
     joint = np.array([[sigma_next**2, sigma_next**2], [sigma_next**2, sigma**2]])
     weight = joint[0, 1] / joint[1, 1]
@@ -384,7 +407,7 @@ def posterior_kernel_error(coefficients, sigma: float, sigma_next: float) -> flo
     return largest(c[0] - (1 - weight), c[1] - weight, c[2], (c[3] ** 2 - variance) / scale)
 
 
-# --------------------------------------------------------- variance-preserving form (slides 3, 6, 19)
+# ----------------------------------------------------- variance-preserving form (slides 3, 6, 19)
 
 
 def schedule_error(alpha_bar: Callable[[Tensor], Tensor], beta: Tensor) -> float:
@@ -392,7 +415,9 @@ def schedule_error(alpha_bar: Callable[[Tensor], Tensor], beta: Tensor) -> float
     got = alpha_bar(beta)
     if got.shape != beta.shape or got[0] != 1:
         return largest(float(got[0]) - 1, len(got) - len(beta))
-    return largest([float(g / w) - 1 for g, w in zip(map(_exact, got), exact_alpha_bar(beta), strict=True)])
+    return largest(
+        [float(g / w) - 1 for g, w in zip(map(_exact, got), exact_alpha_bar(beta), strict=True)]
+    )
 
 
 def exact_alpha_bar(beta: Tensor) -> list[Decimal]:
@@ -431,8 +456,8 @@ def x0_round_trip_error(x0_from_eps, schedule) -> float:
     )
 
 
-def gaussian_eps_network(mean: np.ndarray, cov: np.ndarray, schedule, *, first_t: int = 0, shape=None):
-    """The exact eps-network of N(mean, cov) at integer times, in variance-preserving coordinates (section 4)."""
+def gaussian_eps_network(mean: np.ndarray, cov: np.ndarray, schedule, *, first_t: int = 0):
+    """The exact eps-network of N(mean, cov) at integer times, in VP coordinates (section 4)."""
     mean, cov = torch.as_tensor(mean), torch.as_tensor(cov)
 
     def net(x: Tensor, t: Tensor) -> Tensor:
@@ -447,7 +472,7 @@ def gaussian_eps_network(mean: np.ndarray, cov: np.ndarray, schedule, *, first_t
 
 
 def eps_denoiser_error(make: Callable, schedule, *, first_t: int = 0) -> float:
-    """S19.2, X08: distance of ``make(net, schedule)`` from E[x_0 | x_t], on all levels of the grid."""
+    """S19.2, X08: distance of ``make(net, schedule)`` from E[x_0 | x_t] on all levels."""
     case = random_case(3, 3, 3, 0.1, seed=8)
     net = gaussian_eps_network(case.mean, case.cov, schedule, first_t=first_t)
     denoiser, rng = make(net, schedule), np.random.default_rng(9)
@@ -463,10 +488,10 @@ def eps_denoiser_error(make: Callable, schedule, *, first_t: int = 0) -> float:
 def literal_algorithm_2(
     net, V, s, y_spec, schedule, timesteps, sigma_y, eta, eta_b, noise, *, to_ve=None
 ) -> list[np.ndarray]:
-    """Algorithm 2 (slide 18) word by word for one image, with a variance-preserving network (slide 19).
+    """Algorithm 2 (slide 18) word by word for one image, with a VP network (slide 19).
 
     The image is kept in variance-preserving pixels, as a network sees it, and every coordinate is
-    treated by itself.  ``to_ve`` divides by sqrt(alpha-bar); it is an argument so that it can be forgotten.
+    treated by itself.  ``to_ve`` divides by sqrt(alpha-bar); as an argument it can be forgotten.
     """
     to_ve = to_ve or (lambda x, a: x / math.sqrt(a))
     levels = [(t, schedule.sigma[t].item(), schedule.alpha_bar[t].item()) for t in [*timesteps, 0]]
@@ -495,7 +520,7 @@ def literal_algorithm_2(
 
 
 def vp_error(algorithm_2, case: GaussianCase, schedule, steps: int, *, eta, eta_b) -> float:
-    """X08: distance, step by step, of Algorithm 2 with a VP network from ``ddrm_samples``, for the same noise."""
+    """X08: distance, step by step, of a VP Algorithm 2 from ``ddrm_samples``; same noise."""
     m, n = case.H.shape
     op = Dense(case.H)
     rng = np.random.default_rng(11)
@@ -515,9 +540,7 @@ def vp_error(algorithm_2, case: GaussianCase, schedule, steps: int, *, eta, eta_
             eta=eta,
             eta_b=eta_b,
         )
-        return largest(
-            [relative(x, step.x[0]) for x, step in zip(theirs, mine, strict=True)]
-        )
+        return largest([relative(x, step.x[0]) for x, step in zip(theirs, mine, strict=True)])
 
 
 # -------------------------------------------------------------------------- operators in a sampler
@@ -537,7 +560,7 @@ def matrix_error(op, H: np.ndarray) -> float:
 
 
 def spectral_measurement_error(op, H: np.ndarray) -> float:
-    """S09.4-S09.6: E[y-bar | x_0] = V^T x_0 where s > 0, and Cov[y-bar | x_0] = sigma_y^2 diag(1 / s^2)."""
+    """S09.4-S09.6: y-bar given x_0 has mean V^T x_0 where s > 0 and cov sigma_y^2 diag(1 / s^2)."""
     s = op.s.expand(op.in_shape).flatten().numpy()
     unit = torch.eye(op.m, dtype=torch.float64).reshape(-1, *op.out_shape)
     to_spec = op.measure_spec(unit).flatten(1).T.numpy()

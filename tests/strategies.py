@@ -137,12 +137,14 @@ def colorization(draw) -> OperatorCase:
     shape = draw(image_shapes())
     weights = _weights(draw, (shape[0],))
     container = draw(st.sampled_from([np.array, torch.tensor, tuple]))
-    return OperatorCase(Colorization(shape, container(weights)), colorization_matrix(shape, weights))
+    return OperatorCase(
+        Colorization(shape, container(weights)), colorization_matrix(shape, weights)
+    )
 
 
 @st.composite
 def patch_functional(draw) -> OperatorCase:
-    patch = draw(st.tuples(*[st.integers(1, 3)] * 3))
+    patch = draw(st.tuples(st.integers(1, 3), st.integers(1, 2), st.integers(1, 3)))
     counts = draw(st.tuples(*[st.integers(1, 2)] * 3))
     shape = tuple(p * count for p, count in zip(patch, counts, strict=True))
     k = _weights(draw, patch)
@@ -160,5 +162,5 @@ OPERATORS: dict[type[SVDOperator], Callable[[], st.SearchStrategy[OperatorCase]]
 
 
 def operators() -> st.SearchStrategy[OperatorCase]:
-    """Any operator of the package, at most 216 numbers per image, with its independent matrix."""
+    """Any operator of the package, at most 196 numbers per image, with its independent matrix."""
     return st.one_of(dense(), *(strategy() for strategy in OPERATORS.values()))  # Dense twice

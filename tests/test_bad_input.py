@@ -1,0 +1,827 @@
+"""Every refusal is a ValueError that says what was expected and what was given, and harms nothing.
+
+One table: the call, and the words that its message must hold.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import scipy.sparse
+import torch
+from torch import Tensor
+
+from ddrm_edu import (
+    Colorization,
+    Denoising,
+    Dense,
+    EpsDenoiser,
+    GaussianPrior,
+    Inpainting,
+    NoiseSchedule,
+    PatchFunctional,
+    SuperResolution,
+    VDenoiser,
+    ddim_coefficients,
+    ddpm_samples,
+    ddrm_coefficients,
+    ddrm_samples,
+    ddrm_start_coefficients,
+    load_denoiser,
+    load_images,
+    psnr,
+    restore,
+    ssim,
+)
+from ddrm_edu.data import cifar10, fashion_mnist, image_names, to_float
+from ddrm_edu.noise import standard_normal
+from ddrm_edu.schedule import decreasing_sigmas
+
+NAN, INF = math.nan, math.inf
+RNG = np.random.default_rng(21)
+
+
+def numbers(*shape: int) -> Tensor:
+    return torch.from_numpy(RNG.standard_normal(shape))
+
+
+def broken(tensor: Tensor, value: float) -> Tensor:
+    """The tensor with one bad entry, not the first."""
+    tensor.flatten()[-1] = value
+    return tensor
+
+
+def case(name: str, words: tuple, function, *arguments, xfail: str = "", **options):
+    """One row of the table; ``xfail`` holds the defect that keeps it from passing."""
+    marks = [pytest.mark.xfail(reason=xfail)] if xfail else []
+    return pytest.param(function, arguments, options, words, id=name, marks=marks)
+
+
+def snapshot(value, path: str = "") -> dict[str, Tensor | np.ndarray]:
+    """Copies of all tensors and arrays in a value, those of operators included, by their place."""
+    if isinstance(value, (Tensor, np.ndarray)):
+        return {path: value.clone() if isinstance(value, Tensor) else value.copy()}
+    parts = {}
+    if isinstance(value, (tuple, list)):
+        parts = dict(enumerate(value))
+    elif hasattr(value, "__dict__") and not isinstance(value, type):
+        parts = vars(value)
+    copies = {}
+    for name, part in parts.items():
+        copies |= snapshot(part, f"{path}.{name}")
+    return copies
+
+
+def check_refusal(function, arguments, options, words):
+    touched = [getattr(function, "__self__", None), *arguments, *options.values()]
+    before = snapshot(touched)
+    with pytest.raises(ValueError, match=r"[.?]$") as refused:
+        function(*arguments, **options)
+    message = str(refused.value)
+    for word in words:
+        assert str(word) in message, f"{word!r} is missing in: {message}"
+    assert len(message.split()) >= 8, "a sentence, not a code word"
+    after = snapshot(touched)  # perhaps more: a schedule computes its levels when first asked
+    for path, old in before.items():
+        torch.testing.assert_close(after[path], old, rtol=0, atol=0, equal_nan=True)
+
+
+# -- making an operator ----------------------------------------------------------------------------
+
+H = RNG.standard_normal((2, 6))
+with_nan, with_inf = (np.where(np.eye(2, 6) > 0, bad, H) for bad in (NAN, INF))
+
+OPERATORS = [
+    case("H with NaN", ("H must be finite", "2 of its 12 entries"), Dense, with_nan),
+    case("H with inf", ("H must be finite", "2 of its 12 entries"), Dense, torch.tensor(with_inf)),
+    case("sparse H with NaN", ("H must be finite", "NaN"), Dense, scipy.sparse.csr_array(with_nan)),
+    case("complex H", ("H must be real", "complex"), Dense, H * 1j),
+    case("complex sparse H", ("must be real", "complex"), Dense, scipy.sparse.csr_array(H * 1j)),
+    case("H of one dimension", ("matrix of shape (m, n)", "shape (6,)"), Dense, H[0]),
+    case("H of three dimensions", ("(m, n)", "(1, 2, 6)", "flatten"), Dense, torch.tensor(H[None])),
+    case("H a number", ("matrix of shape (m, n)", "shape ()"), Dense, 3.0),
+    case("H without columns", ("m, n >= 1", "shape (2, 0)"), Dense, np.zeros((2, 0))),
+    case(
+        "in_shape that does not fit",
+        ("in_shape = (1, 2, 2) holds 4 numbers", "H has 6 columns"),
+        Dense,
+        H,
+        in_shape=(1, 2, 2),
+    ),
+    case(
+        "out_shape that does not fit",
+        ("out_shape = (1, 3) holds 3 numbers", "H has 2 rows", "transposed"),
+        Dense,
+        H,
+        out_shape=(1, 3),
+    ),
+    case("mask of numbers", ("boolean", "torch.float64", "mask > 0"), Inpainting, np.eye(3)),
+    case("mask of 0 and 1", ("boolean", "torch.int64"), Inpainting, [[0, 1], [1, 1]]),
+    case("mask without True", ("no pixel", "~mask"), Inpainting, np.zeros((2, 3), dtype=bool)),
+    case(
+        "channels= with a mask of three dimensions",
+        ("(h, w)", "shape (1, 3, 3)", "channels was 2"),
+        Inpainting,
+        np.ones((1, 3, 3), dtype=bool),
+        channels=2,
+    ),
+    case(
+        "no channels",
+        ("at least 1", "channels was 0"),
+        Inpainting,
+        np.ones((3, 3), dtype=bool),
+        channels=0,
+    ),
+    *(
+        case(
+            f"factor {factor!r}",
+            ("positive integer", "height 6", "width 8", f"was {factor!r}"),
+            SuperResolution,
+            (3, 6, 8),
+            factor,
+        )
+        for factor in (4, 3, 0, -2, 2.0, "2", None)
+    ),
+    *(
+        case(f"{kind.__name__} of {shape}", ("(channels, height, width)", shape), kind, shape, what)
+        for kind, what in (
+            (SuperResolution, 2),
+            (Colorization, (0.2, 0.3, 0.5)),
+            (PatchFunctional, np.ones((1, 1, 1))),
+        )
+        for shape in ((8, 8), (1, 3, 8, 8), (3, 0, 8))
+    ),
+    case(
+        "weights of another length",
+        ("one number per channel, 3", "shape (2,)"),
+        Colorization,
+        (3, 4, 4),
+        (0.5, 0.5),
+    ),
+    case("default weights, grey image", ("1 in all", "(3,)"), Colorization, (1, 4, 4)),
+    case("weights a matrix", ("3 in all", "(3, 1)"), Colorization, (3, 4, 4), np.ones((3, 1))),
+    case("weights all zero", ("zero", "weight"), Colorization, (3, 4, 4), (0.0, 0.0, 0.0)),
+    case("weights with NaN", ("finite", "1 of its 3"), Colorization, (3, 4, 4), (0.5, NAN, 0.5)),
+    case("weights with inf", ("finite", "1 of its 3"), Colorization, (3, 4, 4), (0.5, INF, 0.5)),
+    case(
+        "complex weights",
+        ("real", "complex"),
+        Colorization,
+        (3, 4, 4),
+        np.array([1, 1j, 2]),
+        xfail="the imaginary part is dropped with torch's warning",
+    ),
+    case(
+        "k of two dimensions",
+        ("three dimensions", "shape (2, 2)", "(1, 4, 4)"),
+        PatchFunctional,
+        (1, 4, 4),
+        np.ones((2, 2)),
+    ),
+    case(
+        "k that does not tile",
+        ("divide", "shape (1, 3, 2)", "(1, 4, 4)", "Crop or pad"),
+        PatchFunctional,
+        (1, 4, 4),
+        np.ones((1, 3, 2)),
+    ),
+    case("k zero", ("zero everywhere",), PatchFunctional, (1, 4, 4), np.zeros((1, 2, 2))),
+    case(
+        "k with NaN",
+        ("k must be finite", "1 of its 4"),
+        PatchFunctional,
+        (1, 4, 4),
+        [[[1, 2], [3, NAN]]],
+    ),
+    case(
+        "k empty",
+        ("three dimensions", "(1, 0, 2)"),
+        PatchFunctional,
+        (1, 4, 4),
+        np.ones((1, 0, 2)),
+        xfail="ZeroDivisionError: integer modulo by zero",
+    ),
+]
+
+
+@pytest.mark.parametrize(("function", "arguments", "options", "words"), OPERATORS)
+def test_an_operator_cannot_be_made_of(function, arguments, options, words):
+    check_refusal(function, arguments, options, words)
+
+
+# -- applying an operator --------------------------------------------------------------------------
+
+EXAMPLES = [
+    Dense(RNG.standard_normal((4, 18)), in_shape=(3, 2, 3), out_shape=(2, 2)),
+    Denoising((3, 2, 5)),
+    Inpainting(RNG.random((3, 2, 5)) < 0.6),
+    SuperResolution((3, 2, 4), 2),
+    Colorization((3, 2, 5), (0.2, -0.3, 0.7)),
+    PatchFunctional((3, 2, 6), RNG.standard_normal((3, 1, 2))),
+]
+SIDES = {"V": "in", "Vt": "in", "U": "in", "Ut": "out"}
+SIDES |= {"__call__": "in", "adjoint": "out", "pinv": "out", "measure_spec": "out"}
+
+
+def arguments_refused(shape: tuple[int, ...]):
+    """(name, argument, words) for an operator's side of the given shape."""
+    wanted = f"(batch, {', '.join(map(str, shape))})"
+    longer = (*shape[:-1], shape[-1] + 1)
+    good = numbers(2, *shape)
+    yield "no batch", good[0], (wanted, f"had {shape}", "x[None]")
+    yield "two batches", good[None], (wanted, f"had {(1, 2, *shape)}")
+    yield "one column more", numbers(2, *longer), (wanted, f"had {(2, *longer)}")
+    yield "a number", torch.tensor(0.5), (wanted, "had ()")
+    yield "integers", (100 * good).int(), ("floating-point", "torch.int32", "127.5")
+    yield "8-bit", (9 * good).abs().to(torch.uint8), ("floating-point", "torch.uint8", "127.5")
+    yield "booleans", good > 0, ("floating-point", "torch.bool")
+    yield "complex", good * 1j, ("floating-point", "torch.complex128")
+    yield "numpy", good.numpy(), ("torch tensor", wanted, "ndarray", "torch.as_tensor")
+    yield "a list", good.tolist(), ("torch tensor", "list")
+    if len(set(shape)) > 1:
+        turned = good.movedim(1, -1)
+        yield "channels last", turned, (wanted, f"had {tuple(turned.shape)}", "axes")
+
+
+@pytest.mark.parametrize("op", EXAMPLES, ids=lambda op: type(op).__name__)
+@pytest.mark.parametrize("method", SIDES)
+def test_an_operator_refuses(op, method):
+    shape = op.in_shape if SIDES[method] == "in" else op.out_shape
+    for _, argument, words in arguments_refused(shape):
+        check_refusal(getattr(op, method), (argument,), {}, (type(op).__name__, *words))
+
+
+# -- sampling --------------------------------------------------------------------------------------
+
+OP = Dense(np.diag([1.0, 0.4, 0.0])[:2], in_shape=(3,))
+PRIOR = GaussianPrior(torch.zeros(3), torch.diag(torch.tensor([1.0, 2.0, 0.5])))
+SIGMAS = torch.tensor([2.0, 0.5, 0.0])
+Y = numbers(2, 2)
+GENERATORS = [torch.Generator().manual_seed(k) for k in range(3)]
+GOOD = {"sigma_y": 0.1}
+
+
+def two_runs(name, words, *, denoiser=PRIOR, y=Y, sigmas=SIGMAS, **options):
+    """The same refusal by ``restore`` and, before the first step, by ``ddrm_samples``."""
+    options = GOOD | options
+    yield case(f"restore: {name}", words, restore, denoiser, OP, y, **options)
+    yield case(f"ddrm_samples: {name}", words, ddrm_samples, denoiser, OP, y, sigmas, **options)
+
+
+SAMPLING = [
+    row
+    for name, words, options in [
+        (
+            "y of another shape",
+            ("y must have shape (batch, 2)", "had (2, 3)"),
+            {"y": numbers(2, 3)},
+        ),
+        ("y without a batch", ("y must have shape (batch, 2)", "had (2,)", "x[None]"), {"y": Y[0]}),
+        ("integer y", ("y must hold floating-point", "torch.int64"), {"y": Y.long()}),
+        ("y of numpy", ("y must be a torch tensor", "ndarray"), {"y": Y.numpy()}),
+        ("y with NaN", ("y must be finite", "1 of its 4"), {"y": broken(Y.clone(), NAN)}),
+        ("y with inf", ("y must be finite", "1 of its 4"), {"y": broken(Y.clone(), -INF)}),
+        ("sigma_y negative", ("sigma_y", "at least 0", "was -0.1"), {"sigma_y": -0.1}),
+        ("sigma_y NaN", ("sigma_y", "finite", "was nan"), {"sigma_y": NAN}),
+        ("sigma_y infinite", ("sigma_y", "finite", "was inf"), {"sigma_y": INF}),
+        ("sigma_y tensor", ("sigma_y", "was -2"), {"sigma_y": torch.tensor(-2.0)}),
+        ("eta negative", ("eta must lie in [0, 1]", "was -0.01"), {"eta": -0.01}),
+        ("eta above 1", ("eta must lie in [0, 1]", "was 1.2"), {"eta": 1.2}),
+        ("eta NaN", ("eta must lie in [0, 1]", "was nan"), {"eta": NAN}),
+        ("eta_b negative", ("eta_b must lie in [0, ", "was -0.3"), {"eta_b": -0.3}),
+        ("eta_b too large", ("eta_b must lie in [0, ", "was 1e+06", "negative"), {"eta_b": 1e6}),
+        ("eta_b NaN", ("eta_b must lie in [0, ", "was nan"), {"eta_b": NAN}),
+        ("eta_b infinite", ("eta_b must lie in [0, ", "was inf"), {"eta_b": INF, "sigma_y": 0.0}),
+        ("three generators", ("one per image, here 2", "3 were given"), {"generator": GENERATORS}),
+        ("no generators", ("one per image, here 2", "0 were given"), {"generator": []}),
+    ]
+    for row in two_runs(name, words, **options)
+] + [
+    case(
+        "eta_b beyond its range at the second level",
+        ("[0, 2]", "sigma = 0.5", "was 2.5"),  # the smallest s sigma / sigma_y is 0.4 * 0.5 / 0.1
+        ddrm_samples,
+        PRIOR,
+        OP,
+        Y,
+        SIGMAS,
+        sigma_y=0.1,
+        eta_b=2.5,
+    ),
+    *(
+        case(
+            f"steps {steps!r}",
+            ("integer from 1 to T = 1000", f"was {steps!r}"),
+            restore,
+            PRIOR,
+            OP,
+            Y,
+            sigma_y=0.1,
+            steps=steps,
+        )
+        for steps in (0, -1, 1001, 2.5, True, "20")
+    ),
+    case(
+        "a prior of another shape",
+        ("x must have shape (batch, 2)", "had (2, 3)"),
+        restore,
+        GaussianPrior(torch.zeros(2), torch.eye(2)),
+        OP,
+        Y,
+        sigma_y=0.1,
+    ),
+    case(
+        "a denoiser that returns another shape",
+        ("shape it was given, (2, 3)", "returned (2, 6)"),
+        restore,
+        lambda x, sigma: torch.cat([x, x], dim=1),
+        OP,
+        Y,
+        sigma_y=0.1,
+    ),
+    case(
+        "a step upwards",
+        ("larger", "from 0.5 to 0.7"),
+        ddrm_coefficients,
+        OP.s,
+        0.5,
+        0.7,
+        0.1,
+        eta=0.5,
+        eta_b=0.5,
+    ),
+    case(
+        "a step nowhere",
+        ("larger", "from 0.5 to 0.5"),
+        ddrm_coefficients,
+        OP.s,
+        0.5,
+        0.5,
+        0.1,
+        eta=0.5,
+        eta_b=0.5,
+    ),
+    case(
+        "a negative level",
+        ("noise level", "to -0.1"),
+        ddrm_coefficients,
+        OP.s,
+        0.5,
+        -0.1,
+        0.1,
+        eta=0.5,
+        eta_b=0.5,
+    ),
+    case(
+        "a level NaN",
+        ("noise level", "to nan"),
+        ddrm_coefficients,
+        OP.s,
+        0.5,
+        NAN,
+        0.1,
+        eta=0.5,
+        eta_b=0.5,
+    ),
+    case(
+        "a start at infinity",
+        ("noise level", "from inf to inf"),
+        ddrm_start_coefficients,
+        OP.s,
+        INF,
+        0.1,
+    ),
+    case(
+        "eta_ddim above 1",
+        ("eta_ddim must lie in [0, 1]", "was 1.5"),
+        ddim_coefficients,
+        0.5,
+        0.2,
+        eta_ddim=1.5,
+    ),
+    case(
+        "DDPM with eta_ddim below 0",
+        ("eta_ddim must lie in [0, 1]", "was -1"),
+        ddpm_samples,
+        PRIOR,
+        (2, 3),
+        SIGMAS,
+        eta_ddim=-1,
+    ),
+    case(
+        "DDPM along increasing levels",
+        ("end in exactly 0", "ended in 2"),
+        ddpm_samples,
+        PRIOR,
+        (2, 3),
+        SIGMAS.flip(0),
+    ),
+    case(
+        "noise from too many generators",
+        ("one per image, here 2", "3 were given"),
+        standard_normal,
+        numbers(2, 3),
+        GENERATORS,
+    ),
+]
+
+
+@pytest.mark.parametrize(("function", "arguments", "options", "words"), SAMPLING)
+def test_sampling_refuses(function, arguments, options, words):
+    """Raised by the call, before the network runs once."""
+    check_refusal(function, arguments, options, words)
+
+
+def test_bad_parameters_are_refused_before_the_network_runs():
+    calls = []
+
+    def denoiser(x, sigma):
+        calls.append(sigma)
+        return x
+
+    for options in ({"eta": 2.0}, {"eta_b": 1e6}, {"sigma_y": NAN}, {"generator": GENERATORS}):
+        with pytest.raises(ValueError, match="but "):
+            restore(denoiser, OP, Y, **(GOOD | options))
+    assert not calls
+
+
+# -- levels and schedules --------------------------------------------------------------------------
+
+BETA = [0.0, 0.1, 0.2, 0.3]
+
+SCHEDULES = [
+    *(
+        case(f"{name}: {function.__name__}", words, function, *prefix, sigmas, **options)
+        for name, words, sigmas in [
+            ("no zero at the end", ("end in exactly 0", "ended in 0.1"), [3.0, 1.0, 0.1]),
+            ("increasing", ("end in exactly 0", "ended in 3", "increasing"), [0.0, 1.0, 3.0]),
+            ("not sorted", ("strictly decreasing", "[1, 3, 0]"), [1.0, 3.0, 0.0]),
+            ("repeated", ("strictly decreasing", "[3, 1, 1, 0]"), [3.0, 1.0, 1.0, 0.0]),
+            ("negative", ("strictly decreasing", "[3, -1, 0]"), [3.0, -1.0, 0.0]),
+            ("with NaN", ("finite", "[3, nan, 0]"), [3.0, NAN, 0.0]),
+            ("NaN at the end", ("exactly 0", "nan"), [3.0, 1.0, NAN]),
+            ("with inf", ("finite", "[inf, 1, 0]"), [INF, 1.0, 0.0]),
+            ("a lonely 0", ("at least two", "shape (1,)"), [0.0]),
+            ("empty", ("at least two", "shape (0,)"), []),
+            ("a matrix", ("list", "shape (1, 2)"), [[1.0, 0.0]]),
+            ("a number", ("list", "shape ()"), 0.0),
+        ]
+        for function, prefix, options in [
+            (decreasing_sigmas, (), {}),
+            (ddrm_samples, (PRIOR, OP, Y), GOOD),
+            (ddpm_samples, (PRIOR, (2, 3)), {}),
+        ]
+    ),
+    *(
+        case(
+            f"beta {name}",
+            ("beta[0] = 0", "0 < beta[t] < 1", given),
+            NoiseSchedule,
+            torch.tensor(beta),
+        )
+        for name, given, beta in [
+            ("from t = 1", "[0.1, 0.2, 0.3]", BETA[1:]),
+            ("a matrix", "shape (1, 4)", [BETA]),
+            ("with 1", "[0, 0.1, 1]", [0.0, 0.1, 1.0]),
+            ("with 0", "[0, 0.1, 0]", [0.0, 0.1, 0.0]),
+            ("negative", "[0, -0.1]", [0.0, -0.1]),
+            ("with NaN", "[0, nan]", [0.0, NAN]),
+            ("NaN at first", "[nan, 0.1]", [NAN, 0.1]),
+            ("without a step", "shape (1,)", [0.0]),
+            ("empty", "shape (0,)", []),
+            ("a number", "shape ()", 0.1),
+        ]
+    ),
+    case(
+        "a long beta is cut short",
+        ("shape (10,)", "0.5, ..."),
+        NoiseSchedule,
+        torch.full((10,), 0.5),
+    ),
+    *(
+        case(
+            f"{method} of {steps!r} steps",
+            ("from 1 to T = 3", f"was {steps!r}"),
+            getattr(NoiseSchedule(BETA), method),
+            steps,
+        )
+        for method in ("timesteps", "sigmas")
+        for steps in (0, 4, -1, 2.5, True, None)
+    ),
+    case(
+        "spacing unknown",
+        ("'leading' or 'trailing'", "was 'linspace'"),
+        NoiseSchedule(BETA).timesteps,
+        2,
+        "linspace",
+    ),
+    case("a linear schedule without steps", ("t = 1..T", "shape (1,)"), NoiseSchedule.linear, 0),
+    case("a linear schedule up to 1", ("< 1", "shape (4,)"), NoiseSchedule.linear, 3, 0.1, 1.0),
+]
+
+
+@pytest.mark.parametrize(("function", "arguments", "options", "words"), SCHEDULES)
+def test_levels_and_schedules_refuse(function, arguments, options, words):
+    check_refusal(function, arguments, options, words)
+
+
+# -- denoisers and priors --------------------------------------------------------------------------
+
+
+class Net:
+    """A network that says how many channels it takes."""
+
+    def __init__(self, in_channels=None, copies=1):
+        self.in_channels, self.copies = in_channels, copies
+
+    def __call__(self, x, level):
+        return torch.cat([0.3 * x] * self.copies, dim=1)
+
+
+def natural(x, sigma):
+    return load_denoiser("natural")(x, sigma)
+
+
+def fashion(x, sigma):
+    return load_denoiser("fashion")(x, sigma)
+
+
+ASYMMETRIC = torch.tensor([[2.0, 0.5, 0.0], [0.1, 2.0, 0.0], [0.0, 0.0, 1.0]])
+INDEFINITE = torch.tensor([[1.0, 2.0, 0.0], [2.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+MEAN, COV = torch.zeros(3), torch.eye(3)
+
+DENOISERS = [
+    *(
+        case(
+            f"{kind.__name__}: another number of channels",
+            ("3 channels", "(2, 1, 8, 8)", "1 channels", "load_denoiser"),
+            kind(Net(3)),
+            numbers(2, 1, 8, 8),
+            1.0,
+        )
+        for kind in (EpsDenoiser, VDenoiser)
+    ),
+    *(
+        case(
+            f"{kind.__name__}: a network that predicts a variance",
+            ("(2, 6, 8, 8)", "(2, 3, 8, 8)", "first half"),
+            kind(Net(copies=2)),
+            numbers(2, 3, 8, 8),
+            1.0,
+        )
+        for kind in (EpsDenoiser, VDenoiser)
+    ),
+    *(
+        case(
+            f"{kind.__name__}: integer images",
+            ("floating-point", "torch.int64"),
+            kind(Net()),
+            torch.full((2, 3, 8, 8), 9),
+            1.0,
+            xfail="the network's output is rounded to integers without a word",
+        )
+        for kind in (EpsDenoiser, VDenoiser)
+    ),
+    case(
+        "natural: a grey image",
+        ("3 channels", "(2, 1, 32, 32)"),
+        natural,
+        numbers(2, 1, 32, 32),
+        1.0,
+    ),
+    case(
+        "fashion: a colour image",
+        ("1 channels", "(2, 3, 32, 32)"),
+        fashion,
+        numbers(2, 3, 32, 32),
+        1.0,
+    ),
+    case(
+        "natural: width not a multiple of 8",
+        ("(batch, 3, h, w)", "multiples of 8", "(1, 3, 32, 36)", "Crop or pad"),
+        natural,
+        numbers(1, 3, 32, 36),
+        1.0,
+    ),
+    case(
+        "fashion: height not a multiple of 8",
+        ("of 8", "(1, 1, 28, 32)"),
+        fashion,
+        numbers(1, 1, 28, 32),
+        1.0,
+    ),
+    case(
+        "natural: no batch", ("(batch, 3, h, w)", "(3, 32, 32)"), natural, numbers(3, 32, 32), 1.0
+    ),
+    case(
+        "fashion: integer images",
+        ("floating-point", "torch.uint8"),
+        fashion,
+        torch.zeros(1, 1, 32, 32, dtype=torch.uint8),
+        1.0,
+        xfail="the network's output is rounded to integers without a word",
+    ),
+    case(
+        "fashion: numpy",
+        ("torch tensor", "ndarray"),
+        fashion,
+        np.zeros((1, 1, 32, 32)),
+        1.0,
+        xfail="AttributeError: 'numpy.ndarray' object has no attribute 'to'",
+    ),
+    case("no such model", ("'faces'", "'fashion'", "'natural'"), load_denoiser, "faces"),
+    case(
+        "cov of another size", ("(3, 3)", "3 entries", "(2, 2)"), GaussianPrior, MEAN, torch.eye(2)
+    ),
+    case("cov a vector", ("(3, 3)", "(3,)"), GaussianPrior, MEAN, torch.ones(3)),
+    case(
+        "mean with NaN",
+        ("mean must be finite", "1 of its 3"),
+        GaussianPrior,
+        broken(torch.zeros(3), NAN),
+        COV,
+    ),
+    case(
+        "cov with inf",
+        ("cov must be finite", "1 of its 9"),
+        GaussianPrior,
+        MEAN,
+        broken(torch.eye(3), INF),
+    ),
+    case("cov not symmetric", ("symmetric", "asymmetry is 0.4"), GaussianPrior, MEAN, ASYMMETRIC),
+    case(
+        "cov indefinite",
+        ("negative eigenvalues", "smallest eigenvalue -1"),
+        GaussianPrior,
+        MEAN,
+        INDEFINITE,
+    ),
+    case(
+        "cov complex",
+        ("real", "complex"),
+        GaussianPrior,
+        MEAN,
+        COV * (1 + 1j),
+        xfail="the imaginary part is dropped with torch's warning",
+    ),
+    case(
+        "prior: another shape",
+        ("x must have shape (batch, 3)", "(2, 4)"),
+        PRIOR,
+        numbers(2, 4),
+        1.0,
+    ),
+    case("prior: no batch", ("(batch, 3)", "(3,)", "x[None]"), PRIOR, numbers(3), 1.0),
+    case(
+        "prior: integer images",
+        ("floating-point", "torch.int64"),
+        PRIOR,
+        torch.ones(2, 3).long(),
+        1.0,
+    ),
+    case("prior: numpy", ("torch tensor", "ndarray"), PRIOR, np.ones((2, 3)), 1.0),
+    case(
+        "posterior: an operator of another shape",
+        ("images of shape (4,)", "the prior's have shape (3,)"),
+        PRIOR.posterior,
+        Dense(np.ones((2, 4))),
+        Y,
+        sigma_y=0.1,
+    ),
+    case(
+        "posterior: y of another shape",
+        ("(batch, 2)", "(2, 5)"),
+        PRIOR.posterior,
+        OP,
+        numbers(2, 5),
+        sigma_y=0.1,
+    ),
+    case(
+        "posterior: y with NaN",
+        ("y must be finite",),
+        PRIOR.posterior,
+        OP,
+        broken(Y.clone(), NAN),
+        sigma_y=0.1,
+    ),
+    case(
+        "posterior: integer y",
+        ("floating-point", "torch.int64"),
+        PRIOR.posterior,
+        OP,
+        Y.long(),
+        sigma_y=0.1,
+    ),
+    case(
+        "posterior: sigma_y negative",
+        ("sigma_y", "at least 0", "-1"),
+        PRIOR.posterior,
+        OP,
+        Y,
+        sigma_y=-1.0,
+    ),
+    case(
+        "sample: another number of generators",
+        ("one per image, here 2", "3 were given"),
+        PRIOR.sample,
+        2,
+        generator=GENERATORS,
+    ),
+]
+
+
+@pytest.mark.parametrize(("function", "arguments", "options", "words"), DENOISERS)
+def test_denoisers_and_priors_refuse(function, arguments, options, words):
+    check_refusal(function, arguments, options, words)
+
+
+# -- metrics and pictures --------------------------------------------------------------------------
+
+IMAGE = numbers(2, 3, 16, 16)
+
+PICTURES = [
+    *(
+        row
+        for metric in (psnr, ssim)
+        for row in [
+            case(
+                f"{metric.__name__}: two shapes",
+                ("one shape", "(2, 3, 16, 16)", "(2, 3, 16, 17)"),
+                metric,
+                IMAGE,
+                numbers(2, 3, 16, 17),
+            ),
+            case(
+                f"{metric.__name__}: a batch and one image",
+                ("one shape", "(2, 3, 16, 16)", "(3, 16, 16)"),
+                metric,
+                IMAGE,
+                IMAGE[0],
+            ),
+            case(
+                f"{metric.__name__}: no channels",
+                ("(c, h, w)", "(16, 16) and (16, 16)"),
+                metric,
+                IMAGE[0, 0],
+                IMAGE[0, 0],
+            ),
+            case(
+                f"{metric.__name__}: 8-bit pixels",
+                ("floating-point", "torch.float64 and torch.uint8", "127.5"),
+                metric,
+                IMAGE,
+                IMAGE.abs().to(torch.uint8),
+            ),
+            case(
+                f"{metric.__name__}: numpy",
+                ("torch tensor", "ndarray"),
+                metric,
+                IMAGE.numpy(),
+                IMAGE.numpy(),
+                xfail="AttributeError: 'numpy.ndarray' object has no attribute 'is_floating_point'",
+            ),
+        ]
+    ),
+    case(
+        "ssim: an image below the window",
+        ("11 x 11", "(10, 16)", "psnr"),
+        ssim,
+        IMAGE[..., :10, :],
+        IMAGE[..., :10, :],
+    ),
+    case(
+        "ssim: numbers",
+        ("(batch, c, h, w)", "()"),
+        ssim,
+        torch.tensor(0.5),
+        torch.tensor(0.5),
+        xfail="min() arg is an empty sequence",
+    ),
+    case("no such pictures", ("'cats' of size 32", "'natural'", "'fashion'"), load_images, "cats"),
+    case("no such size", ("'natural' of size 33", "32, 64 and 128"), load_images, "natural", 33),
+    case(
+        "no fashion of that size",
+        ("'fashion' of size 64", "in size 32"),
+        load_images,
+        "fashion",
+        64,
+    ),
+    case(
+        "names of no such size",
+        ("'natural' of size 16", "32, 64 and 128"),
+        image_names,
+        "natural",
+        16,
+    ),
+    case("to_float of floats", ("uint8", "float64"), to_float, IMAGE.numpy()),
+    case("to_float of wide integers", ("uint8", "int64"), to_float, np.arange(5)),
+    case("CIFAR-10 split", ("'train' or 'test'", "'validation'"), cifar10, "validation"),
+    case("Fashion-MNIST split", ("'train' or 'test'", "'t10k'"), fashion_mnist, "t10k"),
+]
+
+
+@pytest.mark.parametrize(("function", "arguments", "options", "words"), PICTURES)
+def test_metrics_and_pictures_refuse(function, arguments, options, words):
+    check_refusal(function, arguments, options, words)

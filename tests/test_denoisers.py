@@ -1,0 +1,333 @@
+"""What networks predict, how it becomes a denoiser (slides 6 and 19), and the samplers' noise."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from laws import (
+    default_schedule,
+    eps_denoiser_error,
+    gaussian_eps_network,
+    largest,
+    random_case,
+    x0_round_trip_error,
+)
+from strategies import seeds
+
+from ddrm_edu import EpsDenoiser, GaussianPrior, NoiseSchedule, VDenoiser
+from ddrm_edu.denoisers import (
+    eps_from_x0,
+    score_from_x0,
+    v_from_x0,
+    x0_from_eps,
+    x0_from_score,
+    x0_from_v,
+)
+from ddrm_edu.noise import standard_normal
+
+EPS = torch.finfo(torch.float64).eps
+levels = st.floats(1e-3, 200)
+
+PREDICTIONS = {
+    "eps": (eps_from_x0, x0_from_eps),
+    "score": (score_from_x0, x0_from_score),
+    "v": (v_from_x0, x0_from_v),
+}
+predictions = pytest.mark.parametrize("name", PREDICTIONS)
+
+
+def _draws(seed, count=2, shape=(2, 3)):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(count, *shape, generator=generator, dtype=torch.float64)
+
+
+# ---------------------------------------------------------------------------------- conversions
+
+
+@predictions
+@given(sigma=levels, seed=seeds)
+def test_predictions_and_clean_images_are_one_to_one(name, sigma, seed):
+    """S06.2, S19.2: x0 -> prediction -> x0; x is of size sigma, hence the rounding."""
+    to_prediction, to_x0 = PREDICTIONS[name]
+    x0, eps = _draws(seed)
+    x = x0 + sigma * eps
+    back = to_x0(x, sigma, to_prediction(x, sigma, x0))
+    assert largest(back - x0) <= 50 * EPS * (1 + sigma) * max(1.0, largest(x0, eps))
+
+
+@given(levels, seeds)
+def test_true_eps_gives_the_true_image(sigma, seed):
+    """S06.2, S06.4: x = x0 + sigma eps, read in both directions."""
+    x0, eps = _draws(seed)
+    x = x0 + sigma * eps
+    assert largest(x0_from_eps(x, sigma, eps) - x0) <= 50 * EPS * (1 + sigma)
+    assert largest(eps_from_x0(x, sigma, x0) - eps) <= 50 * EPS * (1 + 1 / sigma)
+
+
+def test_prediction_of_x0_is_exact_at_every_level():
+    """S06.4, E1: with alpha_bar and not with alpha, which agrees at t = 1 only."""
+    assert x0_round_trip_error(x0_from_eps, NoiseSchedule.linear()) <= 50 * EPS
+
+
+@given(levels, seeds)
+def test_v_is_the_rotation_of_image_and_noise(sigma, seed):
+    """Salimans and Ho: v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) x0 for x = x0 + sigma eps."""
+    x0, eps = _draws(seed)
+    root = (1 + sigma**2) ** 0.5
+    v = eps / root - sigma / root * x0
+    x = x0 + sigma * eps
+    assert largest(x0_from_v(x, sigma, v) - x0) <= 50 * EPS * (1 + sigma)
+    assert largest(v_from_x0(x, sigma, x0) - v) <= 50 * EPS * (1 + sigma + 1 / sigma)
+
+
+@given(levels, seeds)
+def test_score_is_minus_eps_over_sigma(sigma, seed):
+    """S02.5: the score of N(x0, sigma^2 I) at x is -(x - x0) / sigma^2."""
+    x0, eps = _draws(seed)
+    score = -eps / sigma
+    x = x0 + sigma * eps
+    assert largest(x0_from_score(x, sigma, score) - x0) <= 50 * EPS * (1 + sigma)
+    assert largest(sigma * score_from_x0(x, sigma, x0) + eps) <= 50 * EPS * (1 + 1 / sigma)
+
+
+@predictions
+def test_conversions_keep_the_dtype_and_take_tensor_levels(name):
+    """A 0-dimensional float64 level does not promote a float32 image."""
+    for function in PREDICTIONS[name]:
+        x, other = (part.float() for part in _draws(1))
+        want = function(x, 0.7, other)
+        got = function(x, torch.tensor(0.7, dtype=torch.float64), other)
+        assert got.dtype == want.dtype == torch.float32
+        torch.testing.assert_close(got, want)
+
+
+# ---------------------------------------------------------------------------------- EpsDenoiser
+
+
+@pytest.mark.parametrize("first_t", [0, 1])
+@pytest.mark.parametrize(
+    "schedule", [default_schedule(), NoiseSchedule.cosine(80)], ids=["linear", "cosine"]
+)
+def test_exact_eps_network_becomes_the_exact_denoiser_on_all_levels(schedule, first_t):
+    """S19.2, X08: D_VE(x, sigma) = D_VP(x / sqrt(1 + sigma^2), alpha_bar); counting from 0 or 1."""
+    make = lambda net, schedule: EpsDenoiser(net, schedule, first_t=first_t)  # noqa: E731
+    assert eps_denoiser_error(make, schedule, first_t=first_t) <= 1e-10
+
+
+def test_wrapped_network_equals_the_gaussian_prior():
+    """S19.2: the two exact denoisers of the library, on images."""
+    case, schedule = random_case(6, 1, 1, 0.1, seed=1), default_schedule()
+    mean, cov = torch.as_tensor(case.mean), torch.as_tensor(case.cov)
+    prior = GaussianPrior(mean.reshape(1, 2, 3), cov)
+    denoiser = EpsDenoiser(gaussian_eps_network(case.mean, case.cov, schedule), schedule)
+    for sigma in schedule.sigmas(9)[:-1]:
+        x = sigma * _draws(2, 2, (1, 2, 3))
+        torch.testing.assert_close(denoiser(x, sigma), prior(x, sigma), atol=1e-10, rtol=1e-10)
+
+
+class Recorder:
+    """A network that writes down how it was called and answers with a constant."""
+
+    def __init__(self, answer=0.25, wrap=False, **attributes):
+        self.calls, self.answer, self.wrap = [], answer, wrap
+        vars(self).update(attributes)
+
+    def __call__(self, x, level):
+        self.calls.append((x, level))
+        out = torch.full_like(x, self.answer)
+        return SimpleNamespace(sample=out) if self.wrap else out
+
+
+@pytest.mark.parametrize(("first_t", "number"), [(0, 36), (1, 37)])
+def test_network_is_called_with_its_own_integer_time_for_each_image(first_t, number):
+    """X08: the lecture's t = 37 is the network's 36 if it counts from 0; long, (batch,)."""
+    net, schedule = Recorder(), default_schedule()
+    EpsDenoiser(net, schedule, first_t=first_t)(torch.zeros(5, 1, 2, 2), schedule.sigma[37])
+    (_, t), *_ = net.calls
+    assert (t.shape, t.dtype) == ((5,), torch.long)
+    assert t.tolist() == [number] * 5
+
+
+def test_eps_network_sees_the_variance_preserving_image():
+    """S18.1, S19.1: x / sqrt(1 + sigma^2); the answer becomes x - sigma eps."""
+    net, schedule = Recorder(), default_schedule()
+    x, sigma = _draws(3, 1, (2, 1, 2, 2))[0], schedule.sigma[60]
+    out = EpsDenoiser(net, schedule)(x, sigma)
+    torch.testing.assert_close(net.calls[0][0], x * schedule.alpha_bar[60].sqrt())
+    torch.testing.assert_close(out, x - sigma * 0.25)
+
+
+def test_default_schedule_is_that_of_ddpm():
+    """Linear, T = 1000, counting from 0."""
+    net = Recorder()
+    denoiser = EpsDenoiser(net)
+    denoiser(torch.zeros(1, 1, 2, 2), NoiseSchedule.linear().sigma[1000])
+    assert torch.equal(denoiser.schedule.beta, NoiseSchedule.linear(1000).beta)
+    assert net.calls[0][1].tolist() == [999]
+
+
+@pytest.mark.parametrize("kind", [EpsDenoiser, VDenoiser])
+def test_output_objects_are_unwrapped(kind):
+    """diffusers returns an object with the tensor in .sample."""
+    x = _draws(4, 1, (2, 1, 2, 2))[0]
+    assert torch.equal(kind(Recorder(wrap=True))(x, 0.8), kind(Recorder())(x, 0.8))
+
+
+@pytest.mark.parametrize("kind", [EpsDenoiser, VDenoiser])
+@pytest.mark.parametrize(
+    "attributes", [{"in_channels": 3}, {"config": SimpleNamespace(in_channels=3)}], ids=str
+)
+def test_images_with_another_number_of_channels_are_refused(kind, attributes):
+    """The message names both numbers; the network is not called. Three channels pass."""
+    net = Recorder(**attributes)
+    with pytest.raises(ValueError, match=r"3 channels.*\(2, 1, 4, 4\)"):
+        kind(net)(torch.zeros(2, 1, 4, 4), 0.8)
+    assert net.calls == []
+    assert kind(net)(torch.zeros(2, 3, 4, 4), 0.8).shape == (2, 3, 4, 4)
+
+
+@pytest.mark.parametrize("kind", [EpsDenoiser, VDenoiser])
+def test_networks_that_also_predict_a_variance_are_refused(kind):
+    """Twice the channels: the message gives both shapes and the cause."""
+    double = lambda x, t: x.repeat(1, 2, 1, 1)  # noqa: E731
+    with pytest.raises(ValueError, match=r"\(2, 2, 4, 4\).*\(2, 1, 4, 4\).*variance"):
+        kind(double)(torch.zeros(2, 1, 4, 4), 0.8)
+
+
+class Convolution(torch.nn.Module):
+    """A float32 network with weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Conv2d(1, 1, 3, padding=1)
+        with torch.no_grad():
+            self.layer.weight.copy_(torch.linspace(-0.3, 0.4, 9).reshape(1, 1, 3, 3))
+            self.layer.bias.fill_(0.05)
+        self.seen = []
+
+    def forward(self, x, level):
+        self.seen.append(x.dtype)
+        return self.layer(x)
+
+
+@pytest.mark.parametrize("kind", [EpsDenoiser, VDenoiser])
+def test_network_runs_in_its_own_precision_and_the_result_in_that_of_x(kind):
+    """DESIGN: coefficients in float64, the network in its own dtype; both directions."""
+    x = _draws(5, 1, (2, 1, 4, 4))[0]
+    net = Convolution()
+    out = kind(net)(x, 0.8)
+    assert (net.seen, out.dtype) == ([torch.float32], torch.float64)
+    # Only the network rounded to float32: the sum x - sigma eps did not.
+    double = kind(Convolution().double())(x, 0.8)
+    torch.testing.assert_close(out, double, atol=1e-5, rtol=0)
+    net = Convolution().double()
+    assert kind(net)(x.float(), 0.8).dtype == torch.float32
+    assert net.seen == [torch.float64]
+
+
+@pytest.mark.parametrize("kind", [EpsDenoiser, VDenoiser])
+def test_image_that_is_denoised_is_left_as_it_was(kind):
+    """A denoiser reads x and does not write into it."""
+    x = _draws(6, 1, (2, 1, 4, 4))[0]
+    before = x.clone()
+    kind(Recorder())(x, 0.8)
+    assert torch.equal(x, before)
+
+
+# ------------------------------------------------------------------------------------ VDenoiser
+
+
+def test_exact_v_network_becomes_the_exact_denoiser_at_any_level():
+    """S19.2: v = (eps - sigma E[x0|x]) / sqrt(1 + sigma^2) of a Gaussian, at continuous levels."""
+    case = random_case(4, 1, 1, 0.1, seed=3)
+    mean, cov = torch.as_tensor(case.mean), torch.as_tensor(case.cov)
+    prior = GaussianPrior(mean, cov)
+
+    def net(x_vp, sigma):
+        level = sigma[0].double()
+        a = 1 / (1 + level**2)
+        spread = a * cov + (1 - a) * torch.eye(4, dtype=torch.float64)
+        eps = (1 - a).sqrt() * torch.linalg.solve(spread, (x_vp - a.sqrt() * mean).T).T
+        x0 = (x_vp - (1 - a).sqrt() * eps) / a.sqrt()
+        return a.sqrt() * eps - (1 - a).sqrt() * x0
+
+    for sigma in (0.03125, 0.5, 0.75, 3.0, 80.0):  # numbers that float32 holds exactly
+        x = mean + sigma * _draws(7, 1, (3, 4))[0]
+        torch.testing.assert_close(VDenoiser(net)(x, sigma), prior(x, sigma), atol=1e-10, rtol=0)
+
+
+def test_v_network_is_called_with_the_continuous_level_of_each_image():
+    """One float32 number per image, the VE level itself."""
+    net = Recorder()
+    VDenoiser(net)(_draws(8, 1, (5, 1, 2, 2))[0], torch.tensor(0.734, dtype=torch.float64))
+    (_, sigma), *_ = net.calls
+    assert (sigma.shape, sigma.dtype) == ((5,), torch.float32)
+    torch.testing.assert_close(sigma, torch.full((5,), 0.734))
+
+
+def test_v_network_sees_the_variance_preserving_image():
+    """S19.1: x / sqrt(1 + sigma^2); the answer is converted by the definition of v."""
+    net, x = Recorder(), _draws(9, 1, (2, 1, 2, 2))[0]
+    out = VDenoiser(net)(x, 0.75)
+    torch.testing.assert_close(net.calls[0][0], x / 1.25)
+    # x0 = cos x_vp - sin v with cos = 1 / 1.25 and sin = 0.75 / 1.25
+    torch.testing.assert_close(out, x / 1.25**2 - 0.6 * 0.25)
+
+
+# -------------------------------------------------------------------------------- standard_normal
+
+
+def _generators(*numbers):
+    return [torch.Generator().manual_seed(number) for number in numbers]
+
+
+def test_noise_has_the_shape_and_dtype_of_its_model():
+    """z ~ N(0, I) of the shape, dtype and device of its argument."""
+    for dtype in (torch.float32, torch.float64, torch.float16):
+        z = standard_normal(torch.empty(2, 3, 4, dtype=dtype), torch.Generator().manual_seed(0))
+        assert (z.shape, z.dtype) == ((2, 3, 4), dtype)
+
+
+def test_noise_in_another_precision_is_the_same_noise():
+    """Drawn in float64 and then rounded: one generator, or one per image."""
+    like = torch.empty(2, 3, 4, dtype=torch.float64)
+    for make in (lambda: torch.Generator().manual_seed(3), lambda: _generators(3, 4)):
+        double = standard_normal(like, make())
+        assert torch.equal(standard_normal(like.float(), make()), double.float())
+
+
+def test_noise_of_an_image_does_not_depend_on_its_batch():
+    """One generator per image: the same numbers in any company and any order."""
+    like = torch.empty(3, 2, 5)
+    z = standard_normal(like, _generators(7, 8, 9))
+    assert torch.equal(standard_normal(like[:1], _generators(8))[0], z[1])
+    assert torch.equal(standard_normal(like, _generators(9, 8, 7)), z.flip(0))
+    assert not torch.equal(z[0], z[1])
+
+
+def test_noise_of_consecutive_draws_is_independent():
+    """S11.7, E19: N = 60,000 pairs of draws of 4 numbers; full covariance of all 8, z <= 5."""
+    N, generator = 60_000, torch.Generator().manual_seed(10)
+    like = torch.empty(N, 4, dtype=torch.float64)
+    z = torch.cat([standard_normal(like, generator) for _ in range(2)], dim=1)
+    unit = torch.eye(8, dtype=torch.float64)
+    z_cov = (z.T @ z / N - unit) / ((1 + unit) / N).sqrt()
+    assert largest(z.mean(0) * N**0.5, z_cov) <= 5
+
+
+@pytest.mark.parametrize("count", [1, 3, 0])
+def test_wrong_number_of_generators_is_refused(count):
+    """The message gives both numbers."""
+    with pytest.raises(ValueError, match=f"here 2, but {count} were given"):
+        standard_normal(torch.empty(2, 4), _generators(*range(count)))
+
+
+def test_without_a_generator_noise_follows_the_global_seed():
+    """torch.manual_seed reproduces it."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        first = standard_normal(torch.empty(2, 4))
+        torch.manual_seed(0)
+        assert torch.equal(standard_normal(torch.empty(2, 4)), first)
