@@ -64,12 +64,23 @@ def to_float(pixels: np.ndarray) -> np.ndarray:
 
 def to_uint8(image: np.ndarray) -> np.ndarray:
     """``uint8`` pixels of a float image in [-1, 1]; values outside are clipped to the range."""
+    if not np.issubdtype(image.dtype, np.floating):
+        raise ValueError(
+            f"to_uint8 expected a float image in [-1, 1], but was given {image.dtype}: "
+            "it is perhaps a picture of pixels already."
+        )
     return np.rint((np.clip(image, -1, 1) + 1) * 127.5).astype(np.uint8)
 
 
 def image_names(name: str = "natural", size: int = 32) -> list[str]:
-    """Names of the shipped pictures, in the order in which :func:`load_images` returns them."""
-    return [path.stem for path in _image_files(name, size)]
+    """Names of the shipped pictures, in the order in which :func:`load_images` returns them.
+
+    The clothes of ``"fashion"`` have numbers for names.
+    """
+    files = _image_files(name, size)
+    if len(files) > 1:
+        return [path.stem for path in files]
+    return [f"{number:02d}" for number in range(len(load_images(name, size)))]
 
 
 def load_images(name: str = "natural", size: int = 32) -> Tensor:
@@ -105,7 +116,7 @@ def load_images(name: str = "natural", size: int = 32) -> Tensor:
             return _tiles(np.asarray(file), size)
 
     pixels = np.concatenate([read(path) for path in _image_files(name, size)])
-    return torch.from_numpy(to_float(pixels)).float()
+    return torch.from_numpy(np.ascontiguousarray(to_float(pixels))).float()
 
 
 def _image_files(name: str, size: int) -> list[Path]:
@@ -194,7 +205,8 @@ def fashion_mnist(split: str = "train") -> np.ndarray:
             try:
                 raw = _fashion_from_debian(name)
             except Exception as mirror:
-                raise _unreachable("Fashion-MNIST", FASHION_URL, official, mirror) from mirror
+                url = f"{FASHION_URL}{name}.gz"
+                raise _unreachable("Fashion-MNIST", url, official, mirror) from mirror
         if hashlib.sha256(raw).hexdigest() != FASHION_FILES[name]:
             raise ConnectionError(
                 f"{name} arrived with an unexpected checksum: the download was cut off or "

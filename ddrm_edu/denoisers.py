@@ -7,6 +7,7 @@ the whole batch.  The functions below convert what networks predict into x0_hat 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from .schedule import NoiseSchedule, to_vp
+from .validation import require_floating
 
 __all__ = [
     "EpsDenoiser",
@@ -80,6 +82,12 @@ class _NetworkDenoiser:
 
     def _predict(self, x: Tensor, sigma: Level, level: Tensor) -> Tensor:
         """The network's output for the VE image ``x``, in the shape and dtype of ``x``."""
+        require_floating(x, "x")
+        if not 0 < float(sigma) < math.inf:
+            raise ValueError(
+                f"A network denoises from a level sigma that is positive and finite, but sigma was "
+                f"{float(sigma):.6g}. At sigma = 0 the image is clean already."
+            )
         if self.in_channels not in (None, x.shape[1]):
             raise ValueError(
                 f"The network takes images of {self.in_channels} channels, but x has shape "

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .validation import require_floating
+
 __all__ = ["psnr", "ssim"]
 
 
@@ -44,6 +46,7 @@ def ssim(x: Tensor, truth: Tensor, *, data_range: float = 2.0) -> Tensor:
     """
     from skimage.metrics import structural_similarity
 
+    _require_pair(x, truth)
     if min(x.shape[-2:]) < 11:
         raise ValueError(
             f"ssim compares windows of 11 x 11 pixels, but the image is {tuple(x.shape[-2:])}. "
@@ -65,18 +68,19 @@ def ssim(x: Tensor, truth: Tensor, *, data_range: float = 2.0) -> Tensor:
 
 
 def _per_image(measure, x: Tensor, truth: Tensor) -> Tensor:
-    if x.shape != truth.shape or x.ndim not in (3, 4):
-        raise ValueError(
-            "The two images must have one shape, (batch, c, h, w) or (c, h, w), "
-            f"but had {tuple(x.shape)} and {tuple(truth.shape)}."
-        )
-    if not (x.is_floating_point() and truth.is_floating_point()):
-        raise ValueError(
-            f"Both images must be floating-point, but were {x.dtype} and {truth.dtype}. "
-            "Convert 8-bit pixels with x.float() / 127.5 - 1."
-        )
+    _require_pair(x, truth)
     images, references = (i.detach().cpu().double().numpy() for i in (x, truth))
     if x.ndim == 3:
         return torch.tensor(measure(images, references), dtype=torch.float64)
     values = [measure(*pair) for pair in zip(images, references, strict=True)]
     return torch.tensor(values, dtype=torch.float64)
+
+
+def _require_pair(x: Tensor, truth: Tensor) -> None:
+    require_floating(x, "x")
+    require_floating(truth, "truth")
+    if x.shape != truth.shape or x.ndim not in (3, 4):
+        raise ValueError(
+            "The two images must have one shape, (batch, c, h, w) or (c, h, w), "
+            f"but had {tuple(x.shape)} and {tuple(truth.shape)}."
+        )

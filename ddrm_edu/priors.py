@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .noise import Generators, standard_normal
 from .operators import SVDOperator
-from .validation import require_batch, require_finite, require_level
+from .validation import real_tensor, require_batch, require_finite, require_level
 
 __all__ = ["GaussianPosterior", "GaussianPrior"]
 
@@ -47,8 +47,8 @@ class GaussianPrior:
     """
 
     def __init__(self, mean: Tensor, cov: Tensor):
-        self.mean = torch.as_tensor(mean).to(torch.float64)
-        self.cov = torch.as_tensor(cov).to(torch.float64)
+        self.mean = real_tensor(mean, "mean")
+        self.cov = real_tensor(cov, "cov")
         self.shape = tuple(self.mean.shape)
         n = self.mean.numel()
         if self.cov.shape != (n, n):
@@ -73,7 +73,7 @@ class GaussianPrior:
     def __call__(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         r"""Exact denoiser :math:`E[x_0\mid x_t=x]` at level ``sigma``, of the shape of ``x``."""
         require_batch(x, self.shape, "x")
-        variance = float(sigma) ** 2
+        variance = require_level(sigma, "sigma") ** 2
         if variance == 0:
             return x.clone()
         gain = self._eigenvalues / (self._eigenvalues + variance)
@@ -102,17 +102,25 @@ class GaussianPrior:
         """
         require_batch(y, op.out_shape, "y")
         require_finite(y, "y")
-        variance = require_level(sigma_y, "sigma_y") ** 2
+        sigma_y = require_level(sigma_y, "sigma_y")
         if tuple(op.in_shape) != self.shape:
             raise ValueError(
                 f"The operator acts on images of shape {tuple(op.in_shape)}, "
                 f"but the prior's have shape {self.shape}. Build both for one shape."
             )
-        H = op.matrix().to(self.cov)
-        CHt = self.cov @ H.T
-        # pinv, because without noise H C H^T is singular whenever H repeats a measurement.
-        gain = CHt @ torch.linalg.pinv(H @ CHt + variance * torch.eye(len(H)).to(H), hermitian=True)
-        residual = y.to(self.mean) - op(self.mean[None])
-        mean = self.mean + (residual.flatten(1) @ gain.T).reshape(-1, *self.shape)
-        cov = self.cov - gain @ CHt.T
+        # In the spectral coordinates that were measured, where no small s is ever squared.
+        s = op.s.to(self.cov).expand(self.shape).flatten()
+        seen = s > 0
+        unit = torch.eye(len(s), dtype=torch.float64).to(s).reshape(-1, *self.shape)
+        Vt = op.Vt(unit).flatten(1).T[seen]
+        cross = self.cov @ Vt.T
+        cov_y = Vt @ cross + torch.diag((sigma_y / s[seen]) ** 2)
+        # pinv, because without noise a singular prior leaves cov_y singular; scaled to a diagonal
+        # of ones, because otherwise it takes precise coordinates beside noisy ones for zeros.
+        scale = cov_y.diagonal().clamp(min=torch.finfo(s.dtype).tiny).rsqrt()
+        gain = cross * scale @ torch.linalg.pinv(scale[:, None] * cov_y * scale, hermitian=True)
+        gain = gain * scale
+        residual = op.measure_spec(y.to(self.mean)).flatten(1)[:, seen] - Vt @ self.mean.flatten()
+        mean = self.mean + (residual @ gain.T).reshape(-1, *self.shape)
+        cov = self.cov - gain @ cross.T
         return GaussianPosterior(mean, (cov + cov.T) / 2)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -115,11 +116,12 @@ class NoiseSchedule:
             network at t = 1 and starts somewhat below T.  ``"trailing"``: t = ceil((j + 1) T /
             steps); the run starts at T itself, which matters when ``steps`` is very small.
         """
-        if not isinstance(steps, int) or isinstance(steps, bool) or not 1 <= steps <= self.T:
+        if not isinstance(steps, Integral) or isinstance(steps, bool) or not 1 <= steps <= self.T:
             raise ValueError(
                 f"steps must be an integer from 1 to T = {self.T}, but was {steps!r}: "
                 "a run cannot visit more noise levels than the schedule has."
             )
+        steps = int(steps)
         if spacing == "leading":
             return [1 + j * self.T // steps for j in reversed(range(steps))]
         if spacing == "trailing":

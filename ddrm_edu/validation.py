@@ -3,19 +3,75 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["require_batch", "require_finite", "require_level", "require_unit_interval"]
+__all__ = [
+    "image_shape",
+    "positive_shape",
+    "real_tensor",
+    "require_batch",
+    "require_finite",
+    "require_floating",
+    "require_level",
+    "require_unit_interval",
+]
 
 
-def require_batch(x: Tensor, shape: tuple[int, ...], what: str) -> None:
-    """Raise ``ValueError`` unless ``x`` is a floating-point tensor of shape ``(batch, *shape)``."""
-    wanted = f"(batch, {', '.join(map(str, shape))})"
+def real_tensor(values: Any, what: str) -> Tensor:
+    """``values`` (nested list, numpy array, torch tensor, scipy.sparse) as a new float64 tensor."""
+    if hasattr(values, "toarray"):  # scipy.sparse
+        values = values.toarray()
+    if isinstance(values, Tensor):
+        values = values.detach()
+        tensor = values if values.layout is torch.strided else values.to_dense()
+    else:
+        try:
+            array = np.asarray(values)
+            kind = np.complex128 if array.dtype.kind == "c" else np.float64
+            tensor = torch.from_numpy(np.array(array, dtype=kind))  # a copy torch can always read
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{what} must be an array of real numbers, but: {error}.") from error
+    if tensor.is_complex():
+        raise ValueError(
+            f"{what} must be real, but was complex. Write a complex map on the real and imaginary "
+            "parts, one after the other."
+        )
+    return tensor.to(torch.float64, copy=True)
+
+
+def positive_shape(shape: Any, what: str) -> tuple[int, ...]:
+    """``shape`` as a tuple of positive integers."""
+    if not isinstance(shape, Sequence | torch.Size) or not all(
+        isinstance(side, Integral) and side > 0 for side in shape
+    ):
+        raise ValueError(
+            f"{what} must be a tuple of positive integers, such as (3, 32, 32), but was {shape!r}."
+        )
+    return tuple(int(side) for side in shape)
+
+
+def image_shape(shape: Any) -> tuple[int, int, int]:
+    """``shape`` as (channels, height, width)."""
+    shape = positive_shape(shape, "in_shape")
+    if len(shape) != 3:
+        raise ValueError(
+            f"in_shape must be (channels, height, width), but was {shape}. "
+            "A single grey image has shape (1, height, width)."
+        )
+    return shape
+
+
+def require_floating(x: Any, what: str, of_shape: str = "") -> None:
+    """Raise ``ValueError`` unless ``x`` is a floating-point tensor; its shape is not looked at."""
     if not isinstance(x, Tensor):
         raise ValueError(
-            f"{what} must be a torch tensor of shape {wanted}, but was a {type(x).__name__}. "
+            f"{what} must be a torch tensor{of_shape}, but was a {type(x).__name__}. "
             "Wrap it with torch.as_tensor."
         )
     if not x.is_floating_point():
@@ -23,6 +79,12 @@ def require_batch(x: Tensor, shape: tuple[int, ...], what: str) -> None:
             f"{what} must hold floating-point numbers, but was {x.dtype}. Images live on the scale "
             "[-1, 1]: convert 8-bit pixels with x.float() / 127.5 - 1."
         )
+
+
+def require_batch(x: Tensor, shape: tuple[int, ...], what: str) -> None:
+    """Raise ``ValueError`` unless ``x`` is a floating-point tensor of shape ``(batch, *shape)``."""
+    wanted = f"(batch, {', '.join(map(str, shape))})"
+    require_floating(x, what, f" of shape {wanted}")
     if x.shape[1:] != torch.Size(shape) or x.ndim != len(shape) + 1:
         if tuple(x.shape) == tuple(shape):
             fix = "The batch dimension is missing: pass x[None]."

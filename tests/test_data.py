@@ -78,7 +78,6 @@ def test_pixel_conversions_leave_their_arguments_alone():
     assert image.tolist() == [-2.0, 0.3]
 
 
-@pytest.mark.xfail(reason="pixels are taken for floats: 0 becomes 128, all others 255")
 def test_to_uint8_refuses_pixels():
     with pytest.raises(ValueError, match="uint8"):
         to_uint8(np.array([0, 1, 200], dtype=np.uint8))
@@ -100,7 +99,6 @@ def test_shipped_pictures_have_their_shape_type_and_range(name, size, count, cha
     assert len(images.flatten(1).unique(dim=0)) == count, "no picture comes twice"
 
 
-@pytest.mark.xfail(reason="the tensor is a transposed view of height x width x channels")
 def test_shipped_pictures_can_be_viewed_as_vectors():
     images = load_images("natural", 32)
     assert images.view(32, -1).shape == (32, 3 * 32 * 32)
@@ -120,7 +118,6 @@ def test_image_names_are_in_the_order_of_the_pictures(size):
         assert np.array_equal(to_uint8(image.numpy()), pixels)
 
 
-@pytest.mark.xfail(reason="one name, '32', for 64 pictures: it is that of the sheet")
 def test_every_picture_of_clothing_has_a_name():
     assert len(image_names("fashion")) == len(load_images("fashion"))
 
@@ -197,7 +194,6 @@ def test_without_a_source_the_error_says_where_to_put_the_file(fetch, cache, unr
     assert not list(cache.glob("*")), "no half file is left behind"
 
 
-@pytest.mark.xfail(reason="the message names the folder of the source, not the file to fetch")
 def test_without_a_source_the_error_names_the_file_of_fashion_mnist(cache, unreachable):
     with pytest.raises(ConnectionError, match=r"t10k-images-idx3-ubyte\.gz"):
         fashion_mnist("test")

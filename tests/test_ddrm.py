@@ -310,7 +310,7 @@ def test_unmeasured_coordinates_follow_case_3_whatever_the_noise(sigma_y, eta, r
     zero = ddrm_coefficients(torch.zeros(2).double(), *numbers, eta=eta, eta_b=1.0)
     tiny = ddrm_coefficients(torch.full((2,), 1e-12).double(), *numbers, eta=eta, eta_b=1.0)
     kept = math.sqrt(1 - eta**2)
-    assert zero.xt.tolist() == pytest.approx([kept / ratio] * 2, rel=10 * EPS)
+    assert zero.xt.tolist() == pytest.approx([kept / ratio] * 2, rel=10 * EPS, abs=0)
     assert zero.y.tolist() == [0.0, 0.0]
     assert tiny.xt.tolist() == [0.0, 0.0]
     # Relative to all noise that is missing: the limit of case 2 keeps none of x_t.
@@ -744,6 +744,18 @@ def test_arguments_are_left_as_they_were(op):
     for got, want in zip((y, levels, op.s, torch.get_rng_state()), before, strict=True):
         assert got.dtype == want.dtype
         assert torch.equal(got, want)
+
+
+def test_case_of_a_coordinate_does_not_depend_on_the_precision_of_y():
+    """S11.2: sigma_y = s sigma exactly; s = 1 / sqrt(3) rounded to float32 would be case 2."""
+    op, sigma = Colorization((3, 4, 4)), 0.7
+    sigma_y = op.s.max().item() * sigma
+    for dtype in (torch.float64, torch.float32):
+        y = op(_images(op)).to(dtype)
+        run = ddrm_samples(nonlinear_denoiser, op, y, [9.0, sigma, 0.0], sigma_y=sigma_y)
+        torch.testing.assert_close(
+            op(next(run).x), y, atol=1e-5, rtol=0
+        )  # eta_b = 1: x = y, no noise
 
 
 def test_run_has_the_dtype_of_y_whatever_the_denoiser_returns():

@@ -370,6 +370,14 @@ def test_steps_since_the_last_checkpoint_are_repeated_alike(tmp_path, tiny_data)
     assert _losses(parts) == _losses(whole)
 
 
+def test_checkpoints_do_not_change_the_run(tmp_path, tiny_data):
+    """One checkpoint at the end or one after each step: the same weights."""
+    often = _trained(tmp_path / "often", tiny_data)
+    seldom = _trained(tmp_path / "seldom", tiny_data, checkpoint_minutes=60.0)
+    assert len(_losses(seldom)) == 2  # the heading and one row
+    assert seldom.read_bytes() == often.read_bytes()
+
+
 def test_a_finished_run_leaves_whole_files_only(tmp_path, tiny_data):
     """Weights, card, log and checkpoint; no partial file; finished runs stay as they are."""
     weights = _trained(tmp_path, tiny_data)

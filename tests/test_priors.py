@@ -157,6 +157,41 @@ def test_posterior_is_the_spectral_form_with_or_without_noise(case, sigma_y):
     assert largest(got.cov.numpy() - cov) <= 1e-9 * largest(case.cov)
 
 
+@pytest.mark.parametrize("ratio", [0.0, 0.1])
+@pytest.mark.parametrize("s", [1e-3, 1e-8, 1e-12])
+def test_small_singular_values_count_as_much_as_their_noise_allows(s, ratio):
+    """Section 4: only sigma_y / s matters; without noise s = 1e-12 is as good as 1."""
+    rng, sigma_y = np.random.default_rng(13), ratio * s
+    V, U = (np.linalg.qr(rng.standard_normal((3, 3)))[0] for _ in range(2))
+    case = CASES["tall"]
+    prior, y_spec = _prior(case), rng.standard_normal((2, 2))
+    got = prior.posterior(
+        Dense(U[:, :2] * [1.0, s] @ V.T[:2]),
+        torch.as_tensor(y_spec * [1.0, s] @ U[:, :2].T),
+        sigma_y=sigma_y,
+    )
+    noise = np.diag([sigma_y**2, ratio**2])
+    gain = case.cov @ V[:, :2] @ np.linalg.inv(V[:, :2].T @ case.cov @ V[:, :2] + noise)
+    mean = case.mean + (y_spec - case.mean @ V[:, :2]) @ gain.T
+    bound = 1e-13 / s  # rounding of y, in units of s
+    assert largest(got.mean.numpy() - mean) <= bound
+    assert largest(got.cov.numpy() - (case.cov - gain @ V[:, :2].T @ case.cov)) <= bound
+
+
+@pytest.mark.parametrize("sigma_y", [0.0, 0.3])
+def test_singular_prior_measured_in_two_ways_has_a_posterior(sigma_y):
+    """S02.3: both measurements see the one direction in which the image varies."""
+    direction = np.array([0.6, 0.0, 0.8])
+    prior = GaussianPrior(torch.zeros(3), 2.5 * torch.as_tensor(np.outer(direction, direction)))
+    H = np.array([[1.0, 2.0, 0.0], [0.0, 1.0, 0.5]])
+    y = (H @ direction * 1.7)[None]
+    got = prior.posterior(Dense(H), torch.as_tensor(y), sigma_y=sigma_y)
+    seen = H @ direction  # y = seen * a + noise with a ~ N(0, 2.5)
+    share = 1.0 if sigma_y == 0 else 2.5 * seen @ seen / (2.5 * seen @ seen + sigma_y**2)
+    assert largest(got.mean[0].numpy() - share * 1.7 * direction) <= 1e-7
+    assert largest(got.cov.numpy() - (1 - share) * 2.5 * np.outer(direction, direction)) <= 1e-7
+
+
 def test_noiseless_posterior_satisfies_the_measurement():
     """S02.3: for sigma_y = 0 the posterior lives on {x : H x = y}."""
     case = CASES["rank-deficient"]

@@ -10,12 +10,13 @@ nothing but u, so no matrix of any size is needed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..validation import require_finite
+from ..validation import image_shape, real_tensor, require_finite
 from .base import SVDOperator
 
 __all__ = ["Colorization", "PatchFunctional", "SuperResolution"]
@@ -50,33 +51,35 @@ class PatchFunctional(SVDOperator):
     """
 
     def __init__(self, in_shape: tuple[int, ...], k: Any):
-        self.in_shape = _image_shape(in_shape)
-        k = torch.as_tensor(k, dtype=torch.float64)
-        if k.ndim != 3 or any(side % p for side, p in zip(self.in_shape, k.shape, strict=True)):
+        self.in_shape = image_shape(in_shape)
+        k = real_tensor(k, "k")
+        if k.ndim != 3 or not all(
+            p and side % p == 0 for side, p in zip(self.in_shape, k.shape, strict=True)
+        ):
             raise ValueError(
                 "k must have three dimensions (channels, height, width) which divide those of the "
                 f"image, but k has shape {tuple(k.shape)} and the image {self.in_shape}. "
                 "Crop or pad the image to a multiple of the patch."
             )
         require_finite(k, "k")
-        norm = k.norm()
-        if norm == 0:
+        if not k.any():
             raise ValueError(
                 "k is zero everywhere, so nothing would be measured. Give it a weight."
             )
 
+        scale = k.abs().max()  # a norm taken without it would overflow for huge weights
+        norm = (k / scale).norm() * scale
         self._patch = tuple(k.shape)
         self.out_shape = tuple(side // p for side, p in zip(self.in_shape, k.shape, strict=True))
         self.s = torch.zeros(self.in_shape, dtype=torch.float64)
-        self._pixels(self.s[None])[0].fill_(norm)
+        self._first(self.s[None]).fill_(norm)
 
         # The reflection swaps u and -sign e_1; this sign avoids cancellation in u + sign e_1.
-        u = k / norm
+        u = k / scale / (k / scale).norm()
         self._sign = 1.0 if u[0, 0, 0] >= 0 else -1.0
         mirror = u.clone()
         mirror[0, 0, 0] += self._sign
-        mirror /= (1 + u[0, 0, 0].abs()).sqrt()  # the reflection is I - mirror mirror^T
-        self._mirror = mirror.flatten().tolist()
+        self._mirror = mirror / (1 + u[0, 0, 0].abs()).sqrt()  # reflection = I - mirror mirror^T
 
     def V(self, x: Tensor) -> Tensor:
         return self._reflect(x)
@@ -85,27 +88,27 @@ class PatchFunctional(SVDOperator):
         return self._reflect(x)  # a reflection is its own transpose and its own inverse
 
     def U(self, x: Tensor) -> Tensor:
-        return -self._sign * self._pixels(x)[0]
+        return -self._sign * self._first(x)
 
     def Ut(self, y: Tensor) -> Tensor:
         spec = y.new_zeros(len(y), *self.in_shape)
-        self._pixels(spec)[0].copy_(-self._sign * y)
+        self._first(spec).copy_(-self._sign * y)
         return spec
 
-    def _pixels(self, x: Tensor) -> list[Tensor]:
-        """Views ``(batch, *out_shape)`` of x: the first pixel of every patch, the second, ..."""
+    def _first(self, x: Tensor) -> Tensor:
+        """View of the first pixel of every patch, of shape ``(batch, *out_shape)``."""
         c, h, w = self._patch
-        return [x[:, i::c, j::h, k::w] for i in range(c) for j in range(h) for k in range(w)]
+        return x[:, ::c, ::h, ::w]
 
     def _reflect(self, x: Tensor) -> Tensor:
-        first, *others = zip(self._mirror, self._pixels(x), strict=True)
-        along = first[0] * first[1]
-        for weight, pixel in others:
-            along.add_(pixel, alpha=weight)
-        reflected = x.clone()
-        for weight, pixel in zip(self._mirror, self._pixels(reflected), strict=True):
-            pixel.sub_(along, alpha=weight)
-        return reflected
+        (C, H, W), (c, h, w) = self.out_shape, self._patch
+        # Whole rows of the image stay together, so that every pass runs along memory.
+        rows = x.reshape(-1, C, c, H, h, W * w)
+        mirror = self._mirror.to(x).repeat(1, 1, W).view(c, 1, h, W * w)
+        columns = (rows * mirror).sum((2, 4)).unflatten(-1, (W, w))
+        along = sum(columns.unbind(-1))[..., None].expand(-1, -1, -1, -1, w)
+        along = along.reshape(-1, C, 1, H, 1, W * w)
+        return torch.addcmul(rows, along, mirror, value=-1).reshape(x.shape)
 
 
 class SuperResolution(PatchFunctional):
@@ -125,8 +128,8 @@ class SuperResolution(PatchFunctional):
     """
 
     def __init__(self, in_shape: tuple[int, ...], factor: int):
-        _, height, width = _image_shape(in_shape)
-        if not isinstance(factor, int) or factor < 1 or height % factor or width % factor:
+        _, height, width = image_shape(in_shape)
+        if not isinstance(factor, Integral) or factor < 1 or height % factor or width % factor:
             raise ValueError(
                 f"factor must be a positive integer that divides height {height} and width "
                 f"{width}, but was {factor!r}. Crop the image to a multiple of the factor."
@@ -152,21 +155,12 @@ class Colorization(PatchFunctional):
     """
 
     def __init__(self, in_shape: tuple[int, ...], weights: Sequence[float] = (1 / 3, 1 / 3, 1 / 3)):
-        channels = _image_shape(in_shape)[0]
-        weights = torch.as_tensor(weights, dtype=torch.float64)
+        channels = image_shape(in_shape)[0]
+        weights = real_tensor(weights, "weights")
         if weights.shape != (channels,):
             raise ValueError(
                 f"weights must hold one number per channel, {channels} in all, "
                 f"but had shape {tuple(weights.shape)}. A grey image has no colour to restore."
             )
+        require_finite(weights, "weights")
         super().__init__(in_shape, weights[:, None, None])
-
-
-def _image_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    shape = tuple(int(side) for side in shape)
-    if len(shape) != 3 or min(shape) < 1:
-        raise ValueError(
-            f"in_shape must be (channels, height, width), but was {shape}. "
-            "A single grey image has shape (1, height, width)."
-        )
-    return shape

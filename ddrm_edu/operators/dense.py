@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..validation import require_finite
+from ..validation import positive_shape, real_tensor, require_finite
 from .base import SVDOperator
 
 __all__ = ["Dense"]
@@ -58,7 +58,12 @@ class Dense(SVDOperator):
         self.out_shape = _fitting("out_shape", out_shape, m, "rows")
         # Full V (n x n) always; of U only the first n columns are ever used.
         U, s, Vt = torch.linalg.svd(H, full_matrices=m < n)
-        rtol = max(m, n) * torch.finfo(torch.float64).eps if rtol is None else rtol
+        rtol = max(m, n) * torch.finfo(torch.float64).eps if rtol is None else float(rtol)
+        if not 0 <= rtol < 1:
+            raise ValueError(
+                f"rtol must lie in [0, 1), but was {rtol:g}: singular values up to rtol times the "
+                "largest count as 0, and with 1 nothing would be left."
+            )
         rank = int((s > rtol * s.max()).sum())
         padded = torch.zeros(n, dtype=torch.float64, device=H.device)
         padded[:rank] = s[:rank]
@@ -86,24 +91,18 @@ class Dense(SVDOperator):
 
 def _real_matrix(H: Any) -> Tensor:
     """H as a float64 tensor of two dimensions, whatever container it came in."""
-    if hasattr(H, "toarray"):  # scipy.sparse
-        H = H.toarray()
-    H = torch.as_tensor(H)
-    if H.is_complex():
-        raise ValueError(
-            "H must be real, but was complex. Write the map on real and imaginary parts, stacked."
-        )
+    H = real_tensor(H, "H")
     if H.ndim != 2 or 0 in H.shape:
         raise ValueError(
             f"H must be a matrix of shape (m, n) with m, n >= 1, but had shape {tuple(H.shape)}. "
             "For images flatten both sides and pass in_shape= and out_shape=."
         )
     require_finite(H, "H")
-    return H.detach().to(torch.float64)
+    return H
 
 
 def _fitting(name: str, shape: tuple[int, ...] | None, count: int, side: str) -> tuple[int, ...]:
-    shape = (count,) if shape is None else tuple(int(k) for k in shape)
+    shape = (count,) if shape is None else positive_shape(shape, name)
     if math.prod(shape) != count:
         raise ValueError(
             f"{name} = {shape} holds {math.prod(shape)} numbers, but H has {count} {side}. "

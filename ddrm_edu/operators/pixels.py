@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ..validation import positive_shape
 from .base import SVDOperator
 
 __all__ = ["Denoising", "Inpainting"]
@@ -32,7 +35,7 @@ class Denoising(_PixelOperator):
     """
 
     def __init__(self, in_shape: tuple[int, ...]):
-        self.in_shape = self.out_shape = tuple(in_shape)
+        self.in_shape = self.out_shape = positive_shape(in_shape, "in_shape")
         self.s = torch.ones((1,) * len(self.in_shape), dtype=torch.float64)
 
     def U(self, x: Tensor) -> Tensor:
@@ -67,17 +70,17 @@ class Inpainting(_PixelOperator):
     """
 
     def __init__(self, mask: Any, channels: int | None = None):
-        mask = torch.as_tensor(mask)
+        mask = mask.clone() if isinstance(mask, torch.Tensor) else torch.tensor(np.array(mask))
         if mask.dtype != torch.bool:
             raise ValueError(
                 f"mask must be boolean (True = measured), but was {mask.dtype}. "
                 "Compare it with a number first, for example mask > 0."
             )
         if channels is not None:
-            if mask.ndim != 2 or channels < 1:
+            if mask.ndim != 2 or not isinstance(channels, Integral) or channels < 1:
                 raise ValueError(
-                    "With channels= the mask must be (h, w) and channels at least 1, but the mask "
-                    f"had shape {tuple(mask.shape)} and channels was {channels}. "
+                    "With channels= the mask must be (h, w) and channels a positive integer, "
+                    f"but the mask had shape {tuple(mask.shape)} and channels was {channels}. "
                     "A mask of the image's own shape needs no channels=."
                 )
             mask = mask.expand(channels, *mask.shape)

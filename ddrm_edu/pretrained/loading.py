@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..denoisers import VDenoiser
 from ..schedule import NoiseSchedule
+from ..validation import require_floating
 
 __all__ = ["PretrainedDenoiser", "load_denoiser"]
 
@@ -34,6 +35,7 @@ class PretrainedDenoiser(VDenoiser):
         self.card = card
 
     def __call__(self, x: Tensor, sigma: float | Tensor) -> Tensor:
+        require_floating(x, "x")
         side = self.net.granularity
         if x.ndim != 4 or x.shape[-1] % side or x.shape[-2] % side:
             raise ValueError(
