@@ -63,7 +63,8 @@ def ddrm_coefficients(
     s : Tensor
         Singular values, any shape; zeros are coordinates that were not measured.
     sigma, sigma_next : float
-        Levels before and after the step, ``sigma > sigma_next >= 0``; ``sigma`` may be infinite.
+        Levels before and after the step, ``sigma > sigma_next >= 0``; with ``eta = 1`` the first
+        may be infinite.
     sigma_y : float
         Standard deviation of the measurement noise.
     eta : float
@@ -101,6 +102,11 @@ def ddrm_coefficients(
         raise ValueError(
             "A step must go from a larger noise level to a smaller one, "
             f"but was asked to go from {sigma:.6g} to {sigma_next:.6g}. Are the levels increasing?"
+        )
+    if math.isinf(sigma) and eta != 1:
+        raise ValueError(
+            f"From infinite noise nothing can be kept, so eta must be 1 there, but was {eta:.6g}. "
+            "ddrm_start_coefficients gives the start of a run."
         )
     s = s.detach().to(torch.float64)
     kept = math.sqrt(1 - eta**2)

@@ -144,6 +144,12 @@ class EpsDenoiser(_NetworkDenoiser):
         self.first_t = first_t
 
     def __call__(self, x: Tensor, sigma: Level) -> Tensor:
+        noisiest = self.schedule.sigma[-1].item()
+        if float(sigma) > 1.05 * noisiest:
+            raise ValueError(
+                f"The network was trained up to the level sigma_T = {noisiest:.6g}, but was called "
+                f"at sigma = {float(sigma):.6g}. Is schedule= the one that it was trained with?"
+            )
         t = self.schedule.nearest_t(sigma) - 1 + self.first_t
         level = torch.full((len(x),), t, dtype=torch.long, device=x.device)
         return x0_from_eps(x, sigma, self._predict(x, sigma, level))

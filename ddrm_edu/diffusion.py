@@ -30,7 +30,8 @@ class Step(NamedTuple):
 
     ``t`` counts down to 0 along the run's own levels, ``sigma`` is the level of ``x`` (a
     0-dimensional float64 tensor on the CPU), and ``x0_hat`` is the clean image predicted from the
-    level above, t + 1, as on slides 6 and 17.
+    level above, t + 1, as on slides 6 and 17.  Both images are the run's own: clone them before
+    you change them in place.
     """
 
     t: int

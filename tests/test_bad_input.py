@@ -169,7 +169,11 @@ OPERATORS = [
     ),
     *(
         case(
-            f"rtol {rtol}", ("rtol must lie in [0, 1)", f"was {rtol}"), Dense, np.eye(4), rtol=rtol
+            f"rtol {rtol}",
+            ("rtol must lie in [0, 1)", f"was {rtol:g}"),
+            Dense,
+            np.eye(4),
+            rtol=rtol,
         )
         for rtol in (NAN, 2.0, -0.5)
     ),
@@ -404,6 +408,17 @@ SAMPLING = [
         eta_b=0.5,
     ),
     case(
+        "something kept from infinite noise",
+        ("eta must be 1", "was 0.5"),
+        ddrm_coefficients,
+        OP.s,
+        INF,
+        0.5,
+        0.1,
+        eta=0.5,
+        eta_b=1.0,
+    ),
+    case(
         "a start at infinity",
         ("noise level", "from inf to inf"),
         ddrm_start_coefficients,
@@ -600,6 +615,24 @@ DENOISERS = [
             1.0,
         )
         for kind in (EpsDenoiser, VDenoiser)
+    ),
+    *(
+        case(
+            f"{kind.__name__}: level {sigma}",
+            ("positive and finite", f"was {sigma:.6g}"),
+            kind(Net()),
+            numbers(2, 3, 8, 8),
+            sigma,
+        )
+        for kind in (EpsDenoiser, VDenoiser)
+        for sigma in (0.0, -0.3, NAN)
+    ),
+    case(
+        "EpsDenoiser: noisier than its training",
+        ("up to the level sigma_T = 157", "at sigma = 200"),
+        EpsDenoiser(Net()),
+        numbers(2, 3, 8, 8),
+        200.0,
     ),
     case(
         "natural: a grey image",

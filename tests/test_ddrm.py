@@ -78,9 +78,12 @@ class TableStep(NamedTuple):
 
 
 def admissible_eta_b(s, sigma_next: float, sigma_y: float) -> float:
-    """S11.2: the smallest sigma_t s / sigma_y of case 1; infinite if nothing limits it."""
-    limits = [si * sigma_next / sigma_y for si in s if sigma_y > 0 and si * sigma_next >= sigma_y]
-    return min(limits, default=math.inf)
+    """S11.2: the smallest sigma_t s / sigma_y of case 1; infinite if nothing limits it.
+
+    Equality up to rounding is equality, so the boundary admits exactly eta_b = 1.
+    """
+    ratios = [si * sigma_next / sigma_y for si in s if sigma_y > 0]
+    return min((max(1.0, ratio) for ratio in ratios if ratio >= 1 - 1e-12), default=math.inf)
 
 
 singular_values = st.one_of(

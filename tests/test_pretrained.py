@@ -370,6 +370,16 @@ def test_steps_since_the_last_checkpoint_are_repeated_alike(tmp_path, tiny_data)
     assert _losses(parts) == _losses(whole)
 
 
+def test_other_settings_do_not_go_on_with_a_run(tmp_path, tiny_data):
+    """A checkpoint of another seed or network is refused, and stays as it was."""
+    _trained(tmp_path, tiny_data, total_images=32)
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    for changes in ({"seed": 7}, {"batch": 8}, {"learning_rate": 0.01}, {"widths": (8, 24)}):
+        with pytest.raises(ValueError, match="belongs to a run with"):
+            _trained(tmp_path, tiny_data, **changes)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+
+
 def test_checkpoints_do_not_change_the_run(tmp_path, tiny_data):
     """One checkpoint at the end or one after each step: the same weights."""
     often = _trained(tmp_path / "often", tiny_data)
@@ -414,7 +424,7 @@ def test_training_changes_with_the_seed_and_not_with_the_global_one(tmp_path, ti
 
 
 def test_training_lowers_the_loss(tmp_path):
-    """On images that are all alike, 150 steps take the validation loss well below that of v = 0."""
+    """On images that are all alike, 150 steps take the training loss well below that of v = 0."""
     image = np.full((1, 1, 8, 8), 230, dtype=np.uint8)
     data = (image.repeat(64, axis=0), image.repeat(64, axis=0))
     settings = {"learning_rate": 3e-2, "checkpoint_minutes": 60.0}

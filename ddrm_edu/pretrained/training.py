@@ -8,7 +8,6 @@ however rudely, continues as if it had not been.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import math
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from .unet import UNet
@@ -108,14 +107,21 @@ def train(
     optimizer = torch.optim.AdamW(net.parameters(), learning_rate, betas=(0.9, 0.99))
     state = {"images": 0, "hours": 0.0, "log": []}
     checkpoint = run / "checkpoint.pt"
+    settings = {"batch": batch, "learning_rate": learning_rate, "seed": seed}
+    asked = settings | net.config
     if checkpoint.exists():
         saved = torch.load(checkpoint, map_location=device, weights_only=True)
+        if saved["asked"] != asked:
+            raise ValueError(
+                f"{checkpoint} belongs to a run with {saved['asked']}, but now {asked} was asked "
+                "for. Go on with the old settings, or name a new folder."
+            )
         net.load_state_dict(saved["net"])
         average.load_state_dict(saved["average"])
         optimizer.load_state_dict(saved["optimizer"])
         state = saved["state"]
 
-    def save() -> None:
+    def keep() -> None:
         recent = losses[-500:]
         losses.clear()
         elapsed = time.monotonic() - since
@@ -130,10 +136,10 @@ def train(
             ]
         )
         parts = {"net": net, "average": average, "optimizer": optimizer}
-        whole = {key: part.state_dict() for key, part in parts.items()} | {"state": state}
+        whole = {key: part.state_dict() for key, part in parts.items()}
+        whole |= {"state": state, "asked": asked}
         torch.save(whole, checkpoint.with_suffix(".part"))
         os.replace(checkpoint.with_suffix(".part"), checkpoint)
-        settings = {"batch": batch, "learning_rate": learning_rate, "seed": seed}
         export(name, average.module, run, state, settings | {"total_images": total_images})
 
     losses: list[Tensor] = []
@@ -161,7 +167,7 @@ def train(
         seen += batch
         bar.update(batch)
         if time.monotonic() - since > 60 * checkpoint_minutes or state["images"] >= total_images:
-            save()
+            keep()
             since, seen = time.monotonic(), 0
             bar.set_postfix(validation=state["log"][-1][2])
     bar.close()
@@ -189,21 +195,26 @@ def validation_loss(net: UNet, images: Tensor) -> float:
 
 def export(name: str, net: UNet, folder: Path, state: dict, settings: dict) -> None:
     """Write weights (float16), configuration and log of a network in the form that ships."""
-    weights = folder / f"{name}.safetensors"
     tensors = {key: t.detach().half().contiguous().cpu() for key, t in net.state_dict().items()}
-    save_file(tensors, weights.with_suffix(".part"))
-    os.replace(weights.with_suffix(".part"), weights)
+    weights = save(tensors)
     card = {
         "name": name,
         "data": DATA[name],
         "network": net.config,
-        "training": settings | {"images_seen": state["images"], "hours": state["hours"]},
+        "training": settings | {"images_seen": state["images"], "hours": round(state["hours"], 3)},
         "validation_loss": state["log"][-1][2],
-        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+        "sha256": hashlib.sha256(weights).hexdigest(),
     }
-    (folder / f"{name}.json").write_text(json.dumps(card, indent=2) + "\n")
-    with open(folder / f"{name}.csv", "w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([LOG_FIELDS, *state["log"]])
+    log = "".join(",".join(map(str, row)) + "\n" for row in [LOG_FIELDS, *state["log"]])
+    contents = {
+        "safetensors": weights,
+        "json": (json.dumps(card, indent=2) + "\n").encode(),
+        "csv": log.encode(),
+    }
+    for suffix, content in contents.items():
+        (folder / f"{name}.{suffix}.part").write_bytes(content)
+    for suffix in contents:  # all are written before the first replaces an older one
+        os.replace(folder / f"{name}.{suffix}.part", folder / f"{name}.{suffix}")
 
 
 def _data(name: str) -> tuple[np.ndarray, np.ndarray]:
