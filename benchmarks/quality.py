@@ -26,6 +26,7 @@ from ddrm_edu import (
     Colorization,
     Denoising,
     Inpainting,
+    NoiseSchedule,
     SuperResolution,
     SVDOperator,
     data,
@@ -179,28 +180,41 @@ def markdown(rows: list[dict], head: str) -> str:
 @click.option("--images", default=64, help="Held-out images, the first of the test split.")
 @click.option("--steps", default=20)
 @click.option("--eta", default=0.85)
+@click.option(
+    "--schedule",
+    "levels",
+    type=click.Choice(["own", "linear"]),
+    default="own",
+    help="Noise levels: the model's own (cosine), or DDPM's linear ones.",
+)
 @click.option("--weights", type=click.Path(path_type=Path), default=None, help="Folder of weights.")
 @click.option("--out", type=click.Path(path_type=Path), default=RESULTS)
-def main(name: str, images: int, steps: int, eta: float, weights: Path | None, out: Path):
+def main(
+    name: str, images: int, steps: int, eta: float, levels: str, weights: Path | None, out: Path
+):
     """Measure NAME's table on its test split."""
     fetch = {"natural": data.cifar10, "fashion": data.fashion_mnist}[name]
     truth = torch.from_numpy(data.to_float(fetch("test")[:images])).float()
     denoiser = load_denoiser(name, folder=weights)
+    if levels == "linear":
+        denoiser.schedule = NoiseSchedule.linear()
     rows = [
         measure(task, truth, denoiser, steps=steps, eta=eta)
         for task in tqdm(tasks(tuple(truth.shape[1:])), desc=name, unit="task")
     ]
     out.mkdir(parents=True, exist_ok=True)
-    with open(out / f"quality-{name}.csv", "w", newline="") as file:
+    stem = f"quality-{name}" + ("" if levels == "own" else f"-{levels}")
+    with open(out / f"{stem}.csv", "w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     head = (
         f"Mean PSNR in dB / SSIM on the first {images} test images of {denoiser.card['data']}; "
-        f"DDRM with {steps} steps, eta = {eta:g}, eta_b = 1, on the scale [-1, 1]; "
+        f"DDRM with {steps} steps, eta = {eta:g}, eta_b = 1, on the scale [-1, 1], along the "
+        f"{'cosine' if levels == 'own' else levels} schedule; "
         f"weights {denoiser.card['sha256'][:12]}."
     )
-    (out / f"quality-{name}.md").write_text(markdown(rows, head))
+    (out / f"{stem}.md").write_text(markdown(rows, head))
     click.echo(markdown(rows, head))
 
 

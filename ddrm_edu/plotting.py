@@ -107,7 +107,8 @@ def loss_curve(logs: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
     for ax, (name, log) in zip(axes[0], logs.items(), strict=True):
         thousands = np.asarray(log["images"]) / 1000
         ax.plot(thousands, log["train_loss"], color=MUTED, lw=1, label="training")
-        ax.plot(thousands, log["validation_loss"], color=ACCENT, lw=2, ls="--", label="held out")
+        held_out = {"color": ACCENT, "lw": 2, "ls": "--", "label": "held out, averaged weights"}
+        ax.plot(thousands, log["validation_loss"], **held_out)
         ax.set(title=name, xlabel="images seen (thousands)", ylabel="mean squared error of v")
         ax.set_yscale("log")
         ax.legend(frameon=False)

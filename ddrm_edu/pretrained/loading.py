@@ -25,13 +25,14 @@ class PretrainedDenoiser(VDenoiser):
     ----------
     net : UNet
     schedule : NoiseSchedule
-        Levels that :func:`ddrm_edu.restore` uses by default.
+        Levels that :func:`ddrm_edu.restore` uses by default: those of the cosine schedule, which
+        restore better in 20 steps than the linear ones (``benchmarks/results``).
     card : dict
         Data set, configuration, training and checksum of the weights.
     """
 
     def __init__(self, net, card: dict):
-        super().__init__(net, NoiseSchedule.linear())
+        super().__init__(net, NoiseSchedule.cosine())
         self.card = card
 
     def __call__(self, x: Tensor, sigma: float | Tensor) -> Tensor:
