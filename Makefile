@@ -55,7 +55,8 @@ refresh: setup ## store new outputs in the lectures after an intended change; th
 
 constraints: setup ## pin the versions that are installed now
 	{ sed -n '/^#/p' constraints.txt; \
-	  $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints.new
+	  $(BIN)/python -m pip freeze --all --exclude-editable | sed '/^pip==/d; s/+cpu$$//'; } \
+	  > constraints.new
 	mv constraints.new constraints.txt
 
 clean: ## remove everything that make made
