@@ -17,7 +17,7 @@ setup: $(READY) ## create .venv with the pinned versions of constraints.txt
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or later is needed; name one with: make PYTHON=python3.12 ..."; exit 1; }
-	@echo "Setting up $(VENV): about 3 minutes the first time ..."
+	@echo "Setting up $(VENV): about 2 minutes the first time ..."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt \
 	  --editable '.[lectures,test]'
@@ -31,6 +31,7 @@ lectures: setup ## run the lectures from top to bottom, write figures/ and HTML 
 	@echo "Made:"
 	@ls -1 $(BUILD)/*.html figures/*.png | sed 's/^/  /'
 	@echo "Read the lectures in a browser: open $(BUILD)/00_start_here.html"
+	@echo "  (its formulas are set by MathJax from the web; in JupyterLab they need no network)"
 	@echo "Run them yourself: make lab"
 
 lab: setup ## open JupyterLab on the lectures
