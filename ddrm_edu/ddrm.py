@@ -206,10 +206,17 @@ def ddrm_samples(
 
     table = functools.partial(ddrm_coefficients, sigma_y=sigma_y, eta=eta, eta_b=eta_b)
 
-    # Bad parameters are refused now, not after half the run; whether a level admits eta_b depends
-    # on the values in s alone, and these are usually few.
+    # Bad input is refused now, not after half the run; whether a level admits eta_b depends on the
+    # values in s alone, and these are usually few.
+    spectrum = s.unique()
+    if not ((spectrum >= 0) & spectrum.isfinite()).all():
+        raise ValueError(
+            f"The singular values of {op!r} must be finite and not negative, but range from "
+            f"{spectrum.min():.6g} to {spectrum.max():.6g}. Put a sign into U or V; "
+            "check_operator(op) tells what else is wrong."
+        )
     for sigma, sigma_next in itertools.pairwise(levels):
-        table(s.unique(), sigma, sigma_next)
+        table(spectrum, sigma, sigma_next)
 
     y_spec = op.measure_spec(y)
     nothing = torch.zeros_like(y_spec)

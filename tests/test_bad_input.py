@@ -292,6 +292,14 @@ def two_runs(name, words, *, denoiser=PRIOR, y=Y, sigmas=SIGMAS, **options):
     yield case(f"ddrm_samples: {name}", words, ddrm_samples, denoiser, OP, y, sigmas, **options)
 
 
+@pytest.mark.parametrize(("value", "words"), [(-0.4, "from -0.4"), (NAN, "nan"), (INF, "inf")])
+def test_impossible_singular_values_are_refused_before_the_first_step(value, words):
+    op = Dense(np.diag([1.0, 0.4, 0.0])[:2])
+    op.s[1] = value
+    with pytest.raises(ValueError, match=f"finite and not negative.*{words}"):
+        ddrm_samples(PRIOR, op, Y, SIGMAS, sigma_y=0.1)
+
+
 SAMPLING = [
     row
     for name, words, options in [

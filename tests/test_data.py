@@ -228,7 +228,9 @@ def test_the_official_archive_of_cifar10_is_read_and_cached(
     path, official = cifar_archive(tmp_path, images), ORIGINALS["_cifar10_official"]
     monkeypatch.setattr(data, "_cifar10_official", official)
     asked = []
-    monkeypatch.setattr(pooch, "retrieve", lambda *arguments: asked.append(arguments) or str(path))
+    monkeypatch.setattr(
+        pooch, "retrieve", lambda *arguments, **_: asked.append(arguments) or str(path)
+    )
     train = cifar10("train")
     assert np.array_equal(train, np.concatenate([images[name] for name in BATCHES[:5]]))
     assert np.array_equal(cifar10("test"), images["test_batch"])
@@ -329,7 +331,9 @@ def test_the_official_file_of_fashion_mnist_is_read(
     asked = []
     monkeypatch.setattr(data, "_fashion_official", ORIGINALS["_fashion_official"])
     monkeypatch.setattr(
-        pooch, "retrieve", lambda *arguments: asked.append(arguments) or str(tmp_path / "t10k.gz")
+        pooch,
+        "retrieve",
+        lambda *arguments, **_: asked.append(arguments) or str(tmp_path / "t10k.gz"),
     )
     assert np.array_equal(fashion_mnist("test"), padded(images[name]))
     assert asked[0][0] == f"{data.FASHION_URL}{name}.gz"
