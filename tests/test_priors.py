@@ -231,6 +231,23 @@ def test_posterior_of_any_operator_is_the_information_form(operator, seed, sigma
     assert relative(got.mean.flatten(1), source @ want) <= 1e-8
 
 
+@given(operators(), seeds, st.sampled_from([0.0, 0.4]))
+def test_posterior_is_the_posterior_map_applied_to_the_measurement(operator, seed, sigma_y):
+    """Section 4: m + B (y_spec - V^T m); what was not measured has no say."""
+    op, H = operator
+    case = random_case(op.n, op.m, 1, sigma_y, seed=seed % 1000)
+    prior = _prior(case, op.in_shape)
+    y = torch.as_tensor(np.random.default_rng(seed).standard_normal((2, op.n)) @ H.T)
+    gain, cov = prior.posterior_map(op, sigma_y=sigma_y)
+    got = prior.posterior(op, y.reshape(2, *op.out_shape), sigma_y=sigma_y)
+    y_spec = op.measure_spec(y.reshape(2, *op.out_shape)).flatten(1)
+    mean_spec = op.Vt(prior.mean[None]).flatten(1)
+    want = prior.mean.flatten() + (y_spec - mean_spec) @ gain.T
+    assert largest(gain[:, op.s.expand(op.in_shape).flatten() == 0]) == 0
+    assert torch.equal(got.cov, cov)
+    assert relative(got.mean.flatten(1), want) <= 1e-12
+
+
 def test_posterior_of_an_image_operator_has_the_shapes_of_images():
     """S02.1: mean (batch, *in_shape), cov (n, n), float64 even for a float32 measurement."""
     op = SuperResolution((1, 2, 4), 2)
@@ -240,6 +257,15 @@ def test_posterior_of_an_image_operator_has_the_shapes_of_images():
     assert mean.dtype == cov.dtype == torch.float64
     # Each pixel is 1/4 of a mean of variance 1/4 that is seen with variance 1/4: gain 1/2.
     torch.testing.assert_close(mean, torch.full_like(mean, 0.5), atol=1e-12, rtol=0)
+
+
+@cases
+def test_axes_and_eigenvalues_are_the_covariance(case):
+    """Section 4: cov = axes diag(eigenvalues) axes^T with orthogonal axes."""
+    prior = _prior(case)
+    rebuilt = prior.axes @ prior.eigenvalues.diag() @ prior.axes.T
+    assert relative(rebuilt, case.cov) <= 1e-13
+    assert largest(prior.axes.T @ prior.axes - torch.eye(len(case.mean))) <= 1e-13
 
 
 # --------------------------------------------------------------------------------------- draws
