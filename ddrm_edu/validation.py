@@ -16,6 +16,7 @@ __all__ = [
     "positive_shape",
     "real_tensor",
     "require_batch",
+    "require_covariance",
     "require_finite",
     "require_floating",
     "require_level",
@@ -104,6 +105,27 @@ def require_finite(x: Tensor, what: str) -> None:
             "A division by zero or a missing value upstream is the usual cause; "
             "for missing pixels use Inpainting, whose y holds only the measured ones."
         )
+
+
+def require_covariance(cov: Tensor, n: int) -> tuple[Tensor, Tensor]:
+    """Eigenvalues (n,), none negative, and axes (n, n) of a covariance; else ``ValueError``."""
+    if cov.shape != (n, n):
+        raise ValueError(
+            f"cov must have shape ({n}, {n}) for a mean with {n} entries, "
+            f"but had {tuple(cov.shape)}."
+        )
+    require_finite(cov, "cov")
+    eigenvalues, axes = torch.linalg.eigh(cov)
+    smallest, largest = (eigenvalues[[0, -1]] if n else eigenvalues.new_zeros(2)).tolist()
+    asymmetry = (cov - cov.T).abs().max().item() if n else 0.0
+    rounding = 1e-10 * max(largest, 0.0)
+    if asymmetry > rounding or smallest < -rounding:
+        raise ValueError(
+            "cov must be symmetric without negative eigenvalues, but its asymmetry is "
+            f"{asymmetry:.3g} and its smallest eigenvalue {smallest:.3g}. "
+            "For a matrix A of any kind, A @ A.T is a covariance."
+        )
+    return eigenvalues.clamp(min=0), axes  # rounding only, as just checked
 
 
 def require_level(sigma: float, what: str) -> float:
