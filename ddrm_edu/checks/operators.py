@@ -1,117 +1,22 @@
-"""Executable checks of the lecture's claims, for lectures, tests and students alike."""
+"""Every law of the SVD contract, asked of one operator (slide 9)."""
 
 from __future__ import annotations
 
 import contextlib
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .operators import SVDOperator
+from ..operators import SVDOperator
+from .report import Law, Report
 
-__all__ = ["Law", "OperatorReport", "check", "check_operator"]
-
-
-def check(name: str, got: Any, want: Any, *, atol: float) -> None:
-    """Compare two arrays and print the bound, or fail.
-
-    It prints the bound and not the error, so that the text of a lecture is the same on every
-    machine and a changed result is noticed.
-
-    Parameters
-    ----------
-    name : str
-        What is claimed.
-    got, want : arrays of one shape, or numbers
-    atol : float
-        Largest admissible difference of any entry.
-
-    Raises
-    ------
-    AssertionError
-        If an entry differs by more than ``atol`` or is not a number; the message gives the largest
-        difference and where it is.
-    ValueError
-        If the shapes differ.
-
-    Examples
-    --------
-    >>> check("3 times 0.1 is 0.3", 3 * 0.1, 0.3, atol=1e-12)
-    ok  3 times 0.1 is 0.3    max|diff| <= 1e-12
-    """
-    got, want = (torch.as_tensor(value, dtype=torch.float64) for value in (got, want))
-    if got.shape != want.shape and want.ndim:
-        raise ValueError(
-            f"{name}: the two sides must have one shape, but have {tuple(got.shape)} and "
-            f"{tuple(want.shape)}."
-        )
-    difference = (got - want).abs().nan_to_num(nan=float("inf"))
-    worst = float(difference.max())
-    if worst > atol:
-        flat = int(difference.argmax())
-        pair = [float(value.expand(got.shape).flatten()[flat]) for value in (got, want)]
-        raise AssertionError(
-            f"{name}: expected {pair[1]:.6g} but got {pair[0]:.6g} at flat index {flat}; "
-            f"max|diff| = {worst:.3g}, allowed {atol:.0e}"
-        )
-    print(f"ok  {name}    max|diff| <= {atol:.0e}")
+__all__ = ["check_operator"]
 
 
-@dataclass(frozen=True)
-class Law:
-    """One law of the SVD contract, and how far an operator is from it."""
-
-    name: str
-    error: float  #: largest deviation found, relative to the size of what is compared
-    bound: float  #: largest deviation that rounding explains
-    advice: str  #: likely cause and fix, for the case that it fails
-
-    @property
-    def ok(self) -> bool:
-        """True if the deviation is within rounding (a NaN is not)."""
-        return self.error <= self.bound
-
-    def __str__(self) -> str:
-        if self.ok:
-            return f"ok      {self.name}  (error <= {self.bound:.0e})"
-        return (
-            f"FAILED  {self.name}: off by {self.error:.2g}, due <= {self.bound:.0e}. {self.advice}"
-        )
-
-
-@dataclass(frozen=True)
-class OperatorReport:
-    """What :func:`check_operator` found; ``print`` it, or ask ``report.ok``."""
-
-    title: str
-    laws: tuple[Law, ...]
-
-    @property
-    def ok(self) -> bool:
-        """True if every law holds."""
-        return all(law.ok for law in self.laws)
-
-    @property
-    def failures(self) -> list[Law]:
-        """The laws that do not hold."""
-        return [law for law in self.laws if not law.ok]
-
-    def __str__(self) -> str:
-        held = len(self.laws) - len(self.failures)
-        return "\n".join(
-            [
-                self.title,
-                *(f"  {law}" for law in self.laws),
-                f"{held} of {len(self.laws)} laws hold.",
-            ]
-        )
-
-
-def check_operator(op: SVDOperator, H: Any = None, *, seed: int = 0) -> OperatorReport:
+def check_operator(op: SVDOperator, H: Any = None, *, seed: int = 0) -> Report:
     """Test every law that DDRM relies on, in float64, on random images.
 
     Ledger S09.1-S09.5: V orthogonal, U orthonormal where s > 0, the adjoint, the Penrose equations,
@@ -130,7 +35,7 @@ def check_operator(op: SVDOperator, H: Any = None, *, seed: int = 0) -> Operator
 
     Returns
     -------
-    OperatorReport
+    Report
         One entry per law; nothing is raised for a law that fails.
 
     Examples
@@ -142,7 +47,7 @@ def check_operator(op: SVDOperator, H: Any = None, *, seed: int = 0) -> Operator
     """
     laws = tuple(_laws(op, H, seed))
     title = type(op).__name__ if math.isnan(laws[0].error) else repr(op)  # repr counts s > 0
-    return OperatorReport(f"Operator {title}", laws)
+    return Report(f"Operator {title}", laws)
 
 
 def _laws(op: SVDOperator, H: Any, seed: int):
