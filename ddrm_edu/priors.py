@@ -1,17 +1,38 @@
-"""Priors whose denoiser and posterior are known in closed form (slide 2 and beyond)."""
+r"""Priors whose denoiser and posterior are known in closed form (slide 2 and beyond).
+
+Each is a denoiser, ``prior(x, sigma)``, and has ``score(x, sigma)``, ``log_density(x, sigma)``,
+``sample(batch)`` and ``posterior(op, y, sigma_y=)``.  Density and score at a level sigma are those
+of :math:`x_t=x_0+\sigma\epsilon`, so the three are one object seen three times: Tweedie's formula
+:math:`E[x_0\mid x_t]=x_t+\sigma^2\nabla\log p_\sigma(x_t)`.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from .denoisers import score_from_x0
 from .noise import Generators, standard_normal
 from .operators import SVDOperator
-from .validation import real_tensor, require_batch, require_finite, require_level
+from .validation import (
+    real_tensor,
+    require_batch,
+    require_covariance,
+    require_finite,
+    require_level,
+)
 
-__all__ = ["GaussianPosterior", "GaussianPrior"]
+__all__ = [
+    "EmpiricalPosterior",
+    "EmpiricalPrior",
+    "GaussianMixture",
+    "GaussianPosterior",
+    "GaussianPrior",
+    "MixturePosterior",
+]
 
 
 class GaussianPosterior(NamedTuple):
@@ -57,25 +78,8 @@ class GaussianPrior:
         self.mean = real_tensor(mean, "mean")
         self.cov = real_tensor(cov, "cov")
         self.shape = tuple(self.mean.shape)
-        n = self.mean.numel()
-        if self.cov.shape != (n, n):
-            raise ValueError(
-                f"cov must have shape ({n}, {n}) for a mean with {n} entries, "
-                f"but had {tuple(self.cov.shape)}."
-            )
         require_finite(self.mean, "mean")
-        require_finite(self.cov, "cov")
-        self.eigenvalues, self.axes = torch.linalg.eigh(self.cov)
-        smallest, largest = self.eigenvalues[[0, -1]].tolist()
-        asymmetry = (self.cov - self.cov.T).abs().max().item()
-        rounding = 1e-10 * max(largest, 0.0)
-        if asymmetry > rounding or smallest < -rounding:
-            raise ValueError(
-                "cov must be symmetric without negative eigenvalues, but its asymmetry is "
-                f"{asymmetry:.3g} and its smallest eigenvalue {smallest:.3g}. "
-                "For a matrix A of any kind, A @ A.T is a covariance."
-            )
-        self.eigenvalues = self.eigenvalues.clamp(min=0)  # rounding only, as just checked
+        self.eigenvalues, self.axes = require_covariance(self.cov, self.mean.numel())
 
     def __call__(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         r"""Exact denoiser :math:`E[x_0\mid x_t=x]` at level ``sigma``, of the shape of ``x``."""
@@ -87,6 +91,41 @@ class GaussianPrior:
         axes, mean = self.axes.to(x), self.mean.to(x)
         centred = (x - mean).flatten(1) @ axes
         return mean + (centred * gain.to(x) @ axes.T).reshape(x.shape)
+
+    def log_density(self, x: Tensor, sigma: float | Tensor = 0.0) -> Tensor:
+        r""":math:`\log N(x;m,C+\sigma^2I)`, float64, of shape ``(batch,)``.
+
+        Raises
+        ------
+        ValueError
+            If ``cov`` is singular and sigma is 0: such a prior has no density.
+        """
+        centred, variances = self._along_axes(x, sigma)
+        scale = variances.log().sum() + self.mean.numel() * math.log(2 * math.pi)
+        return -((centred**2 / variances).sum(1) + scale) / 2
+
+    def score(self, x: Tensor, sigma: float | Tensor = 0.0) -> Tensor:
+        r""":math:`\nabla\log p_\sigma(x)=-(C+\sigma^2I)^{-1}(x-m)`, of the shape of ``x`` (S02.5).
+
+        As ``log_density``, it exists at sigma = 0 only if ``cov`` has full rank.
+        """
+        centred, variances = self._along_axes(x, sigma)
+        return -(centred / variances @ self.axes.to(centred).T).reshape(x.shape).to(x)
+
+    def _along_axes(self, x: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
+        """x - mean in the principal axes, and the variances of x_t there; float64."""
+        require_batch(x, self.shape, "x")
+        sigma = require_level(sigma, "sigma")
+        smallest, largest = self.eigenvalues[[0, -1]].tolist()
+        rounding = self.mean.numel() * torch.finfo(torch.float64).eps * largest
+        if sigma**2 == 0 and smallest <= rounding:
+            raise ValueError(
+                "A prior whose covariance is singular has no density at sigma = 0, but the "
+                f"eigenvalues of cov range from {smallest:.3g} to {largest:.3g}. Ask for a level "
+                "sigma > 0, or add a small multiple of the identity to cov."
+            )
+        centred = (x.double() - self.mean.to(x.device)).flatten(1) @ self.axes.to(x.device)
+        return centred, self.eigenvalues.to(x.device) + sigma**2
 
     def sample(self, batch: int, *, generator: Generators = None) -> Tensor:
         """Draws from the prior, float64, of shape ``(batch, *shape)``."""
@@ -140,6 +179,26 @@ class GaussianPrior:
         cov = self.cov - gain[:, seen] @ cross.T
         return gain, (cov + cov.T) / 2
 
+    def _log_evidence(self, op: SVDOperator, y: Tensor, *, sigma_y: float) -> Tensor:
+        r"""log p(y) up to a number that is the same for every prior of images; shape (batch,).
+
+        The law of the measured coordinates of y-bar, :math:`N(V^\top m, V^\top CV+b)`; whatever
+        else there is in y is noise, independent of the image (S09.7).
+        """
+        seen, Vt, var_y = _measured(self, op, sigma_y)
+        cov = Vt @ self.cov @ Vt.T + torch.diag(var_y)
+        root, failed = torch.linalg.cholesky_ex(cov)
+        pivots, rounding = root.diagonal(), len(cov) * torch.finfo(cov.dtype).eps
+        if failed or (pivots**2 <= rounding * cov.diagonal()).any():
+            raise ValueError(
+                "The measurement has no density under a component whose covariance is singular "
+                f"where it was measured, and sigma_y = {float(sigma_y):.3g} adds no noise that "
+                "counts. Give a larger sigma_y; for a finite set of images use EmpiricalPrior."
+            )
+        residual = op.measure_spec(y.to(self.mean)).flatten(1)[:, seen] - Vt @ self.mean.flatten()
+        white = torch.linalg.solve_triangular(root, residual.T, upper=False)
+        return -(white**2).sum(0) / 2 - pivots.log().sum()
+
 
 def _measured(
     prior: GaussianPrior, op: SVDOperator, sigma_y: float
@@ -149,12 +208,328 @@ def _measured(
     Dense, float64, after checking that the operator fits the prior.
     """
     sigma_y = require_level(sigma_y, "sigma_y")
-    if tuple(op.in_shape) != prior.shape:
-        raise ValueError(
-            f"The operator acts on images of shape {tuple(op.in_shape)}, "
-            f"but the prior's have shape {prior.shape}. Build both for one shape."
-        )
+    _require_fit(op, prior.shape)
     s = op.s.to(prior.mean).expand(prior.shape).flatten()
     seen = s > 0
     unit = torch.eye(len(s), dtype=torch.float64).to(s).reshape(-1, *prior.shape)
     return seen, op.Vt(unit).flatten(1).T[seen], (sigma_y / s[seen]) ** 2
+
+
+def _require_fit(op: SVDOperator, shape: tuple[int, ...]) -> None:
+    if tuple(op.in_shape) != shape:
+        raise ValueError(
+            f"The operator acts on images of shape {tuple(op.in_shape)}, "
+            f"but the prior's have shape {shape}. Build both for one shape."
+        )
+
+
+class MixturePosterior(NamedTuple):
+    r"""p(x | y) under a Gaussian mixture: another mixture, whose weights depend on y (G03)."""
+
+    weights: Tensor  #: (batch, K)
+    means: Tensor  #: (batch, K, *shape)
+    covs: Tensor  #: (K, n, n), the same for every measurement
+
+    @property
+    def mean(self) -> Tensor:
+        r""":math:`E[x\mid y]`, of shape ``(batch, *shape)``."""
+        return torch.einsum("bk,bk...->b...", self.weights, self.means)
+
+    @property
+    def cov(self) -> Tensor:
+        r""":math:`\mathrm{Cov}[x\mid y]`, within the components and between them: (batch, n, n)."""
+        apart = (self.means - self.mean[:, None]).flatten(2)
+        within = torch.einsum("bk,kij->bij", self.weights, self.covs)
+        return within + torch.einsum("bk,bki,bkj->bij", self.weights, apart, apart)
+
+    def sample(self, *, generator: Generators = None) -> Tensor:
+        """One draw for each measurement, of shape ``(batch, *shape)``."""
+        batch, _, *shape = self.means.shape
+        n = self.covs.shape[-1]
+        # One number chooses the component, so that a draw depends on its own generator only.
+        z = standard_normal(self.means.new_empty(batch, 1 + n), generator)
+        chosen = _choice(self.weights, z[:, 0])
+        variances, axes = torch.linalg.eigh(self.covs)
+        roots = axes * variances.clamp(min=0).sqrt()[:, None, :]
+        noise = torch.einsum("kij,bj->bki", roots, z[:, 1:])
+        rows = torch.arange(batch, device=z.device)
+        return self.means[rows, chosen] + noise[rows, chosen].reshape(-1, *shape)
+
+
+class GaussianMixture:
+    r"""Images drawn from :math:`\sum_k\pi_kN(m_k,C_k)`, with the exact denoiser and posterior.
+
+    Ledger section 4 (G03): the components' own denoisers, weighted by the responsibilities
+    :math:`r_k\propto\pi_kN(x_t;m_k,C_k+\sigma^2I)`.
+
+    Parameters
+    ----------
+    weights : Tensor, shape (K,)
+        Probabilities of the components; they sum to 1.
+    means : Tensor, shape (K, *shape)
+    covs : Tensor, shape (K, n, n)
+        One covariance each, as in :class:`GaussianPrior`; a zero matrix is a single image.
+
+    Attributes
+    ----------
+    components : list of GaussianPrior
+    mean : Tensor, shape ``shape``
+    cov : Tensor, shape (n, n)
+        Moments of the whole mixture.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, the weights are no probabilities, or a component is no Gaussian.
+
+    Examples
+    --------
+    Two points, far apart for the noise: the nearer one is restored.
+
+    >>> points = torch.tensor([[-1.0], [1.0]])
+    >>> prior = GaussianMixture(torch.tensor([0.5, 0.5]), points, torch.zeros(2, 1, 1))
+    >>> prior(torch.tensor([[0.7]]), 0.1)
+    tensor([[1.]])
+    """
+
+    def __init__(self, weights: Tensor, means: Tensor, covs: Tensor):
+        weights, means = real_tensor(weights, "weights"), real_tensor(means, "means")
+        covs = real_tensor(covs, "covs")
+        fit = weights.shape == means.shape[:1] == covs.shape[:-2]
+        if not fit or means.ndim < 2 or means.numel() == 0:
+            raise ValueError(
+                "weights must have shape (K,), means (K, *shape) and covs (K, n, n) with one K, "
+                f"but they had {tuple(weights.shape)}, {tuple(means.shape)}, {tuple(covs.shape)}. "
+                "A single component still needs the leading dimension."
+            )
+        total = weights.sum().item()
+        if not (weights >= 0).all() or not abs(total - 1) <= 1e-6:  # rounding of float32
+            raise ValueError(
+                "weights must be probabilities, not negative and with sum 1, but range from "
+                f"{weights.min():.6g} to {weights.max():.6g} with sum {total:.6g}. "
+                "Divide them by their sum."
+            )
+        self.weights, self.means, self.covs = weights / total, means, covs
+        self.components = [GaussianPrior(*part) for part in zip(means, covs, strict=True)]
+        self.shape = tuple(means.shape[1:])
+        whole = self._before_measurement(1)
+        self.mean, self.cov = whole.mean[0], whole.cov[0]
+
+    def responsibilities(self, x: Tensor, sigma: float | Tensor) -> Tensor:
+        """Probability of each component given x at level ``sigma``; float64, ``(batch, K)``."""
+        return self._log_joint(x, sigma).softmax(dim=1)
+
+    def _log_joint(self, x: Tensor, sigma: float | Tensor) -> Tensor:
+        densities = [part.log_density(x, sigma) for part in self.components]
+        return self.weights.log().to(x.device) + torch.stack(densities, dim=1)
+
+    def __call__(self, x: Tensor, sigma: float | Tensor) -> Tensor:
+        r"""Exact denoiser :math:`E[x_0\mid x_t=x]` at level ``sigma``, of the shape of ``x``."""
+        require_batch(x, self.shape, "x")
+        if require_level(sigma, "sigma") ** 2 == 0:
+            return x.clone()
+        return self._weighted([part(x.double(), sigma) for part in self.components], x, sigma)
+
+    def log_density(self, x: Tensor, sigma: float | Tensor = 0.0) -> Tensor:
+        r""":math:`\log\sum_k\pi_kN(x;m_k,C_k+\sigma^2I)`, float64, of shape ``(batch,)``."""
+        return self._log_joint(x, sigma).logsumexp(dim=1)
+
+    def score(self, x: Tensor, sigma: float | Tensor = 0.0) -> Tensor:
+        r""":math:`\nabla\log p_\sigma(x)`, of the shape of ``x`` (S02.5).
+
+        As ``log_density``, it exists at sigma = 0 only if every covariance has full rank.
+        """
+        return self._weighted([part.score(x.double(), sigma) for part in self.components], x, sigma)
+
+    def _weighted(self, parts: list[Tensor], x: Tensor, sigma: float | Tensor) -> Tensor:
+        """What the components say about x, weighted by their responsibilities; in x's dtype."""
+        weights = self.responsibilities(x, sigma)
+        return torch.einsum("bk,kb...->b...", weights, torch.stack(parts)).to(x)
+
+    def sample(self, batch: int, *, generator: Generators = None) -> Tensor:
+        """Draws from the prior, float64, of shape ``(batch, *shape)``."""
+        return self._before_measurement(batch).sample(generator=generator)
+
+    def posterior(self, op: SVDOperator, y: Tensor, *, sigma_y: float) -> MixturePosterior:
+        r"""The exact :math:`p(x\mid y)` for :math:`y=Hx+z` (S02.3, G03).
+
+        The components' own posteriors, weighted by
+        :math:`\pi_kN(y;Hm_k,HC_kH^\top+\sigma_y^2I)`.
+
+        Parameters
+        ----------
+        op : SVDOperator
+            With ``in_shape`` equal to the prior's shape.
+        y : Tensor, shape (batch, *out_shape)
+        sigma_y : float
+            May be 0 if every component has full rank where it is measured.
+
+        Returns
+        -------
+        MixturePosterior
+            ``weights (batch, K)``, ``means (batch, K, *shape)`` and ``covs (K, n, n)``, float64;
+            ``mean``, ``cov`` and ``sample`` are those of the whole mixture.
+        """
+        parts = [part.posterior(op, y, sigma_y=sigma_y) for part in self.components]
+        evidence = [part._log_evidence(op, y, sigma_y=sigma_y) for part in self.components]
+        weights = (self.weights.log() + torch.stack(evidence, dim=1)).softmax(dim=1)
+        means = torch.stack([part.mean for part in parts], dim=1)
+        return MixturePosterior(weights, means, torch.stack([part.cov for part in parts]))
+
+    def _before_measurement(self, batch: int) -> MixturePosterior:
+        """The prior as the posterior of ``batch`` measurements that say nothing."""
+        weights, means = (a.expand(batch, *a.shape) for a in (self.weights, self.means))
+        return MixturePosterior(weights, means, self.covs)
+
+
+class EmpiricalPosterior(NamedTuple):
+    r"""p(x | y) on a finite set of images: a probability for each of them."""
+
+    weights: Tensor  #: (batch, N)
+    images: Tensor  #: (N, *shape)
+
+    @property
+    def mean(self) -> Tensor:
+        r""":math:`E[x\mid y]`, of shape ``(batch, *shape)``."""
+        return torch.tensordot(self.weights, self.images, 1)
+
+    def sample(self, *, generator: Generators = None) -> Tensor:
+        """One image for each measurement, of shape ``(batch, *shape)``."""
+        z = standard_normal(self.weights[:, :1], generator)
+        return self.images[_choice(self.weights, z[:, 0])]
+
+
+class EmpiricalPrior:
+    r"""The uniform law on N given images: what a network that learns them by heart would be.
+
+    Ledger section 4 (G03) with N components and :math:`C_k=0`:
+    :math:`E[x_0\mid x_t]=\sum_iw_ix_i` with :math:`w_i\propto e^{-\|x_t-x_i\|^2/2\sigma^2}`.
+
+    Parameters
+    ----------
+    images : Tensor, shape (N, *shape)
+
+    Raises
+    ------
+    ValueError
+        If there are no images or they are not finite.
+
+    Notes
+    -----
+    A call needs memory for ``(batch, N)`` numbers beside the images, and is exact for any level:
+    as sigma goes to 0 the answer is the nearest image, which is also what sigma = 0 returns.
+
+    Examples
+    --------
+    >>> prior = EmpiricalPrior(torch.tensor([[-1.0], [1.0]]))
+    >>> prior(torch.tensor([[0.7], [0.0]]), 0.1)
+    tensor([[1.],
+            [0.]])
+    """
+
+    def __init__(self, images: Tensor):
+        self.images = real_tensor(images, "images")
+        if self.images.ndim < 2 or self.images.numel() == 0:
+            raise ValueError(
+                "images must have shape (N, *shape) with at least one image, "
+                f"but had {tuple(self.images.shape)}. A single image x is x[None]."
+            )
+        require_finite(self.images, "images")
+        self.shape = tuple(self.images.shape[1:])
+
+    def __call__(self, x: Tensor, sigma: float | Tensor) -> Tensor:
+        r"""Exact denoiser :math:`E[x_0\mid x_t=x]` at level ``sigma``, of the shape of ``x``."""
+        weights = _near(self._distances(x), require_level(sigma, "sigma"))
+        return torch.tensordot(weights, self.images.to(x.device), 1).to(x)
+
+    def _distances(self, x: Tensor) -> Tensor:
+        require_batch(x, self.shape, "x")
+        return _distances(x.double(), self.images.to(x.device))
+
+    def log_density(self, x: Tensor, sigma: float | Tensor) -> Tensor:
+        r""":math:`\log\frac1N\sum_iN(x;x_i,\sigma^2I)`, float64, ``(batch,)``; sigma > 0."""
+        sigma = _smoothing(sigma)
+        exponents = -((self._distances(x) / sigma) ** 2) / 2
+        scale = math.prod(self.shape) * math.log(math.sqrt(2 * math.pi) * sigma)
+        return exponents.logsumexp(dim=1) - scale - math.log(len(self.images))
+
+    def score(self, x: Tensor, sigma: float | Tensor) -> Tensor:
+        r""":math:`\nabla\log p_\sigma(x)=(E[x_0\mid x]-x)/\sigma^2`, of the shape of ``x``."""
+        return score_from_x0(x.double(), _smoothing(sigma), self(x.double(), sigma)).to(x)
+
+    def sample(self, batch: int, *, generator: Generators = None) -> Tensor:
+        """Images of the set, drawn with replacement, float64, of shape ``(batch, *shape)``."""
+        z = standard_normal(self.images.new_empty(batch, 1), generator)
+        index = (torch.special.ndtr(z[:, 0]) * len(self.images)).long()
+        return self.images[index.clamp(max=len(self.images) - 1)]
+
+    def posterior(self, op: SVDOperator, y: Tensor, *, sigma_y: float) -> EmpiricalPosterior:
+        r"""The exact :math:`p(x\mid y)\propto e^{-\|y-Hx_i\|^2/2\sigma_y^2}` (S02.3).
+
+        Parameters
+        ----------
+        op : SVDOperator
+            With ``in_shape`` equal to the images' shape.
+        y : Tensor, shape (batch, *out_shape)
+        sigma_y : float
+            With 0 the images that satisfy H x = y, up to rounding in the dtype of ``y``, share the
+            probability equally.
+
+        Raises
+        ------
+        ValueError
+            If ``sigma_y = 0`` and no image satisfies H x = y.
+        """
+        require_batch(y, op.out_shape, "y")
+        require_finite(y, "y")
+        sigma_y = require_level(sigma_y, "sigma_y")
+        _require_fit(op, self.shape)
+        measured = torch.cat([op(part) for part in self.images.split(1024)])  # bounds its memory
+        distances = _distances(y.to(measured), measured)
+        if sigma_y == 0:
+            distances = self._exactly(op, y, distances)
+        return EmpiricalPosterior(_near(distances, sigma_y), self.images)
+
+    def _exactly(self, op: SVDOperator, y: Tensor, distances: Tensor) -> Tensor:
+        """``distances`` with 0 where an image explains y up to rounding; each y needs one."""
+        longest = self.images.flatten(1).norm(dim=1).max() * op.s.max().to(self.images)
+        rounding = op.n * torch.finfo(y.dtype).eps * longest  # that of a sum of n products
+        distances = distances.where(distances > rounding, 0.0)
+        missed = distances.min(dim=1).values.max().item()
+        if missed > 0:
+            raise ValueError(
+                "Without noise only images with H x = y are possible, but for some y the closest "
+                f"image misses it by {missed:.3g}. Was y made from an image of this set? If it "
+                "has noise, give its sigma_y."
+            )
+        return distances
+
+
+def _choice(weights: Tensor, z: Tensor) -> Tensor:
+    """An index for each row of ``weights (batch, K)``, drawn by one standard normal number each."""
+    u = torch.special.ndtr(z) * weights.sum(dim=1)
+    return (u[:, None] >= weights.cumsum(dim=1)).sum(dim=1).clamp(max=weights.shape[1] - 1)
+
+
+def _distances(x: Tensor, images: Tensor) -> Tensor:
+    """Euclidean distances (batch, N), from differences: products would cancel near an image."""
+    exact = "donot_use_mm_for_euclid_dist"
+    return torch.cdist(x.flatten(1), images.flatten(1), compute_mode=exact)
+
+
+def _near(distances: Tensor, sigma: float) -> Tensor:
+    """Softmax of ``-distances^2 / 2 sigma^2``; for sigma = 0 the nearest only, ties shared."""
+    nearest = distances.min(dim=1, keepdim=True).values
+    excess = (distances - nearest) * (distances + nearest)
+    exponents = torch.where(excess > 0, excess / sigma / sigma / 2, 0.0)
+    return (-exponents).softmax(dim=1)
+
+
+def _smoothing(sigma: float | Tensor) -> float:
+    sigma = require_level(sigma, "sigma")
+    if sigma == 0:
+        raise ValueError(
+            "A finite set of images has no density, so a level sigma > 0 is needed, but sigma was "
+            "0. Only the density smoothed by noise exists."
+        )
+    return sigma

@@ -1,4 +1,7 @@
-"""Gaussian priors: the exact denoiser and the exact posterior (slide 2, ledger section 4)."""
+"""Exact priors: denoisers, scores and posteriors (slide 2, ledger section 4).
+
+Gaussian priors come first, then mixtures and finite sets of images.
+"""
 
 import math
 
@@ -8,10 +11,28 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from laws import largest, posterior_law, random_case, relative
+from prior_laws import (
+    MixtureCase,
+    denoiser_error,
+    density_error,
+    empirical_denoiser_error,
+    empirical_posterior_error,
+    log_mixture,
+    made,
+    monte_carlo_error,
+    posterior_error,
+    posterior_weights_error,
+    random_mixture,
+    score_error,
+)
+from scipy.integrate import quad
+from scipy.stats import norm
 from strategies import operators, seeds
+from test_operators import peak_bytes
 
 from ddrm_edu import Dense, GaussianPrior, Inpainting, SuperResolution
 from ddrm_edu.denoisers import score_from_x0
+from ddrm_edu.priors import EmpiricalPrior, GaussianMixture, MixturePosterior
 
 CASES = {
     "wide": random_case(6, 4, 4, 0.3, seed=0),
@@ -316,3 +337,457 @@ def test_operator_for_another_shape_is_refused():
     op = Inpainting(torch.tensor([True, False, True, True]))
     with pytest.raises(ValueError, match=r"\(4,\).*\(2, 2\)"):
         prior.posterior(op, torch.zeros(1, 3), sigma_y=0.1)
+
+
+@cases
+def test_density_and_score_of_a_gaussian_are_those_of_torch(case):
+    """S02.5: one component of a mixture, at sigma = 0 and above."""
+    single = MixtureCase(np.ones(1), case.mean[None], case.cov[None])
+    gaussian = lambda weights, means, covs: GaussianPrior(means[0], covs[0])  # noqa: E731
+    for sigma in (0.0, 0.6):
+        assert density_error(gaussian, single, sigma) <= 1e-12
+        assert score_error(gaussian, single, sigma) <= 1e-12
+
+
+@pytest.mark.parametrize("cov", [np.diag([2.0, 0.0]), np.ones((2, 2))])
+def test_density_of_a_singular_gaussian_is_refused_at_level_0_only(cov):
+    """S02.3: density and score exist as soon as there is noise."""
+    prior, x = GaussianPrior(torch.zeros(2), torch.as_tensor(cov)), torch.ones(1, 2)
+    for function in (prior.log_density, prior.score):
+        with pytest.raises(ValueError, match="no density at sigma = 0"):
+            function(x)
+        assert function(x, 0.1).isfinite().all()
+
+
+# ------------------------------------------------------------------------------------ mixtures
+
+counts, levels = st.integers(1, 4), st.floats(0.3, 3)
+
+
+@given(counts, st.integers(1, 2), seeds, levels)
+def test_mixture_denoiser_is_the_integral_over_clean_images(K, n, seed, sigma):
+    """G03: against a sum over a grid whose error is below rounding."""
+    assert denoiser_error(GaussianMixture, random_mixture(K, n, seed), sigma, seed=seed) <= 1e-11
+
+
+def test_mixture_denoiser_is_the_integral_by_quadrature():
+    """G03: two modes and a level at which both matter, with scipy's adaptive quadrature."""
+    weights, means, stds = np.array([0.3, 0.7]), np.array([-1.0, 1.2]), np.array([0.4, 0.7])
+    prior = GaussianMixture(weights, means[:, None], (stds**2)[:, None, None])
+    sigma = 0.8
+    for x in (-2.0, 0.1, 1.5):
+        joint = lambda x0, x=x: weights @ norm.pdf(x0, means, stds) * norm.pdf(x, x0, sigma)  # noqa: E731
+        first, mass = (
+            quad(f, -8, 8, epsabs=1e-13, epsrel=1e-12)[0]
+            for f in (lambda x0, p=joint: x0 * p(x0), joint)
+        )
+        got = prior(torch.tensor([[x]], dtype=torch.float64), sigma)
+        assert abs(got.item() - first / mass) <= 1e-11 / mass
+
+
+@given(counts, st.integers(1, 5), seeds, st.floats(0, 3))
+def test_mixture_has_scipys_density_and_torchs_score(K, n, seed, sigma):
+    """S02.5: at any level, sigma = 0 included."""
+    case = random_mixture(K, n, seed)
+    assert density_error(GaussianMixture, case, sigma, seed=seed) <= 1e-11
+    assert score_error(GaussianMixture, case, sigma, seed=seed) <= 1e-10
+
+
+@given(counts, st.integers(1, 5), seeds, st.floats(0.05, 3))
+def test_mixture_denoiser_is_tweedies_formula(K, n, seed, sigma):
+    """S02.5: x0_hat = x + sigma^2 times the gradient of the mixture's own log density."""
+    prior = made(GaussianMixture, random_mixture(K, n, seed))
+    x = (2 * _draws(seed, 3, n)).requires_grad_()
+    (gradient,) = torch.autograd.grad(prior.log_density(x, sigma).sum(), x)
+    x = x.detach()
+    assert largest(prior(x, sigma) - (x + sigma**2 * gradient)) <= 1e-11
+
+
+@given(counts, st.integers(1, 2), st.integers(1, 3), seeds, st.floats(0.1, 2))
+def test_mixture_posterior_is_bayes_rule_on_a_grid(K, n, m, seed, sigma_y):
+    """S02.3: mean and full covariance, for wide, square and tall H."""
+    H = np.random.default_rng(seed).standard_normal((m, n))
+    case = random_mixture(K, n, seed)
+    assert posterior_error(GaussianMixture, case, H, sigma_y, seed=seed) <= 1e-10
+
+
+@given(counts, operators(), seeds, st.floats(0.05, 2))
+def test_mixture_weights_are_the_evidence_in_pixels(K, operator, seed, sigma_y):
+    """G03: any H as a matrix, H = 0 and redundant rows included, against scipy."""
+    H = operator.H
+    case = random_mixture(K, H.shape[1], seed)
+    # log N(y; ...) is a sum of about n squares of relative rounding eps cond.
+    bound = 1e-13 * H.shape[1] * (1 + np.linalg.norm(H, 2) ** 2 / sigma_y**2)
+    assert posterior_weights_error(GaussianMixture, case, H, sigma_y, seed=seed) <= bound
+
+
+@given(operators(), seeds)
+def test_mixture_posterior_of_any_operator_has_its_components_posteriors(operator, seed):
+    """G03: structured operators with image shapes."""
+    op, H = operator
+    weights, means, covs = random_mixture(3, op.n, seed)
+    prior = GaussianMixture(weights, means.reshape(3, *op.in_shape), covs)
+    y = torch.as_tensor(np.random.default_rng(seed).standard_normal((2, *op.out_shape)))
+    got = prior.posterior(op, y, sigma_y=0.3)
+    assert got.means.shape == (2, 3, *op.in_shape)
+    assert largest(got.weights.sum(1) - 1) <= 1e-14
+    assert got.mean.shape == (2, *op.in_shape)
+    assert got.cov.shape == (2, op.n, op.n)
+    for k in range(3):
+        want = np.linalg.inv(np.linalg.inv(covs[k]) + H.T @ H / 0.3**2)
+        source = np.linalg.solve(covs[k], means[k]) + y.flatten(1).numpy() @ H / 0.3**2
+        assert relative(got.covs[k], want) <= 1e-9
+        assert relative(got.means[:, k].flatten(1), source @ want) <= 1e-9
+
+
+@given(st.integers(1, 6), seeds, st.floats(0, 3))
+def test_mixture_of_one_component_is_the_gaussian_prior(n, seed, sigma):
+    """G03: denoiser, score, density, posterior and moments."""
+    case = random_mixture(1, n, seed)
+    mixture, gaussian = (
+        made(GaussianMixture, case),
+        GaussianPrior(*map(torch.as_tensor, case[1:]))
+        if False
+        else GaussianPrior(torch.as_tensor(case.means[0]), torch.as_tensor(case.covs[0])),
+    )
+    x, y = _draws(seed, 3, n), _draws(seed + 1, 3, 2)
+    op = Dense(np.random.default_rng(seed).standard_normal((2, n)))
+    assert relative(mixture(x, sigma), gaussian(x, sigma)) <= 1e-14
+    assert relative(mixture.score(x, sigma), gaussian.score(x, sigma)) <= 1e-14
+    assert relative(mixture.log_density(x, sigma), gaussian.log_density(x, sigma)) <= 1e-14
+    assert relative(mixture.mean, gaussian.mean) <= 1e-14
+    assert relative(mixture.cov, gaussian.cov) <= 1e-14
+    got, want = (p.posterior(op, y, sigma_y=0.2) for p in (mixture, gaussian))
+    assert relative(got.mean, want.mean) <= 1e-14
+    assert relative(got.cov, want.cov.expand(3, n, n)) <= 1e-13
+
+
+@pytest.mark.parametrize("sigma_y", [0.0, 0.3])
+def test_repeated_measurements_weigh_the_components_as_often_as_they_are_made(sigma_y):
+    """S09.7: k times with noise sigma_y is once with sigma_y / sqrt(k); sigma_y = 0 included."""
+    H = CASES["wide"].H
+    case = random_mixture(3, 6, seed=1)
+    prior = made(GaussianMixture, case._replace(means=0.2 * case.means))
+    y = prior.sample(2, generator=torch.Generator().manual_seed(1)) @ torch.as_tensor(H).T
+    thrice = prior.posterior(Dense(np.tile(H, (3, 1))), y.repeat(1, 3), sigma_y=sigma_y)
+    once = prior.posterior(Dense(H), y, sigma_y=sigma_y / math.sqrt(3))
+    assert largest(thrice.weights - once.weights) <= 1e-9
+    assert largest(once.weights) < 0.999, "a case in which the weights say something"
+
+
+def test_noiseless_mixture_posterior_is_the_limit_of_small_noise():
+    """S02.3: the weights are densities of y under H C_k H^T, the means satisfy H x = y."""
+    case, H = random_mixture(3, 4, seed=6), CASES["square"].H[:2]
+    prior, op = made(GaussianMixture, case), Dense(H)
+    y = op(prior.sample(2, generator=torch.Generator().manual_seed(2)))
+    assert posterior_weights_error(GaussianMixture, case, H, 0.0) <= 1e-11
+    noiseless, noisy = (prior.posterior(op, y, sigma_y=sigma_y) for sigma_y in (0.0, 1e-6))
+    for got, want in zip(noiseless, noisy, strict=True):
+        torch.testing.assert_close(got, want, atol=1e-8, rtol=0)
+    assert largest(op(noiseless.mean) - y) <= 1e-11
+    assert largest(H @ noiseless.cov.numpy() @ H.T) <= 1e-11
+
+
+def test_limits_of_the_mixture_denoiser_are_the_image_and_the_mean():
+    """G03: nothing overflows, however small or large the level and however far the image."""
+    prior = made(GaussianMixture, random_mixture(3, 4, seed=2))
+    x = 2 * _draws(6, 3, 4)
+    assert torch.equal(prior(x, 0.0), x)
+    assert prior(x, 0.0).data_ptr() != x.data_ptr()
+    for sigma in (1e-7, 1e-30, 1e-140):
+        torch.testing.assert_close(prior(x, sigma), x, atol=1e-12, rtol=0)
+    torch.testing.assert_close(prior(x, 1e9), prior.mean.expand(3, 4), atol=1e-8, rtol=0)
+    assert prior(1e8 * x, 0.3).isfinite().all()
+
+
+def test_points_are_told_apart_at_any_level():
+    """G03: zero covariances, where densities at tiny levels differ by more than exp(1e200)."""
+    points = torch.tensor([[0.0, 1.0], [1.0, 0.0], [2.0, 2.0]], dtype=torch.float64)
+    prior = GaussianMixture(torch.tensor([0.2, 0.3, 0.5]), points, torch.zeros(3, 2, 2))
+    x = torch.tensor([[0.1, 0.8], [1.4, 1.7]], dtype=torch.float64)
+    for sigma in (1e-2, 1e-8, 1e-100):
+        assert torch.equal(prior(x, sigma), points[[0, 2]])
+
+
+def test_mixture_draws_have_its_mean_and_full_covariance():
+    """G03: N = 100,000, 12 statistics, z <= 5."""
+    prior = GaussianMixture(*random_mixture(3, 3, seed=3))
+    x = prior.sample(100_000, generator=torch.Generator().manual_seed(3))
+    assert x.dtype == torch.float64
+    assert monte_carlo_error(x, prior.mean, prior.cov) <= 5
+
+
+def test_mixture_posterior_draws_have_its_mean_and_full_covariance():
+    """S02.3: N = 100,000 draws for one y, 12 statistics, z <= 5."""
+    prior = GaussianMixture(*random_mixture(3, 3, seed=4))
+    posterior = prior.posterior(
+        Dense(CASES["tall"].H[:2]), torch.tensor([[0.1, -0.3]]), sigma_y=0.4
+    )
+    assert largest(posterior.weights) < 0.95
+    many = MixturePosterior(
+        posterior.weights.expand(100_000, 3), posterior.means.expand(100_000, 3, 3), posterior.covs
+    )
+    x = many.sample(generator=torch.Generator().manual_seed(4))
+    assert monte_carlo_error(x, posterior.mean[0], posterior.cov[0]) <= 5
+
+
+def test_draws_choose_components_as_often_as_their_weights_say():
+    """G03: N = 100,000 of well separated components, weight 0 included; z <= 5."""
+    N, weights = 100_000, np.array([0.12, 0.0, 0.55, 0.33])
+    prior = GaussianMixture(weights, 100.0 * torch.arange(4.0)[:, None], torch.ones(4, 1, 1))
+    x = prior.sample(N, generator=torch.Generator().manual_seed(5))
+    share = np.bincount((x[:, 0] / 100).round().int().numpy(), minlength=4) / N
+    assert share[1] == 0
+    assert largest((share - weights) / np.sqrt(weights * (1 - weights) / N + 1e-12)) <= 5
+
+
+def test_mixture_acts_on_images_of_any_shape_and_dtype():
+    """Row-major flattening; the result has the shape and dtype of x."""
+    weights, means, covs = random_mixture(3, 6, seed=5)
+    flat, shaped = (
+        GaussianMixture(weights, means.reshape(3, *shape), covs) for shape in ((6,), (1, 2, 3))
+    )
+    x = _draws(5, 2, 6)
+    images = x.reshape(2, 1, 2, 3)
+    for name in ("__call__", "score", "log_density"):
+        want, got = (getattr(p, name)(x, 0.5) for p, x in ((flat, x), (shaped, images)))
+        torch.testing.assert_close(got, want.reshape(got.shape), atol=1e-13, rtol=0)
+    assert shaped(images, 0.5).shape == images.shape
+    single = shaped(images.float(), 0.5)
+    assert single.dtype == shaped.score(images.float(), 0.5).dtype == torch.float32
+    torch.testing.assert_close(single.double(), shaped(images, 0.5), atol=1e-6, rtol=0)
+
+
+def test_a_mixture_draw_depends_on_its_own_generator_only():
+    """One generator per image chooses the component, too."""
+    prior = GaussianMixture(*random_mixture(3, 4, seed=7))
+    seeds = lambda *numbers: [torch.Generator().manual_seed(k) for k in numbers]  # noqa: E731
+    batch = prior.sample(3, generator=seeds(1, 2, 3))
+    alone = prior.sample(1, generator=seeds(2))
+    torch.testing.assert_close(alone[0], batch[1], atol=1e-13, rtol=0)
+
+
+# ---------------------------------------------------------------------------- finite sets of images
+
+
+@given(st.integers(1, 9), st.integers(1, 6), seeds, st.floats(0.1, 5))
+def test_empirical_denoiser_is_bayes_rule_image_by_image(N, n, seed, sigma):
+    """G03: softmax of -|x - x_i|^2 / 2 sigma^2."""
+    images = np.random.default_rng(seed).standard_normal((N, n))
+    assert empirical_denoiser_error(EmpiricalPrior, images, sigma) <= 1e-11
+
+
+@given(st.integers(2, 6), seeds, st.floats(0.2, 3), st.floats(1e-6, 2))
+def test_empirical_prior_is_a_mixture_of_tiny_gaussians(N, seed, sigma, delta):
+    """G03: covariances delta^2 I only blur: x0_hat is then E at sqrt(sigma^2 + delta^2), moved
+    towards x by delta^2 / (delta^2 + sigma^2)."""
+    images, x = _draws(seed, N, 1, 2, 2), _draws(seed + 1, 3, 1, 2, 2)
+    mixture = GaussianMixture(
+        torch.full((N,), 1 / N), images, delta**2 * torch.eye(4).expand(N, 4, 4).double()
+    )
+    level, gain = math.hypot(sigma, delta), delta**2 / (delta**2 + sigma**2)
+    prior = EmpiricalPrior(images)
+    want = (1 - gain) * prior(x, level) + gain * x
+    torch.testing.assert_close(mixture(x, sigma), want, atol=1e-11, rtol=0)
+    torch.testing.assert_close(
+        mixture.log_density(x, sigma), prior.log_density(x, level), atol=1e-11, rtol=0
+    )
+    torch.testing.assert_close(mixture.score(x, sigma), prior.score(x, level), atol=1e-10, rtol=0)
+
+
+@given(st.integers(1, 9), st.integers(1, 4), seeds, st.floats(0.1, 3))
+def test_empirical_score_is_the_gradient_of_its_density(N, n, seed, sigma):
+    """S02.5, Tweedie; the density by scipy."""
+    prior = EmpiricalPrior(_draws(seed, N, n))
+    x = _draws(seed + 1, 3, n).requires_grad_()
+    (gradient,) = torch.autograd.grad(prior.log_density(x, sigma).sum(), x)
+    bound = 1e-13 * N * (1 + largest(x.detach()) + largest(prior.images)) / sigma**2
+    assert largest(prior.score(x.detach(), sigma) - gradient) <= bound
+    points = MixtureCase(np.full(N, 1 / N), prior.images.numpy(), np.zeros((N, n, n)))
+    want = log_mixture(points, x.detach().numpy(), sigma)
+    assert relative(prior.log_density(x.detach(), sigma), want) <= 1e-11
+
+
+def test_small_noise_leads_to_the_nearest_image_exactly():
+    """G03: from sigma = 0.01 down to 0 no other image counts, and equally near ones share."""
+    images = torch.tensor([[0.0, 1.0], [1.0, 0.0], [4.0, 4.0]], dtype=torch.float64)
+    prior = EmpiricalPrior(images)
+    x = torch.tensor([[0.1, 0.7], [3.0, 2.9], [0.25, 0.25]], dtype=torch.float64)
+    want = torch.stack([images[0], images[2], images[:2].mean(0)])
+    for sigma in (0.01, 1e-9, 1e-200, 0.0):
+        assert torch.equal(prior(x, sigma), want)
+
+
+def test_large_noise_leads_to_the_mean_of_the_set():
+    """G03: sigma -> inf."""
+    prior = EmpiricalPrior(_draws(0, 50, 3))
+    want = prior.images.mean(0).expand(2, 3)
+    torch.testing.assert_close(prior(_draws(1, 2, 3), 1e8), want, atol=1e-13, rtol=0)
+
+
+def test_image_beside_a_neighbour_far_from_the_origin_is_still_told_from_it():
+    """G03: |x - x_i|^2 from differences; |x|^2 - 2 x x_i + |x_i|^2 would lose all digits."""
+    images = 1e6 + torch.tensor([[0.0], [1e-3]], dtype=torch.float64)
+    got = EmpiricalPrior(images)(images[:1], 5e-4)
+    weight = 1 / (1 + math.exp(-2.0))
+    want = 1e6 + 1e-3 * (1 - weight)
+    assert abs(got.item() - want) <= 1e-9  # rounding of numbers of size 1e6, a few times
+
+
+def test_large_sets_need_no_array_of_differences():
+    """A few times (batch, N) numbers, however large the images; differences would be (4, N, n)."""
+    N, batch = 2000, 4
+    images = _draws(2, N, 3, 16, 16)
+    prior, x = EmpiricalPrior(images), images[:batch].clone()
+    few = 8 * 8 * batch * N + 4 * x.nbytes
+    assert few < images.nbytes / 20
+    assert 8 * batch * N <= peak_bytes(lambda: prior(x, 0.2)) <= few
+
+
+@given(st.integers(3, 9), st.integers(1, 4), st.integers(1, 5), seeds, st.floats(0.05, 2))
+def test_empirical_posterior_is_bayes_rule_image_by_image(N, n, m, seed, sigma_y):
+    """S02.3: weights for wide, square and tall H."""
+    rng = np.random.default_rng(seed)
+    images, H = rng.standard_normal((N, n)), rng.standard_normal((m, n))
+    # The exponent |y - H x|^2 / 2 sigma_y^2 is rounded, so the weight is off by as much.
+    bound = 1e-14 * (1 + np.linalg.norm(H) ** 2 * n) / sigma_y**2 + 1e-13
+    assert empirical_posterior_error(EmpiricalPrior, images, H, sigma_y) <= bound
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_exact_measurement_leaves_the_images_that_agree_with_it(dtype):
+    """S02.3 at sigma_y = 0: two images that differ only where nothing is seen share the weight."""
+    op = SuperResolution((1, 4, 4), 2)
+    images = _draws(3, 6, 1, 4, 4)
+    hidden = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(2, 2)
+    images[4] = images[1] + 0.7 * hidden
+    posterior = EmpiricalPrior(images).posterior(op, op(images[[1, 3]].to(dtype)), sigma_y=0.0)
+    want = torch.zeros(2, 6, dtype=torch.float64)
+    want[0, [1, 4]], want[1, 3] = 0.5, 1.0
+    assert torch.equal(posterior.weights, want)
+    assert torch.equal(posterior.mean[0], (images[1] + images[4]) / 2)
+    noisy = EmpiricalPrior(images).posterior(op, op(images[[1, 3]]), sigma_y=1e-4)
+    torch.testing.assert_close(noisy.weights, want, atol=1e-9, rtol=0)
+
+
+def test_exact_measurement_of_another_image_is_refused():
+    """S02.3: no image of the set can have made it."""
+    prior, op = EmpiricalPrior(_draws(4, 5, 3)), Dense([[1.0, 0.3, 0.0]])
+    y = torch.cat([op(prior.images[:1]), op(prior.images[1:2]) + 1e-3])
+    with pytest.raises(ValueError, match=r"only images with H x = y.*misses it by 0\.001"):
+        prior.posterior(op, y, sigma_y=0.0)
+    assert prior.posterior(op, y, sigma_y=1e-3).weights.isfinite().all()
+
+
+def test_empirical_draws_are_images_of_the_set_equally_often():
+    """G03: N = 100,000 of 7 images, z <= 5; for a posterior as often as its weights say."""
+    N, images = 100_000, 10.0 * torch.arange(7.0)[:, None]
+    prior = EmpiricalPrior(images)
+    drawn = prior.sample(N, generator=torch.Generator().manual_seed(6))
+    _frequencies(drawn, np.full(7, 1 / 7))
+    y = torch.full((N, 1), 22.0)
+    posterior = prior.posterior(Dense([[1.0]]), y, sigma_y=6.0)
+    drawn = posterior.sample(generator=torch.Generator().manual_seed(7))
+    _frequencies(drawn, posterior.weights[0].numpy())
+
+
+def _frequencies(drawn, weights):
+    share = np.bincount((drawn[:, 0] / 10).int().numpy(), minlength=len(weights)) / len(drawn)
+    assert largest((share - weights) / np.sqrt(weights * (1 - weights) / len(drawn))) <= 5
+
+
+def test_empirical_prior_keeps_shape_and_dtype():
+    """float32 in, float32 out; arrays of numpy are images, too."""
+    images = np.random.default_rng(0).standard_normal((4, 2, 3))
+    x = torch.zeros(5, 2, 3)
+    got = EmpiricalPrior(images)(x, 0.5)
+    assert (got.shape, got.dtype) == ((5, 2, 3), torch.float32)
+    assert EmpiricalPrior(images).score(x, 0.5).dtype == torch.float32
+    assert EmpiricalPrior(images).sample(6).shape == (6, 2, 3)
+
+
+# ------------------------------------------------------------------------ bad input of the others
+
+
+@pytest.mark.parametrize(
+    ("weights", "means", "covs", "words"),
+    [
+        ([0.5, 0.5], torch.zeros(3, 2), torch.zeros(2, 2, 2), r"one K.*\(2,\), \(3, 2\)"),
+        ([0.5, 0.5], torch.zeros(2), torch.zeros(2, 1, 1), "one K"),
+        ([1.0], torch.zeros(1, 2), torch.eye(2), "leading dimension"),
+        ([], torch.zeros(0, 2), torch.zeros(0, 2, 2), "one K"),
+        ([0.5, 0.4], torch.zeros(2, 2), torch.zeros(2, 2, 2), "sum 0.9"),
+        ([1.5, -0.5], torch.zeros(2, 2), torch.zeros(2, 2, 2), "range from -0.5"),
+        ([0.5, math.nan], torch.zeros(2, 2), torch.zeros(2, 2, 2), "probabilities"),
+        ([0.5, 0.5], torch.zeros(2, 2), torch.zeros(2, 3, 3), r"cov must have shape \(2, 2\)"),
+        ([0.5, 0.5], torch.zeros(2, 2), -torch.ones(2, 2, 2), "negative eigenvalues"),
+        ([0.5, 0.5], torch.full((2, 2), math.inf), torch.zeros(2, 2, 2), "mean must be finite"),
+    ],
+)
+def test_arrays_that_are_no_mixture_are_refused(weights, means, covs, words):
+    """G03: one weight, mean and covariance for each component."""
+    with pytest.raises(ValueError, match=words):
+        GaussianMixture(torch.tensor(weights), means, covs)
+
+
+def test_weights_of_float32_are_probabilities():
+    """0.1 ten times is not 1 in float32; the weights are normalised exactly."""
+    prior = GaussianMixture(torch.full((10,), 0.1), torch.zeros(10, 1), torch.ones(10, 1, 1))
+    assert abs(prior.weights.sum().item() - 1) <= 1e-15
+
+
+def test_exact_measurement_of_singular_components_is_refused():
+    """S02.3: y has no density under a component that does not vary where it was measured."""
+    prior = GaussianMixture(
+        torch.tensor([0.5, 0.5]), torch.eye(2), torch.diag(torch.tensor([1.0, 0.0])).expand(2, 2, 2)
+    )
+    y = torch.zeros(1, 1)
+    with pytest.raises(ValueError, match=r"no density under a component.*sigma_y = 0"):
+        prior.posterior(Dense([[0.0, 1.0]]), y, sigma_y=0.0)
+    assert prior.posterior(Dense([[1.0, 0.0]]), y, sigma_y=0.0).mean.isfinite().all()
+    assert prior.posterior(Dense([[0.0, 1.0]]), y, sigma_y=0.1).mean.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        (torch.zeros(0, 3), r"at least one image.*\(0, 3\)"),
+        (torch.zeros(3), "A single image"),
+        (torch.full((2, 3), math.nan), "images must be finite"),
+    ],
+)
+def test_arrays_that_are_no_set_of_images_are_refused(images, words):
+    with pytest.raises(ValueError, match=words):
+        EmpiricalPrior(images)
+
+
+def test_finite_set_has_no_density_without_noise():
+    """S02.5: neither density nor score at sigma = 0."""
+    prior = EmpiricalPrior(torch.zeros(1, 2))
+    for function in (prior.log_density, prior.score):
+        with pytest.raises(ValueError, match="A finite set of images has no density"):
+            function(torch.ones(1, 2), 0.0)
+
+
+PRIORS = {
+    "gaussian": GaussianPrior(torch.zeros(2, 2), torch.eye(4)),
+    "mixture": GaussianMixture(torch.ones(1), torch.zeros(1, 2, 2), torch.eye(4)[None]),
+    "empirical": EmpiricalPrior(torch.zeros(1, 2, 2)),
+}
+
+
+@pytest.mark.parametrize("prior", PRIORS.values(), ids=PRIORS.keys())
+def test_every_prior_refuses_wrong_images_levels_and_operators(prior):
+    """One contract: shapes and levels are checked by each method."""
+    x, op = torch.zeros(1, 2, 2), Inpainting(torch.tensor([[True, False], [True, True]]))
+    for function in (prior, prior.log_density, prior.score):
+        with pytest.raises(ValueError, match=r"x must have shape \(batch, 2, 2\)"):
+            function(torch.zeros(1, 4), 0.5)
+        with pytest.raises(ValueError, match="sigma is a standard deviation"):
+            function(x, -1.0)
+    with pytest.raises(ValueError, match="y must have shape"):
+        prior.posterior(op, torch.zeros(1, 4), sigma_y=0.1)
+    with pytest.raises(ValueError, match="y must be finite"):
+        prior.posterior(op, torch.full((1, 3), math.inf), sigma_y=0.1)
+    with pytest.raises(ValueError, match=r"\(3,\).*\(2, 2\)"):
+        prior.posterior(Dense(np.eye(3)), torch.zeros(1, 3), sigma_y=0.1)

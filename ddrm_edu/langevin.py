@@ -1,0 +1,221 @@
+r"""Unadjusted Langevin dynamics for the posterior (slide 2), and its exact law on Gaussians.
+
+    x <- x + step * score(x) + sqrt(2 step) z,      z ~ N(0, I)
+
+Its stationary law tends to the density behind the score as the step tends to 0, and only then: for
+a finite step it is wider, which :func:`stationary_law` states in closed form.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from .gaussian import Gaussian
+from .noise import Generators, standard_normal
+from .operators import SVDOperator
+from .validation import require_batch, require_finite, require_floating, require_level
+
+__all__ = ["langevin_law", "langevin_samples", "posterior_score", "stationary_law"]
+
+Score = Callable[[Tensor], Tensor]
+"""``score(x)``: gradient of a log density, of the shape of x."""
+
+
+class HasScore(Protocol):
+    """Any prior of images with ``score(x, sigma)``, such as those of ``priors.py``."""
+
+    def score(self, x: Tensor, sigma: float) -> Tensor: ...
+
+
+def posterior_score(prior: HasScore, op: SVDOperator, y: Tensor, *, sigma_y: float) -> Score:
+    r"""Score of the posterior, :math:`\nabla\log p(x)+H^\top(y-Hx)/\sigma_y^2` (S02.5).
+
+    Both terms belong to clean images, sigma = 0.  At a noise level sigma > 0 the second would be
+    another one, since :math:`p(y\mid x_t)` is wider than :math:`p(y\mid x_0)`.
+
+    Parameters
+    ----------
+    prior : GaussianPrior or GaussianMixture
+        Anything with ``score(x, sigma)``.  It needs a density: a singular covariance or a finite
+        set of images has none, and then the call of the score says so.
+    op : SVDOperator
+    y : Tensor, shape (batch, *out_shape)
+        Or one measurement, ``(1, *out_shape)``, for all chains.
+    sigma_y : float
+        Positive: without noise the posterior has no density.
+
+    Returns
+    -------
+    callable
+        ``score(x)`` for x of shape ``(batch, *in_shape)``.
+
+    Raises
+    ------
+    ValueError
+        If the posterior has no density or the prior no score.
+    """
+    if not hasattr(prior, "score"):
+        raise ValueError(
+            f"The prior must have a method score(x, sigma), but {type(prior).__name__} has none. "
+            "A denoiser alone knows the score at levels sigma > 0 only, by Tweedie's formula."
+        )
+    require_batch(y, op.out_shape, "y")
+    require_finite(y, "y")
+    sigma_y = require_level(sigma_y, "sigma_y")
+    if sigma_y == 0:
+        raise ValueError(
+            "The score of the posterior needs sigma_y > 0, but sigma_y was 0: exact measurements "
+            "confine x to the plane H x = y, where Langevin steps in all directions make no sense. "
+            "Give the noise of y, or use prior.posterior."
+        )
+
+    def score(x: Tensor) -> Tensor:
+        require_batch(x, op.in_shape, "x")
+        if len(y) not in (1, len(x)):
+            raise ValueError(
+                f"x must have one image for each of the {len(y)} measurements, but has {len(x)}. "
+                "For many chains of one y pass y as a batch of one."
+            )
+        likelihood = op.adjoint(y.to(x) - op(x)) / sigma_y / sigma_y
+        return prior.score(x, 0.0) + likelihood
+
+    return score
+
+
+def langevin_samples(
+    score: Score, x: Tensor, *, step: float, steps: int, generator: Generators = None
+) -> Iterator[Tensor]:
+    r"""Unadjusted Langevin, :math:`x\leftarrow x+\alpha\nabla\log p(x)+\sqrt{2\alpha}z` (S02.4).
+
+    Parameters
+    ----------
+    score : callable
+        Gradient of the log density to draw from, e.g. :func:`posterior_score`.
+    x : Tensor, shape (batch, ...)
+        Where the chains start, one for each entry of the batch; not changed.
+    step : float
+        The slide's :math:`\alpha`, positive.  For a Gaussian with precision P the chain is stable
+        below :math:`2/\lambda_{\max}(P)`, and nearly exact only far below it.
+    steps : int
+        Number of steps.
+    generator : torch.Generator or one per image, optional
+
+    Yields
+    ------
+    Tensor
+        x after each step; ``steps`` of them.
+
+    Raises
+    ------
+    ValueError
+        If ``step`` or ``steps`` is not positive; raised by the call itself.
+
+    Examples
+    --------
+    >>> run = langevin_samples(lambda x: -x, torch.zeros(1000, 1), step=0.1, steps=100)
+    >>> for x in run:
+    ...     pass
+    >>> bool(0.8 < x.var() < 1.3)  # 1 / (1 - 0.05) in the limit, for the target N(0, 1)
+    True
+    """
+    require_floating(x, "x")
+    step = _positive(step)
+    if steps < 1:
+        raise ValueError(f"steps must be a positive number of steps, but was {steps}.")
+    return _chain(score, x, step, steps, generator)
+
+
+@torch.no_grad()
+def _chain(
+    score: Score, x: Tensor, step: float, steps: int, generator: Generators
+) -> Iterator[Tensor]:
+    for _ in range(steps):
+        x = x + step * score(x) + math.sqrt(2 * step) * standard_normal(x, generator)
+        yield x
+
+
+def stationary_law(target: Gaussian, *, step: float) -> Gaussian:
+    r"""Law in which unadjusted Langevin ends for a Gaussian target (S02.4).
+
+    :math:`N\big(m,[P(I-\tfrac\alpha2P)]^{-1}\big)` with :math:`P=C^{-1}`: the right mean, and in
+    each principal direction a variance too large by the factor :math:`1/(1-\alpha\lambda/2)`.
+
+    Parameters
+    ----------
+    target : Gaussian
+        With a covariance of full rank.
+    step : float
+        Positive and below :math:`2/\lambda_{\max}(P)`, twice the smallest variance of the target.
+
+    Raises
+    ------
+    ValueError
+        If the chain is unstable at this step; the message gives the admissible range.
+
+    Examples
+    --------
+    >>> stationary_law(Gaussian([0.0], [[1.0]]), step=0.5).cov
+    tensor([[1.3333]], dtype=torch.float64)
+    """
+    variances, axes = _stable_directions(target, step)
+    return Gaussian(target.mean, axes * _stationary(variances, step) @ axes.T)
+
+
+def langevin_law(target: Gaussian, start: Gaussian, *, step: float, steps: int) -> Gaussian:
+    r"""Exact law of x after ``steps`` steps of unadjusted Langevin from ``start`` (S02.4).
+
+    With :math:`A=I-\alpha P` and the stationary covariance S: mean :math:`m+A^k(m_0-m)` and
+    covariance :math:`S+A^k(C_0-S)A^k`.  Arguments as in :func:`stationary_law`; a start at one
+    point x is ``Gaussian(x, zeros)``.
+
+    Examples
+    --------
+    >>> target, start = Gaussian([0.0], [[1.0]]), Gaussian([8.0], [[0.0]])
+    >>> langevin_law(target, start, step=0.5, steps=3).mean  # halved by each step
+    tensor([1.], dtype=torch.float64)
+    """
+    variances, axes = _stable_directions(target, step)
+    S = axes * _stationary(variances, step) @ axes.T
+    kept = axes * (1 - step / variances) ** steps @ axes.T
+    return Gaussian(
+        target.mean + kept @ (start.mean - target.mean), S + kept @ (start.cov - S) @ kept
+    )
+
+
+def _stationary(variances: Tensor, step: float) -> Tensor:
+    """Fixed point of v <- (1 - step / c)^2 v + 2 step for a target of variance c."""
+    return variances / (1 - step / variances / 2)
+
+
+def _stable_directions(target: Gaussian, step: float) -> tuple[Tensor, Tensor]:
+    """Variances and axes of the target, after checking that the step is small enough for all."""
+    step = _positive(step)
+    variances, axes = torch.linalg.eigh(target.cov)
+    limit = 2 * variances[0].item()
+    rounding = target.n * torch.finfo(variances.dtype).eps * variances[-1].item()
+    if limit <= 2 * rounding:
+        raise ValueError(
+            "Langevin dynamics needs a target with a density, but the smallest eigenvalue of its "
+            f"covariance is {limit / 2:.3g}. Restrict it to the directions in which it varies."
+        )
+    if step >= limit:
+        raise ValueError(
+            f"Langevin steps are stable for step in (0, {limit:.6g}), twice the smallest variance "
+            f"of the target, but step was {step:.6g}: the chain would grow without bound."
+        )
+    return variances, axes
+
+
+def _positive(step: float) -> float:
+    step = float(step)
+    if not 0 < step < math.inf:
+        raise ValueError(
+            f"step must be positive and finite, but was {step:.6g}. It is the alpha of slide 2; "
+            "for a Gaussian it has to stay below twice the smallest variance."
+        )
+    return step
