@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 BUILD := build/lectures
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lectures lab test gpu quality refresh constraints clean
+.PHONY: help setup lectures lab test mutants gpu quality refresh constraints clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,14 @@ test: setup ## ruff, unit and property tests, doctests, and every output of the 
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
 	$(BIN)/python -m pytest --nbval lectures
+
+mutants: setup $(VENV)/.mutants ## change the library's numbers one by one: are the tests red? 1 hour, resumes
+	$(BIN)/python scripts/mutants.py
+
+$(VENV)/.mutants: $(READY)
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt \
+	  --editable '.[mutants]'
+	@touch $@
 
 gpu: setup ## the tests that need a CUDA device; writes benchmarks/results/gpu-*.json
 	$(BIN)/python -m pytest -m gpu -s tests/test_gpu.py

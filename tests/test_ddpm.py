@@ -246,6 +246,13 @@ def test_defaults_are_ddpm_in_float32():
     assert last.x.dtype == torch.float32
 
 
+def test_samples_live_on_the_device_asked_for():
+    """S07.1: the meta device stands for any other than the CPU."""
+    for step in ddpm_samples(lambda x, sigma: x / 2, (2, 4), LEVELS, device="meta"):
+        assert step.x.device.type == step.x0_hat.device.type == "meta"
+        assert step.sigma.device.type == "cpu"
+
+
 def test_deterministic_sampling_depends_on_the_start_only():
     """X07: with eta_ddim = 0 the noise of later steps is not used."""
     noise = torch.randn(8, 2, 4, generator=torch.Generator().manual_seed(3)).double()

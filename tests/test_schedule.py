@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import pytest
@@ -219,7 +220,18 @@ def test_unknown_spacing_is_refused():
 
 
 @pytest.mark.parametrize(
-    "beta", [[0.1, 0.2], [0.0], [0.0, 1.0], [0.0, 0.0], [0.0, -0.1], [0.0, math.nan], [[0.0, 0.1]]]
+    "beta",
+    [
+        [0.1, 0.2],
+        [0.0],
+        [0.0, 1.0],
+        [0.0, 1.2, 0.3],
+        [0.0, 0.0],
+        [0.0, -0.1],
+        [0.0, math.nan],
+        [[0.0, 0.1]],
+        [[0.0], [0.3]],
+    ],
 )
 def test_arrays_that_are_no_schedule_are_refused(beta):
     """S03.1: 0 < beta_t < 1 for t >= 1, and beta_0 = 0."""
@@ -245,3 +257,19 @@ def test_levels_that_no_sampler_can_follow_are_refused(levels, words):
     """S17.3, E7: finite, strictly decreasing, ending in an exact 0."""
     with pytest.raises(ValueError, match=words):
         decreasing_sigmas(levels)
+
+
+def test_a_schedule_cannot_be_changed_and_is_equal_to_itself_only():
+    """Arrays have no single truth value, so two schedules are compared by what they are made of."""
+    one, same = (NoiseSchedule(torch.tensor([0.0, 0.3, 0.2])) for _ in range(2))
+    with pytest.raises(FrozenInstanceError):
+        one.beta = torch.zeros(3)
+    assert one != same
+    assert len({one, same, one}) == 2
+
+
+def test_a_schedule_lives_on_the_cpu_whatever_the_default_device():
+    """Levels are numbers of the run, not images; the meta device stands for any other."""
+    with torch.device("meta"):
+        schedule = NoiseSchedule([0.0, 0.3])
+    assert schedule.beta.device.type == "cpu"
