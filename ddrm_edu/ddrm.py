@@ -33,6 +33,7 @@ from .schedule import NoiseSchedule, decreasing_sigmas
 from .validation import require_batch, require_finite, require_level, require_unit_interval
 
 __all__ = [
+    "Rate",
     "ddrm_coefficients",
     "ddrm_samples",
     "ddrm_start_coefficients",
@@ -43,6 +44,9 @@ __all__ = [
 # products of measured numbers, and a singular value that a library computed is off by a few ulp.
 EQUALITY_RTOL = 1e-12
 
+Rate = float | Tensor | str
+"""``eta`` or ``eta_b``: one number, one per coordinate, or the name of a rule."""
+
 
 def ddrm_coefficients(
     s: Tensor,
@@ -50,8 +54,8 @@ def ddrm_coefficients(
     sigma_next: float | Tensor,
     sigma_y: float,
     *,
-    eta: float,
-    eta_b: float,
+    eta: Rate,
+    eta_b: Rate,
 ) -> StepCoefficients:
     r"""The table of slide 11: coefficients of the step from level ``sigma`` to ``sigma_next``.
 
@@ -67,16 +71,20 @@ def ddrm_coefficients(
         may be infinite.
     sigma_y : float
         Standard deviation of the measurement noise.
-    eta : float
-        Share of fresh noise in cases 2 and 3, in [0, 1].
-    eta_b : float
-        Weight of the measurement in case 1, from 0 to the smallest ``s sigma_next / sigma_y``
-        among its coordinates (at least 1).
+    eta : float, Tensor or "tight"
+        Share of fresh noise in cases 2 and 3, in [0, 1]; a tensor gives one per coordinate.
+        ``"tight"``: :math:`\eta^2=1-s^2\sigma_t^2/\sigma_y^2`, which makes the KL divergence of
+        case 2 as small as it can be (ledger X16, G12), and is 1 where s = 0.
+    eta_b : float, Tensor or "theorem"
+        Weight of the measurement in case 1, from 0 to ``s sigma_next / sigma_y``, which is at
+        least 1 there; a single number must be admissible for all its coordinates.
+        ``"theorem"``: :math:`\eta_b^\star=2\sigma_t^2/(\sigma_t^2+\sigma_y^2/s^2)` of Theorem 3.2
+        (ledger X01, erratum E15), and 1 at ``sigma_next = 0``, of which the theorem does not speak.
 
     Returns
     -------
     StepCoefficients
-        Of the shape and device of ``s``, in float64.
+        Of the shape and device of ``s`` (broadcast with those of the rates), in float64.
 
     Raises
     ------
@@ -96,53 +104,100 @@ def ddrm_coefficients(
     >>> c.noise
     tensor([0.1732, 0.1200, 0.1200], dtype=torch.float64)
     """
-    eta = require_unit_interval(eta, "eta")
     sigma, sigma_next, sigma_y = float(sigma), float(sigma_next), require_level(sigma_y, "sigma_y")
     if not sigma > sigma_next >= 0:
         raise ValueError(
             "A step must go from a larger noise level to a smaller one, "
             f"but was asked to go from {sigma:.6g} to {sigma_next:.6g}. Are the levels increasing?"
         )
-    if math.isinf(sigma) and eta != 1:
-        raise ValueError(
-            f"From infinite noise nothing can be kept, so eta must be 1 there, but was {eta:.6g}. "
-            "ddrm_start_coefficients gives the start of a run."
-        )
     s = s.detach().to(torch.float64)
-    kept = math.sqrt(1 - eta**2)
+    snr = (
+        s * sigma_next / (sigma_y or 1.0)
+    )  # sigma_next / tau; without noise its size means nothing
     measured = s > 0
     above = measured & (s * sigma_next >= sigma_y * (1 - EQUALITY_RTOL))  # case 1
-    eta_b = _admissible(eta_b, s, above, sigma_next, sigma_y)
+    eta, kept = _eta(eta, snr if sigma_y else torch.zeros_like(s))
+    if math.isinf(sigma) and not torch.as_tensor(eta == 1).all():
+        raise ValueError(
+            "From infinite noise nothing can be kept, so eta must be 1 there, but was "
+            f"{float(torch.as_tensor(eta).min()):.6g}. "
+            "ddrm_start_coefficients gives the start of a run."
+        )
+    eta_b = _eta_b(eta_b, s, above, sigma_next, sigma_y)
 
     spread = sigma_y / s.where(above, torch.ones_like(s))  # std of y_spec in case 1
     zero = torch.zeros_like(s)
     # Factored, so that the variance at the boundary is exactly 0 or a rounding error above it;
-    # _admissible has already refused every eta_b that would make it truly negative.
+    # _eta_b has already refused every eta_b that would make it truly negative.
     case1 = (sigma_next - eta_b * spread).clamp(min=0) * (sigma_next + eta_b * spread)
-    variance = torch.where(above, case1, torch.full_like(s, (eta * sigma_next) ** 2))
-    below = measured & ~above
+    variance = torch.where(above, case1, zero + (eta * sigma_next) ** 2)
     # sigma_y is positive wherever case 2 applies; where it is 0 the quotient is never used.
-    y = torch.where(above, torch.full_like(s, eta_b), zero)
-    y = torch.where(below, kept * sigma_next * s / (sigma_y or 1.0), y)
-    xt = torch.where(measured, zero, torch.full_like(s, kept * sigma_next / sigma))
+    y = torch.where(above, zero + eta_b, torch.where(measured, kept * snr, zero))
+    xt = torch.where(measured, zero, zero + kept * sigma_next / sigma)
     return StepCoefficients(1 - xt - y, xt, y, variance.sqrt())
 
 
-def _admissible(eta_b: float, s: Tensor, above: Tensor, sigma_next: float, sigma_y: float) -> float:
-    """``eta_b`` as a float, after checking that no variance of case 1 becomes negative."""
-    eta_b = float(eta_b)
-    if 0 <= eta_b <= 1:
-        return eta_b  # admissible for every s in case 1: no look at the data, no wait for a GPU
-    limit = math.inf
-    if sigma_y > 0 and above.any():
-        limit = max(1.0, float(s[above].min()) * sigma_next / sigma_y)
-    if not 0 <= eta_b <= limit * (1 + EQUALITY_RTOL) or not math.isfinite(eta_b):
+def _eta(eta: Rate, snr: Tensor) -> tuple[float | Tensor, float | Tensor]:
+    """``eta`` and sqrt(1 - eta^2) as numbers, or as one of each per coordinate."""
+    if isinstance(eta, str):
+        _require_rule(eta, "eta", "tight")
+        kept = snr.clamp(max=1)
+        return (1 - kept**2).sqrt(), kept
+    if isinstance(eta, int | float):
+        eta = require_unit_interval(eta, "eta")
+        return eta, math.sqrt(1 - eta**2)
+    eta = _per_coordinate(eta, "eta", snr)
+    for extreme in (eta.min(), eta.max()):
+        require_unit_interval(extreme, "eta")
+    return eta, (1 - eta**2).sqrt()
+
+
+def _eta_b(
+    eta_b: Rate, s: Tensor, above: Tensor, sigma_next: float, sigma_y: float
+) -> float | Tensor:
+    """``eta_b`` as a number or one per coordinate, none of which makes a variance negative."""
+    if isinstance(eta_b, str):
+        _require_rule(eta_b, "eta_b", "theorem")
+        signal, noise = (s * sigma_next) ** 2, sigma_y**2
+        return torch.where(above & (signal > 0), 2 * signal / (signal + noise), 1.0)
+    if isinstance(eta_b, int | float) and 0 <= eta_b <= 1:
+        return float(eta_b)  # admissible for every s: no look at the data, no wait for a GPU
+    eta_b = _per_coordinate(eta_b, "eta_b", s)
+    limit = torch.full_like(s, math.inf)
+    if sigma_y > 0:
+        limit = torch.where(above, (s * sigma_next / sigma_y).clamp(min=1), limit)
+    bad = ~((eta_b >= 0) & (eta_b <= limit * (1 + EQUALITY_RTOL)) & eta_b.isfinite())
+    if bad.any():
+        limit = float(limit.expand(bad.shape)[bad].min())
         raise ValueError(
             f"eta_b must lie in [0, {limit:.6g}] at the level sigma = {sigma_next:.6g} "
-            f"(the smallest s sigma / sigma_y there), but was {eta_b:.6g}: the variance "
+            "(the smallest s sigma / sigma_y there), but was "
+            f"{float(eta_b.expand(bad.shape)[bad].max()):.6g}: the variance "
             "sigma^2 - (eta_b sigma_y / s)^2 would be negative. Up to 1 it is always admissible."
         )
     return eta_b
+
+
+def _per_coordinate(rate: Tensor, what: str, s: Tensor) -> Tensor:
+    """``rate`` as a float64 tensor that broadcasts with ``s``."""
+    rate = torch.as_tensor(rate, dtype=torch.float64, device=s.device)
+    try:
+        torch.broadcast_shapes(rate.shape, s.shape)
+    except RuntimeError:
+        raise ValueError(
+            f"{what} must be one number or one per coordinate, of a shape that broadcasts with "
+            f"that of the singular values, {tuple(s.shape)}, but had shape {tuple(rate.shape)}. "
+            "Give it the shape of one image, op.in_shape."
+        ) from None
+    return rate
+
+
+def _require_rule(rule: str, what: str, known: str) -> None:
+    if rule != known:
+        raise ValueError(
+            f"{what} must be a number, one number per coordinate, or the rule {known!r}, "
+            f"but was {rule!r}."
+        )
 
 
 def ddrm_start_coefficients(s: Tensor, sigma: float | Tensor, sigma_y: float) -> StepCoefficients:
@@ -165,8 +220,8 @@ def ddrm_samples(
     sigmas: Tensor,
     *,
     sigma_y: float,
-    eta: float = 0.85,
-    eta_b: float = 1.0,
+    eta: Rate = 0.85,
+    eta_b: Rate = 1.0,
     generator: Generators = None,
 ) -> Iterator[Step]:
     r"""Algorithm 2 (slide 18): a draw of DDRM given y, one ``Step`` per network evaluation.
@@ -183,7 +238,7 @@ def ddrm_samples(
         Decreasing levels that end in 0.
     sigma_y : float
         Standard deviation of the noise in y, in the units of y.
-    eta, eta_b : float
+    eta, eta_b : float, Tensor or str
         See :func:`ddrm_coefficients`; the defaults are the paper's.
     generator : torch.Generator or one per image, optional
 
@@ -206,9 +261,10 @@ def ddrm_samples(
 
     table = functools.partial(ddrm_coefficients, sigma_y=sigma_y, eta=eta, eta_b=eta_b)
 
-    # Bad input is refused now, not after half the run; whether a level admits eta_b depends on the
-    # values in s alone, and these are usually few.
-    spectrum = s.unique()
+    # Bad input is refused now, not after half the run; whether a level admits a rate depends on
+    # the values in s alone, and these are usually few, unless each coordinate has its own rate.
+    own_rates = any(isinstance(rate, Tensor) and rate.ndim for rate in (eta, eta_b))
+    spectrum = s.expand(op.in_shape) if own_rates else s.unique()
     if not ((spectrum >= 0) & spectrum.isfinite()).all():
         raise ValueError(
             f"The singular values of {op!r} must be finite and not negative, but range from "
@@ -241,8 +297,8 @@ def restore(
     *,
     sigma_y: float,
     steps: int = 20,
-    eta: float = 0.85,
-    eta_b: float = 1.0,
+    eta: Rate = 0.85,
+    eta_b: Rate = 1.0,
     schedule: NoiseSchedule | None = None,
     generator: Generators = None,
     progress: bool = False,

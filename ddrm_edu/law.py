@@ -1,0 +1,294 @@
+r"""The exact law of a sampler's output for a Gaussian prior, and its gap to the posterior.
+
+With the exact denoiser of :math:`N(m,C)` every step is affine in the state, the measurement and the
+fresh noise (ledger section 4): with :math:`K,L,M,N` the step's coefficients and
+:math:`G=C(C+\sigma^2I)^{-1}`,
+
+    x_next = F x + K (I - G) m + M y_spec + N^(1/2) z,      F = K G + L,
+
+so mean map and covariance of the output follow by a recursion, without a single draw.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .ddpm import ddim_coefficients
+from .ddrm import Rate, ddrm_coefficients, ddrm_start_coefficients
+from .diffusion import StepCoefficients
+from .gaussian import Gaussian, bures, expected_kl
+from .operators import SVDOperator
+from .priors import GaussianPosterior, GaussianPrior
+from .schedule import decreasing_sigmas
+from .validation import require_batch, require_finite, require_level
+
+__all__ = ["AffineLaw", "Gap", "ddpm_law", "gap", "posterior_law", "sampler_law"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class AffineLaw:
+    r"""A law of images given measurements, :math:`p(\bar x\mid\bar y)=N(A\bar y+c,\text{cov})`.
+
+    Everything is in spectral coordinates, flattened, in the operator's own order.
+
+    Attributes
+    ----------
+    A : Tensor, shape (n, n)
+        Mean map; its columns are 0 where s = 0.
+    c : Tensor, shape (n,)
+    cov : Tensor, shape (n, n)
+        The same for every measurement.
+    y_spec : Gaussian
+        Law of :math:`\bar y`, over which :func:`gap` averages.
+    op : SVDOperator
+        Whose coordinates they are.
+    """
+
+    A: Tensor
+    c: Tensor
+    cov: Tensor
+    y_spec: Gaussian
+    op: SVDOperator
+
+    def given(self, y: Tensor) -> GaussianPosterior:
+        """The law for each measurement of a batch ``(batch, *out_shape)``, in pixels, float64."""
+        require_batch(y, self.op.out_shape, "y")
+        require_finite(y, "y")
+        mean = self.op.measure_spec(y.double()).flatten(1) @ self.A.T + self.c
+        to_pixels = _dense(self.op.V, self.op)
+        mean = self.op.V(mean.reshape(-1, *self.op.in_shape))
+        return GaussianPosterior(mean, to_pixels @ self.cov @ to_pixels.T)
+
+    def __repr__(self) -> str:
+        return f"AffineLaw({self.op!r}, trace of cov={self.cov.trace():.4g})"
+
+
+def sampler_law(
+    prior: GaussianPrior,
+    op: SVDOperator,
+    sigmas: Tensor,
+    *,
+    sigma_y: float,
+    eta: Rate = 0.85,
+    eta_b: Rate = 1.0,
+) -> AffineLaw:
+    r"""Exact law of the output of Algorithm 2 with the exact denoiser of a Gaussian prior.
+
+    Slide 18 (ledger S18.1, section 4).  Arguments as in :func:`ddrm_edu.ddrm_samples`.
+
+    Returns
+    -------
+    AffineLaw
+        Its ``y_spec`` is the law of the measurements of images drawn from ``prior``.
+
+    Raises
+    ------
+    ValueError
+        For a prior that is not Gaussian or has another shape than the operator's images, and for
+        every argument that the sampler refuses.
+
+    Notes
+    -----
+    If the prior's covariance is diagonal in the spectral coordinates they are treated one by one,
+    O(n) a step; otherwise a step costs three products of n x n matrices.
+
+    Examples
+    --------
+    A scalar that is not measured well: after many steps its variance is that of the temperature
+    (1 + sqrt(1 - eta^2)) / 2, not 1 (ledger G07).
+
+    >>> from ddrm_edu import Dense, NoiseSchedule
+    >>> prior = GaussianPrior(torch.zeros(1), torch.ones(1, 1))
+    >>> levels = NoiseSchedule.linear().sigmas(1000)
+    >>> law = sampler_law(prior, Dense([[0.0]]), levels, sigma_y=0.1, eta=0.6)
+    >>> round(law.cov.item(), 2)
+    0.9
+    """
+    levels = decreasing_sigmas(sigmas)
+    _require_gaussian(prior, op)
+    s = op.s.detach().double().expand(op.in_shape)
+    table = functools.partial(ddrm_coefficients, s, sigma_y=sigma_y, eta=eta, eta_b=eta_b)
+    start = ddrm_start_coefficients(s, levels[0], sigma_y)
+    mean, axes = _spectral(prior, op)
+    A, c, cov = _recursion(mean, axes, prior.eigenvalues, levels, table, start)
+    return AffineLaw(A, c, cov, _law_of_y_spec(prior, op, sigma_y), op)
+
+
+def ddpm_law(prior: GaussianPrior, sigmas: Tensor, *, eta_ddim: float = 1.0) -> Gaussian:
+    r"""Exact law of the samples of Algorithm 1 (``eta_ddim = 1``) or DDIM, in flattened pixels.
+
+    Slide 7 (ledger S07.1); arguments as in :func:`ddrm_edu.ddpm_samples`.
+    """
+    levels = decreasing_sigmas(sigmas)
+    _require_gaussian(prior)
+    zero = torch.zeros(prior.mean.numel(), dtype=torch.float64)
+
+    def table(sigma: Tensor, sigma_next: Tensor) -> StepCoefficients:
+        step = ddim_coefficients(sigma, sigma_next, eta_ddim=eta_ddim)
+        return StepCoefficients(*(number.expand(len(zero)) for number in step))
+
+    start = StepCoefficients(zero + 1, zero, zero, zero + levels[0])
+    parts = prior.mean.flatten(), prior.axes, prior.eigenvalues
+    _, c, cov = _recursion(*parts, levels, table, start)
+    return Gaussian(c, cov)
+
+
+def posterior_law(prior: GaussianPrior, op: SVDOperator, *, sigma_y: float) -> AffineLaw:
+    r"""The exact posterior :math:`p(\bar x\mid\bar y)` in the form of :func:`sampler_law`.
+
+    Slide 2 (ledger S02.3, S09.7, section 4).
+    """
+    _require_gaussian(prior, op)
+    gain, cov = prior.posterior_map(op, sigma_y=sigma_y)
+    to_spec = _dense(op.Vt, op)
+    A = to_spec @ gain
+    mean = to_spec @ prior.mean.flatten()
+    return AffineLaw(
+        A, mean - A @ mean, to_spec @ cov @ to_spec.T, _law_of_y_spec(prior, op, sigma_y), op
+    )
+
+
+class Gap(NamedTuple):
+    r"""How far a sampler is from the posterior, on average over measurements.
+
+    All but the divergences are ratios: lengths in units of the posterior's own spread
+    :math:`\sqrt{\mathrm{tr}\,\mathrm{Cov}[x\mid y]}`, so that
+    ``relative_w2**2 == mean**2 + cov**2``.
+    """
+
+    relative_w2: float  #: sqrt(E_y W_2^2 / tr Cov[x | y])
+    mean: float  #: the part of it that comes from the means
+    cov: float  #: the part of it that comes from the covariances
+    kl: float  #: E_y KL(sampler || posterior), nats; infinite if the sampler leaves its plane
+    kl_reverse: float  #: E_y KL(posterior || sampler), nats
+    mse_ratio: float  #: E|sample - x_0|^2 over that of a draw from the posterior (below 1: G16)
+
+
+def gap(law: AffineLaw, posterior: AffineLaw) -> Gap:
+    r"""Distance of a sampler's law from the posterior, averaged over y (ledger section 4).
+
+    :math:`E_yW_2^2=\lVert\Delta A\mu_{\bar y}+\Delta c\rVert^2+\mathrm{tr}\,\Delta A\,
+    \mathrm{Cov}\,\bar y\,\Delta A^\top+\mathrm{Bures}^2(S_0,S^*)`.
+
+    Parameters
+    ----------
+    law : AffineLaw
+        From :func:`sampler_law`; its prior may be a wrong one.
+    posterior : AffineLaw
+        From :func:`posterior_law`, in the same coordinates; the average is over its ``y_spec``.
+    """
+    if law.A.shape != posterior.A.shape:
+        raise ValueError(
+            f"Both laws must be about the same images, but have {len(law.c)} and "
+            f"{len(posterior.c)} coordinates. Compute both with one operator."
+        )
+    dA, dc, y = law.A - posterior.A, law.c - posterior.c, posterior.y_spec
+    shift = dA @ y.mean + dc
+    second = torch.outer(shift, shift) + dA @ y.cov @ dA.T  # of the difference of the two means
+    spread = float(posterior.cov.trace())
+    mean, cov = float(second.trace()), float(bures(law.cov, posterior.cov))
+    if spread == 0:
+        raise ValueError(
+            "The posterior has no spread at all: the measurement determines the image, and a "
+            "relative distance means nothing. Compare the means of the two laws instead."
+        )
+    error = float(law.cov.trace()) + mean + spread
+    return Gap(
+        relative_w2=math.sqrt((mean + cov) / spread),
+        mean=math.sqrt(mean / spread),
+        cov=math.sqrt(cov / spread),
+        kl=expected_kl(second, law.cov, posterior.cov),
+        kl_reverse=expected_kl(second, posterior.cov, law.cov),
+        mse_ratio=error / (2 * spread),
+    )
+
+
+def _recursion(
+    mean: Tensor,
+    axes: Tensor,
+    eigenvalues: Tensor,
+    levels: Tensor,
+    table: Callable[[Tensor, Tensor], StepCoefficients],
+    start: StepCoefficients,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A (n, n), c (n,) and cov (n, n) after all steps, in the coordinates of the coefficients.
+
+    The work is done on a batch of independent blocks: one of n coordinates, or, if the prior's
+    covariance is diagonal, n of one coordinate each.
+    """
+    n = len(mean)
+    cov = axes * eigenvalues @ axes.T
+    diagonal = cov.diagonal()
+    rounding = n * torch.finfo(cov.dtype).eps * diagonal.max()
+    alone = (cov - diagonal.diag()).abs().max() <= rounding
+    shape = (n, 1) if alone else (1, n)
+    axes = torch.ones(n, 1, 1, dtype=cov.dtype) if alone else axes[None]
+    eigenvalues = (diagonal if alone else eigenvalues).reshape(shape)
+
+    column = lambda values: values.flatten().reshape(*shape, 1)  # noqa: E731
+    row = lambda values: values.flatten().reshape(shape[0], 1, shape[1])  # noqa: E731
+    m = column(mean)
+    # Backwards from the output: "effect" is that of the state after a step on the output.  Where
+    # it has died away, everything before is forgotten and need not be computed.
+    effect = torch.eye(shape[1], dtype=cov.dtype).expand(shape[0], -1, -1)
+    A, S, c = torch.zeros_like(effect), torch.zeros_like(effect), torch.zeros_like(m)
+    for sigma, sigma_next in reversed(list(itertools.pairwise(levels))):
+        K, L, M, N = (row(number) for number in table(sigma, sigma_next))
+        gain = axes * (eigenvalues / (eigenvalues + sigma**2))[:, None] @ axes.mT
+        A = A + effect * M
+        S = S + (effect * N**2) @ effect.mT
+        c = c + (effect * K) @ (m - gain @ m)
+        effect = (effect * K) @ gain + effect * L
+        if effect.abs().max() < 1e-20:
+            break
+        # Entries on their way to subnormal numbers would slow a product tenfold.
+        effect = torch.where(effect.abs() < 1e-150, 0.0, effect)
+    A = A + effect * row(start.y)
+    S = S + (effect * row(start.noise) ** 2) @ effect.mT
+    whole = (lambda blocks: blocks.flatten().diag()) if alone else (lambda blocks: blocks[0])
+    return whole(A), c.flatten(), whole((S + S.mT) / 2)
+
+
+def _spectral(prior: GaussianPrior, op: SVDOperator) -> tuple[Tensor, Tensor]:
+    """Mean (n,) and axes (n, n) of the prior in the operator's coordinates."""
+    to_spec = lambda rows: op.Vt(rows.reshape(-1, *op.in_shape)).flatten(1)  # noqa: E731
+    return to_spec(prior.mean[None])[0], to_spec(prior.axes.T).T
+
+
+def _law_of_y_spec(prior: GaussianPrior, op: SVDOperator, sigma_y: float) -> Gaussian:
+    """y_spec = x_spec + N(0, (sigma_y / s)^2) where s > 0, and 0 elsewhere (S09.4-S09.6)."""
+    sigma_y = require_level(sigma_y, "sigma_y")
+    s = op.s.detach().double().expand(op.in_shape).flatten()
+    seen = (s > 0).double()
+    mean, axes = _spectral(prior, op)
+    cov = axes * prior.eigenvalues @ axes.T
+    noise = torch.where(s > 0, sigma_y / s.where(s > 0, torch.ones_like(s)), 0.0) ** 2
+    return Gaussian(mean, cov).push(seen, cov=noise)
+
+
+def _dense(apply: Callable[[Tensor], Tensor], op: SVDOperator) -> Tensor:
+    """Matrix (n, n) of ``op.V`` or ``op.Vt``."""
+    unit = torch.eye(op.n, dtype=torch.float64)
+    return apply(unit.reshape(-1, *op.in_shape)).flatten(1).T
+
+
+def _require_gaussian(prior: GaussianPrior, op: SVDOperator | None = None) -> None:
+    if not isinstance(prior, GaussianPrior):
+        raise ValueError(
+            f"An exact law is known for a GaussianPrior only, but prior was a "
+            f"{type(prior).__name__}: with any other denoiser the output is not Gaussian. "
+            "Draw samples and use check_mc instead."
+        )
+    if op is not None and prior.shape != tuple(op.in_shape):
+        raise ValueError(
+            f"The operator acts on images of shape {tuple(op.in_shape)}, but the prior's have "
+            f"shape {prior.shape}. Build both for one shape."
+        )
