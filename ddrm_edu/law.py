@@ -24,13 +24,21 @@ from torch import Tensor
 from .ddpm import ddim_coefficients
 from .ddrm import Rate, ddrm_coefficients, ddrm_start_coefficients
 from .diffusion import StepCoefficients
-from .gaussian import Gaussian, bures, expected_kl
+from .gaussian import Gaussian, GaussianNetwork, bures, expected_kl
 from .operators import SVDOperator
 from .priors import GaussianPosterior, GaussianPrior
 from .schedule import decreasing_sigmas
 from .validation import require_batch, require_finite, require_level
 
-__all__ = ["AffineLaw", "Gap", "ddpm_law", "gap", "posterior_law", "sampler_law"]
+__all__ = [
+    "AffineLaw",
+    "Gap",
+    "ddpm_law",
+    "gap",
+    "inference_network",
+    "posterior_law",
+    "sampler_law",
+]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -102,18 +110,18 @@ def sampler_law(
 
     Examples
     --------
-    A scalar that is not measured well: after many steps its variance is that of the temperature
-    (1 + sqrt(1 - eta^2)) / 2, not 1 (ledger G07).
+    A scalar that is not measured: with more and more steps its variance tends to the temperature
+    (1 + sqrt(1 - eta^2)) / 2, here 0.9, and not to the prior's 1 (ledger G07).
 
     >>> from ddrm_edu import Dense, NoiseSchedule
     >>> prior = GaussianPrior(torch.zeros(1), torch.ones(1, 1))
     >>> levels = NoiseSchedule.linear().sigmas(1000)
     >>> law = sampler_law(prior, Dense([[0.0]]), levels, sigma_y=0.1, eta=0.6)
     >>> round(law.cov.item(), 2)
-    0.9
+    0.89
     """
     levels = decreasing_sigmas(sigmas)
-    _require_gaussian(prior, op)
+    require_gaussian(prior, op)
     s = op.s.detach().double().expand(op.in_shape)
     table = functools.partial(ddrm_coefficients, s, sigma_y=sigma_y, eta=eta, eta_b=eta_b)
     start = ddrm_start_coefficients(s, levels[0], sigma_y)
@@ -128,7 +136,7 @@ def ddpm_law(prior: GaussianPrior, sigmas: Tensor, *, eta_ddim: float = 1.0) -> 
     Slide 7 (ledger S07.1); arguments as in :func:`ddrm_edu.ddpm_samples`.
     """
     levels = decreasing_sigmas(sigmas)
-    _require_gaussian(prior)
+    require_gaussian(prior)
     zero = torch.zeros(prior.mean.numel(), dtype=torch.float64)
 
     def table(sigma: Tensor, sigma_next: Tensor) -> StepCoefficients:
@@ -146,7 +154,7 @@ def posterior_law(prior: GaussianPrior, op: SVDOperator, *, sigma_y: float) -> A
 
     Slide 2 (ledger S02.3, S09.7, section 4).
     """
-    _require_gaussian(prior, op)
+    require_gaussian(prior, op)
     gain, cov = prior.posterior_map(op, sigma_y=sigma_y)
     to_spec = _dense(op.Vt, op)
     A = to_spec @ gain
@@ -154,6 +162,55 @@ def posterior_law(prior: GaussianPrior, op: SVDOperator, *, sigma_y: float) -> A
     return AffineLaw(
         A, mean - A @ mean, to_spec @ cov @ to_spec.T, _law_of_y_spec(prior, op, sigma_y), op
     )
+
+
+def inference_network(
+    x0: Gaussian,
+    s: Tensor,
+    sigmas: Tensor,
+    *,
+    sigma_y: float,
+    eta: Rate = 0.85,
+    eta_b: Rate = 1.0,
+) -> GaussianNetwork:
+    r"""The chain :math:`q(\bar x_{1:T},\bar y\mid x_0)\,p(x_0)` of slide 11 as a network.
+
+    Ledger S08.1, S10.1, S11.1-S11.7: variables ``"x0"``, ``"y"``, ``"xT"``, ..., ``"x1"``, named
+    ``"x7"`` and so on for a run of 7 levels above 0, all in spectral coordinates.  Every marginal
+    and cross-covariance of slides 12-16 is ``network.joint(...)``.
+
+    Parameters
+    ----------
+    x0 : Gaussian
+        Law of :math:`\bar x_0`; a Dirac, ``Gaussian(x0, zeros)``, conditions on one image.
+    s : Tensor, shape (n,)
+        Singular values.
+    sigmas : Tensor, shape (N + 1,)
+        Decreasing levels that end in 0; the last one is :math:`x_0` itself and adds no variable.
+
+    Examples
+    --------
+    >>> x0 = Gaussian([2.0, -1.0], torch.zeros(2, 2))
+    >>> s = torch.tensor([1.0, 0.0])
+    >>> network = inference_network(x0, s, [3.0, 0.5, 0.0], sigma_y=0.2, eta=0.6, eta_b=0.7)
+    >>> network.joint("x1").cov  # sigma_1^2 I (Proposition 3.1)
+    tensor([[0.2500, 0.0000],
+            [0.0000, 0.2500]], dtype=torch.float64)
+    """
+    levels = decreasing_sigmas(sigmas)
+    s = s.detach().double()
+    start = ddrm_start_coefficients(s, levels[0], sigma_y)
+    network = GaussianNetwork()
+    network.add("x0", offset=x0.mean, cov=x0.cov)
+    network.add("y", {"x0": (s > 0).double()}, cov=_var_of_y_spec(s, sigma_y))
+    t = len(levels) - 1
+    network.add(f"x{t}", {"x0": start.x0, "y": start.y}, cov=start.noise**2)
+    for sigma, sigma_next in itertools.pairwise(levels[:-1]):
+        c = ddrm_coefficients(s, sigma, sigma_next, sigma_y, eta=eta, eta_b=eta_b)
+        parents = {"x0": c.x0, f"x{t}": c.xt, "y": c.y}
+        t -= 1
+        network.add(f"x{t}", parents, cov=c.noise**2)
+    return network
 
 
 class Gap(NamedTuple):
@@ -265,13 +322,20 @@ def _spectral(prior: GaussianPrior, op: SVDOperator) -> tuple[Tensor, Tensor]:
 
 def _law_of_y_spec(prior: GaussianPrior, op: SVDOperator, sigma_y: float) -> Gaussian:
     """y_spec = x_spec + N(0, (sigma_y / s)^2) where s > 0, and 0 elsewhere (S09.4-S09.6)."""
-    sigma_y = require_level(sigma_y, "sigma_y")
     s = op.s.detach().double().expand(op.in_shape).flatten()
-    seen = (s > 0).double()
+    return spectral_law(prior, op).push((s > 0).double(), cov=_var_of_y_spec(s, sigma_y))
+
+
+def spectral_law(prior: GaussianPrior, op: SVDOperator) -> Gaussian:
+    r"""Law of :math:`\bar x_0=V^\top x_0`, flattened (S09.3)."""
     mean, axes = _spectral(prior, op)
-    cov = axes * prior.eigenvalues @ axes.T
-    noise = torch.where(s > 0, sigma_y / s.where(s > 0, torch.ones_like(s)), 0.0) ** 2
-    return Gaussian(mean, cov).push(seen, cov=noise)
+    return Gaussian(mean, axes * prior.eigenvalues @ axes.T)
+
+
+def _var_of_y_spec(s: Tensor, sigma_y: float) -> Tensor:
+    """Variance sigma_y^2 / s^2 of y_spec given x_0, and 0 where s = 0 (S09.6)."""
+    std = require_level(sigma_y, "sigma_y") / s.where(s > 0, torch.ones_like(s))
+    return torch.where(s > 0, std**2, 0.0)
 
 
 def _dense(apply: Callable[[Tensor], Tensor], op: SVDOperator) -> Tensor:
@@ -280,7 +344,7 @@ def _dense(apply: Callable[[Tensor], Tensor], op: SVDOperator) -> Tensor:
     return apply(unit.reshape(-1, *op.in_shape)).flatten(1).T
 
 
-def _require_gaussian(prior: GaussianPrior, op: SVDOperator | None = None) -> None:
+def require_gaussian(prior: GaussianPrior, op: SVDOperator | None = None) -> None:
     if not isinstance(prior, GaussianPrior):
         raise ValueError(
             f"An exact law is known for a GaussianPrior only, but prior was a "

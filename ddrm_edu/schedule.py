@@ -104,6 +104,16 @@ class NoiseSchedule:
         r""":math:`\sigma_t=\sqrt{(1-\bar\alpha_t)/\bar\alpha_t}`, shape (T + 1,), from 0 up."""
         return torch.expm1(-self._log_alpha_bar).abs().sqrt()  # abs: no -0 at t = 0
 
+    @cached_property
+    def beta_tilde(self) -> Tensor:
+        r"""Variance of the exact reverse kernel :math:`q(x_{t-1}\mid x_t,x_0)`, shape (T + 1,).
+
+        Ledger S05.3: :math:`\tilde\beta_t=\beta_t\,(1-\bar\alpha_{t-1})/(1-\bar\alpha_t)`, which
+        is 0 at t = 1; entry 0 stands for no kernel and is 0.
+        """
+        noise = -torch.expm1(self._log_alpha_bar)
+        return torch.cat([self.beta[:1], self.beta[1:] * noise[:-1] / noise[1:]])
+
     def timesteps(self, steps: int, spacing: str = "leading") -> list[int]:
         """The decreasing times t at which a run of ``steps`` network evaluations calls the network.
 
