@@ -1,0 +1,40 @@
+"""The loop that DDPM, DDIM and DDRM share, on its own (Algorithms 1 and 2)."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from laws import known_noise
+
+from ddrm_edu.diffusion import StepCoefficients, diffusion_steps
+
+LEVELS = torch.tensor([3.0, 0.7, 0.0], dtype=torch.float64)
+START = torch.tensor([[0.4, -1.3, 2.2]], dtype=torch.float64)
+
+
+def constant_coefficients(sigma, sigma_next):
+    """Generic weights that do not add up to one, so that none can hide in another."""
+    return StepCoefficients(*(torch.tensor(c, dtype=torch.float64) for c in (0.3, 0.45, 0.6, 0.2)))
+
+
+def test_without_a_measurement_its_weight_multiplies_zero():
+    """S07.1: unconditional steps are those of a measurement 0."""
+    noise = torch.tensor([[[0.7, -0.2, 1.1]], [[-0.5, 0.3, 0.9]]], dtype=torch.float64)
+    runs = []
+    for y_spec in ({}, {"y_spec": torch.zeros_like(START)}):
+        with known_noise(noise):
+            steps = diffusion_steps(
+                lambda x, sigma: x / 2, START, LEVELS, constant_coefficients, **y_spec
+            )
+            runs.append(torch.stack([step.x for step in steps]))
+    assert torch.equal(*runs)
+
+
+@pytest.mark.parametrize("shape", [(1, 2), (1, 4), (1, 3, 1), (2, 3), (1,)], ids=str)
+def test_denoisers_that_change_the_shape_are_refused(shape):
+    """Larger and smaller: either would broadcast or fail far from its cause."""
+    steps = diffusion_steps(
+        lambda x, sigma: torch.zeros(shape, dtype=x.dtype), START, LEVELS, constant_coefficients
+    )
+    with pytest.raises(ValueError, match=r"of the shape it was given, \(1, 3\)"):
+        next(steps)
