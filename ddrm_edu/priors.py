@@ -117,7 +117,7 @@ class GaussianPrior:
         require_batch(x, self.shape, "x")
         sigma = require_level(sigma, "sigma")
         smallest, largest = self.eigenvalues[[0, -1]].tolist()
-        rounding = self.mean.numel() * torch.finfo(torch.float64).eps * largest
+        rounding = 10 * self.mean.numel() * torch.finfo(torch.float64).eps * largest
         if sigma**2 == 0 and smallest <= rounding:
             raise ValueError(
                 "A prior whose covariance is singular has no density at sigma = 0, but the "
@@ -187,17 +187,18 @@ class GaussianPrior:
         """
         seen, Vt, var_y = _measured(self, op, sigma_y)
         cov = Vt @ self.cov @ Vt.T + torch.diag(var_y)
-        root, failed = torch.linalg.cholesky_ex(cov)
-        pivots, rounding = root.diagonal(), len(cov) * torch.finfo(cov.dtype).eps
-        if failed or (pivots**2 <= rounding * cov.diagonal()).any():
+        # Scaled to a diagonal of ones, as in posterior_map.
+        scale = cov.diagonal().clamp(min=torch.finfo(cov.dtype).tiny).rsqrt()
+        variances, axes = torch.linalg.eigh(scale[:, None] * cov * scale)
+        if (variances <= 10 * len(cov) * torch.finfo(cov.dtype).eps).any():
             raise ValueError(
                 "The measurement has no density under a component whose covariance is singular "
                 f"where it was measured, and sigma_y = {float(sigma_y):.3g} adds no noise that "
                 "counts. Give a larger sigma_y; for a finite set of images use EmpiricalPrior."
             )
         residual = op.measure_spec(y.to(self.mean)).flatten(1)[:, seen] - Vt @ self.mean.flatten()
-        white = torch.linalg.solve_triangular(root, residual.T, upper=False)
-        return -(white**2).sum(0) / 2 - pivots.log().sum()
+        along = scale * residual @ axes
+        return scale.log().sum() - (along**2 / variances).sum(1) / 2 - variances.log().sum() / 2
 
 
 def _measured(
@@ -520,8 +521,8 @@ def _distances(x: Tensor, images: Tensor) -> Tensor:
 def _near(distances: Tensor, sigma: float) -> Tensor:
     """Softmax of ``-distances^2 / 2 sigma^2``; for sigma = 0 the nearest only, ties shared."""
     nearest = distances.min(dim=1, keepdim=True).values
-    excess = (distances - nearest) * (distances + nearest)
-    exponents = torch.where(excess > 0, excess / sigma / sigma / 2, 0.0)
+    excess = distances**2 - nearest**2
+    exponents = torch.where(excess > 0, excess / (2 * sigma * sigma), 0.0)
     return (-exponents).softmax(dim=1)
 
 

@@ -359,6 +359,18 @@ def test_density_of_a_singular_gaussian_is_refused_at_level_0_only(cov):
         assert function(x, 0.1).isfinite().all()
 
 
+@given(st.integers(2, 6), seeds)
+def test_covariance_that_is_singular_up_to_rounding_has_no_density(n, seed):
+    """S02.3: whether rounding makes its smallest eigenvalue or pivot positive must not matter."""
+    A = _draws(seed, n, n - 1)
+    prior, x = GaussianPrior(torch.zeros(n), A @ A.T), torch.ones(1, n)
+    with pytest.raises(ValueError, match="no density at sigma = 0"):
+        prior.log_density(x)
+    mixture = GaussianMixture(torch.ones(1), prior.mean[None], prior.cov[None])
+    with pytest.raises(ValueError, match="no density under a component"):
+        mixture.posterior(Dense(np.eye(n)), x, sigma_y=0.0)
+
+
 # ------------------------------------------------------------------------------------ mixtures
 
 counts, levels = st.integers(1, 4), st.floats(0.3, 3)
