@@ -2,6 +2,7 @@
 
 from .operators import check_operator
 from .report import Law, Report
-from .values import check
+from .samplers import check_sampler
+from .values import check, check_mc
 
-__all__ = ["Law", "Report", "check", "check_operator"]
+__all__ = ["Law", "Report", "check", "check_mc", "check_operator", "check_sampler"]
