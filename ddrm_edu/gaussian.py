@@ -352,7 +352,7 @@ def _matrix(value: Any, n: int, what: str) -> Tensor:
 
 def _vector(value: Any, n: int, what: str) -> Tensor:
     vector = real_tensor(value, what)
-    if vector.ndim > 1 or vector.numel() not in (1, n):
+    if vector.shape not in ((), (n,)):
         raise ValueError(f"{what} must hold {n} numbers, but had shape {tuple(vector.shape)}.")
     require_finite(vector, what)
     return vector.expand(n)

@@ -1,0 +1,327 @@
+"""Gaussian laws against numpy, scipy and torch.distributions; the two hints of slide 13."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import scipy.linalg
+import scipy.stats
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from laws import bures as bures_in_numpy
+from laws import largest, relative
+from strategies import seeds
+from torch.distributions import MultivariateNormal, kl_divergence
+
+from ddrm_edu.gaussian import Gaussian, GaussianNetwork, bures, expected_kl, hint_1, hint_2
+
+sizes = st.integers(1, 6)
+
+
+def random_law(n: int, seed: int, *, rank: int | None = None) -> Gaussian:
+    """A law with correlations and variances of several sizes; singular if rank < n."""
+    rng = np.random.default_rng(seed)
+    A = rng.standard_normal((n, n if rank is None else rank)) * np.geomspace(3, 0.2, n)[:, None]
+    return Gaussian(rng.standard_normal(n), A @ A.T + (0.01 * np.eye(n) if rank is None else 0))
+
+
+def numpy_law(law: Gaussian) -> tuple[np.ndarray, np.ndarray]:
+    return law.mean.numpy(), law.cov.numpy()
+
+
+# --------------------------------------------------------------------- affine maps and conditionals
+
+
+@given(sizes, sizes, seeds)
+def test_push_is_the_law_of_an_affine_map_with_noise(n, k, seed):
+    """S13.1: mean A m + b and covariance A C A^T + N, here for any shapes."""
+    law, rng = random_law(n, seed), np.random.default_rng(seed)
+    A, b, N = rng.standard_normal((k, n)), rng.standard_normal(k), np.diag(rng.random(k))
+    mean, cov = numpy_law(law)
+    got = law.push(A, b, N)
+    assert relative(got.mean, A @ mean + b) <= 1e-13
+    assert relative(got.cov, A @ cov @ A.T + N) <= 1e-13
+
+
+def test_vectors_are_diagonals_and_numbers_multiples_of_the_identity():
+    """The short forms of push, joint and add mean the same as the matrices."""
+    law, d = random_law(3, 0), np.array([0.5, -2.0, 0.0])
+    whole = law.push(np.diag(d), np.full(3, 0.7), 0.3 * np.eye(3))
+    short = law.push(d, 0.7, 0.3)
+    assert largest(whole.mean - short.mean, whole.cov - short.cov) == 0
+    assert largest(law.push(2.0).cov - 4 * law.cov) <= 1e-13
+
+
+@given(sizes, sizes, seeds)
+def test_joint_has_both_marginals_and_their_covariance(n, k, seed):
+    """Cov(x, A x + b + e) = C A^T."""
+    law, rng = random_law(n, seed), np.random.default_rng(seed)
+    A, b, noise = rng.standard_normal((k, n)), rng.standard_normal(k), rng.random(k)
+    joint, image = law.joint(A, b, noise), law.push(A, b, noise)
+    assert largest(joint.mean[:n] - law.mean, joint.mean[n:] - image.mean) <= 1e-13
+    assert relative(joint.cov[:n, n:], law.cov.numpy() @ A.T) <= 1e-13
+    assert relative(joint.cov[n:, n:], image.cov) <= 1e-13
+    assert relative(joint.marginal(slice(0, n)).cov, law.cov) == 0
+    first = joint.marginal([n + k - 1, 0])
+    assert first.mean.tolist() == [joint.mean[-1], joint.mean[0]]
+    assert first.cov[0, 1] == joint.cov[-1, 0]
+
+
+@given(st.integers(2, 6), seeds)
+def test_conditional_is_the_block_of_the_precision(n, seed):
+    """Independent route: Cov[a|b] = (P_aa)^-1, mean m_a - P_aa^-1 P_ab (b - m_b)."""
+    law, rng = random_law(n, seed), np.random.default_rng(seed)
+    known = sorted(rng.choice(n, size=rng.integers(1, n), replace=False).tolist())
+    rest = [i for i in range(n) if i not in known]
+    value = rng.standard_normal(len(known))
+    mean, cov = numpy_law(law)
+    precision = np.linalg.inv(cov)
+    paa, pab = precision[np.ix_(rest, rest)], precision[np.ix_(rest, known)]
+    got = law.conditional(known, value)
+    condition = np.linalg.cond(cov)
+    assert relative(got.cov, np.linalg.inv(paa)) <= 1e-14 * n * condition
+    want = mean[rest] - np.linalg.solve(paa, pab @ (value - mean[known]))
+    assert largest(got.mean.numpy() - want) <= 1e-14 * n * condition * (1 + largest(value))
+
+
+def test_conditional_on_coordinates_that_repeat_each_other():
+    """A singular law: the repeated coordinate counts once, and a contradiction is refused."""
+    pair = Gaussian([1.0, 2.0], [[2.0, 0.6], [0.6, 1.0]])
+    twice = pair.push([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    once = pair.conditional([0], [1.5])
+    got = twice.conditional([0, 1], [1.5, 1.5])
+    assert largest(got.mean - once.mean, got.cov - once.cov) <= 1e-13
+    with pytest.raises(ValueError, match="cannot occur"):
+        twice.conditional([0, 1], [1.5, 1.4])
+
+
+def test_conditional_on_a_constant_is_no_condition():
+    """A coordinate without variance says nothing, but only its own value can be given."""
+    law = Gaussian([3.0, 1.0], [[0.0, 0.0], [0.0, 2.0]])
+    assert largest(law.conditional([0], [3.0]).cov - 2.0) == 0
+    with pytest.raises(ValueError, match="cannot occur"):
+        law.conditional([0], [3.1])
+
+
+def test_small_variances_count_beside_large_ones():
+    """A coordinate of variance 1e-16 beside one of 1e4 is no rounding error."""
+    law = Gaussian(np.zeros(2), np.diag([1e4, 1e-16])).joint(np.array([[1.0, 1.0]]) * [[1, 1e8]])
+    got = law.conditional([0, 1], [50.0, 1e-8])
+    assert got.mean[0] == pytest.approx(51.0, rel=1e-9)
+
+
+# ------------------------------------------------------------------- densities, draws and distances
+
+
+@given(sizes, seeds)
+def test_log_density_is_that_of_scipy(n, seed):
+    law = random_law(n, seed)
+    x = np.random.default_rng(seed).standard_normal((5, n)) * 3
+    want = scipy.stats.multivariate_normal(*numpy_law(law)).logpdf(x)
+    got = law.log_density(torch.as_tensor(x)).numpy()
+    assert largest((got - want) / (1 + np.abs(want))) <= 1e-11
+
+
+def test_a_singular_law_has_no_density():
+    law = random_law(4, 1, rank=2)
+    with pytest.raises(ValueError, match="no density"):
+        law.log_density(torch.zeros(1, 4))
+
+
+def test_draws_have_mean_and_full_covariance():
+    """N = 100,000: 3 means and 6 covariances, |z| <= 5, false alarm below 1e-5."""
+    N, law = 100_000, random_law(3, 5, rank=2)
+    x = law.sample(N, generator=torch.Generator().manual_seed(1)).numpy()
+    mean, cov = numpy_law(law)
+    variance, centred = np.diag(cov), x - mean
+    assert largest(centred.mean(0) / np.sqrt(variance / N)) <= 5
+    error = (centred.T @ centred / N - cov) / np.sqrt((np.outer(variance, variance) + cov**2) / N)
+    assert largest(error) <= 5
+    assert x.dtype == np.float64
+    again = law.sample(N, generator=torch.Generator().manual_seed(1)).numpy()
+    assert (again == x).all()
+
+
+@given(sizes, seeds)
+def test_kl_is_that_of_torch_distributions(n, seed):
+    a, b = random_law(n, seed), random_law(n, seed + 1)
+    want = kl_divergence(*(MultivariateNormal(law.mean, law.cov) for law in (a, b))).item()
+    assert a.kl(b) == pytest.approx(want, rel=1e-9, abs=1e-9)
+    assert a.kl(a) == pytest.approx(0, abs=1e-10)
+
+
+def test_kl_of_singular_laws_is_taken_on_their_plane():
+    """Finite on a common plane, infinite as soon as one law leaves it or does not fill it."""
+    a, b = random_law(2, 0), random_law(2, 1)
+    turn = np.linalg.qr(np.random.default_rng(3).standard_normal((3, 3)))[0][:, :2]
+    assert a.push(turn).kl(b.push(turn)) == pytest.approx(a.kl(b), rel=1e-10)
+    whole = b.push(turn, cov=0.1)
+    assert a.push(turn).kl(whole) == math.inf
+    assert whole.kl(b.push(turn)) == math.inf
+    assert a.push(turn, turn[:, 0] * 0 + 0.2).kl(b.push(turn)) == math.inf  # beside the plane
+    dirac = Gaussian([1.0], [[0.0]])
+    assert dirac.kl(dirac) == 0
+
+
+@given(sizes, seeds)
+def test_expected_kl_averages_over_the_means(n, seed):
+    """Against the same average by Gauss-Hermite quadrature over one random shift."""
+    a, b = random_law(n, seed), random_law(n, seed + 1)
+    rng = np.random.default_rng(seed)
+    direction, shift = rng.standard_normal(n), a.mean.numpy() - b.mean.numpy()
+    nodes, weights = np.polynomial.hermite_e.hermegauss(3)
+    mean = sum(
+        w * Gaussian(shift + node * direction, a.cov).kl(Gaussian(np.zeros(n), b.cov))
+        for node, w in zip(nodes, weights / weights.sum(), strict=True)
+    )
+    second = torch.as_tensor(np.outer(shift, shift) + np.outer(direction, direction))
+    assert expected_kl(second, a.cov, b.cov) == pytest.approx(mean, rel=1e-9)
+
+
+@given(sizes, seeds, st.booleans())
+def test_bures_distance_is_that_of_scipys_matrix_root(n, seed, singular):
+    rank = max(1, n - 1) if singular else None
+    A, B = (random_law(n, seed + k, rank=rank).cov.numpy() for k in range(2))
+    assert float(bures(torch.as_tensor(A), torch.as_tensor(B))) == pytest.approx(
+        bures_in_numpy(A, B), abs=1e-6 * np.trace(A + B)
+    )  # the root of rounding: the last step of either is a square root of a difference
+    if not singular:
+        cross = scipy.linalg.sqrtm(A @ B)
+        assert float(bures(torch.as_tensor(A), torch.as_tensor(B))) == pytest.approx(
+            np.trace(A + B - 2 * cross.real), abs=1e-9 * np.trace(A + B)
+        )
+
+
+def test_w2_of_two_scalars_is_the_distance_in_mean_and_deviation():
+    """W2^2 = (m1 - m2)^2 + (s1 - s2)^2."""
+    a, b = Gaussian([1.0], [[4.0]]), Gaussian([-2.0], [[0.25]])
+    assert a.w2(b) == pytest.approx(math.hypot(3.0, 1.5), rel=1e-12)
+    assert a.w2(a) <= 1e-7
+
+
+# ------------------------------------------------------------------------------------- networks
+
+
+def precision_of_network(kernels, n: int) -> np.ndarray:
+    """Joint precision by adding the quadratic forms of all kernels: no covariance is propagated.
+
+    ``kernels`` lists (own slot, {parent slot: matrix}, covariance) with n numbers per slot.
+    """
+    count = len(kernels)
+    P = np.zeros((count * n, count * n))
+    for own, parents, cov in kernels:
+        residual = np.zeros((n, count * n))
+        residual[:, own * n : own * n + n] = np.eye(n)
+        for parent, A in parents.items():
+            residual[:, parent * n : parent * n + n] -= A
+        P += residual.T @ np.linalg.solve(cov, residual)
+    return P
+
+
+@given(st.integers(1, 3), st.integers(2, 5), seeds)
+def test_network_has_the_joint_law_of_its_quadratic_form(n, count, seed):
+    """S08.1, S11: full joint covariance of a random network, against the information form."""
+    rng = np.random.default_rng(seed)
+    network, kernels = GaussianNetwork(), []
+    for own in range(count):
+        parents = {p: rng.standard_normal((n, n)) for p in range(own) if rng.random() < 0.7}
+        root = rng.standard_normal((n, n))
+        cov = root @ root.T + 0.3 * np.eye(n)
+        named = {str(parent): A for parent, A in parents.items()}
+        network.add(str(own), named, offset=np.zeros(n), cov=cov)
+        kernels.append((own, parents, cov))
+    P = precision_of_network(kernels, n)
+    got = network.joint(*map(str, range(count))).cov.numpy()
+    assert largest(got @ P - np.eye(n * count)) <= 1e-13 * np.linalg.cond(P)
+    order = [count - 1, 0]  # any variables in any order
+    picked = np.concatenate([np.arange(own * n, own * n + n) for own in order])
+    assert relative(network.joint(*map(str, order)).cov, got[np.ix_(picked, picked)]) <= 1e-15
+
+
+def test_network_carries_means_and_conditions():
+    """A chain with offsets: means by hand, and the conditional as that of the joint law."""
+    network = GaussianNetwork()
+    network.add("a", offset=[1.0, -1.0], cov=[[1.0, 0.5], [0.5, 2.0]])
+    network.add("b", {"a": [2.0, 3.0]}, offset=0.5, cov=0.1)
+    network.add("c", {"a": [[1.0, 1.0]], "b": [[0.0, -1.0]]}, offset=[4.0])
+    assert network.joint("b", "c").mean.tolist() == [2.5, -2.5, 6.5]
+    got = network.conditional(["a"], {"b": [2.0, 0.0], "c": [6.0]})
+    want = network.joint("b", "c", "a").conditional([0, 1, 2], [2.0, 0.0, 6.0])
+    assert largest(got.mean - want.mean, got.cov - want.cov) == 0
+    assert "n=3" in repr(network.joint("b", "c"))
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda net: net.add("x", {"y": 1.0}), "added before"),
+        (lambda net: net.add("a", offset=[0.0]), "new name"),
+        (lambda net: net.add("x", cov=1.0), "length"),
+        (lambda net: net.add("x", {"a": 1.0}, offset=[0.0]), "length"),
+        (lambda net: net.add("x", {"a": [[1.0]]}), "columns"),
+        (lambda net: net.add("x", {"a": 1.0}, cov=-1.0), "negative eigenvalues"),
+        (lambda net: net.conditional(["a"], {"a": [1.0]}), "must hold 2"),
+    ],
+)
+def test_impossible_networks_are_refused(build, words):
+    network = GaussianNetwork()
+    network.add("a", offset=[0.0, 0.0], cov=1.0)
+    with pytest.raises(ValueError, match=words):
+        build(network)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: Gaussian([[0.0]], [[1.0]]), "one vector"),
+        (lambda: Gaussian([0.0, 0.0], [[1.0]]), r"shape \(2, 2\)"),
+        (lambda: Gaussian([0.0, 0.0], [[1.0, 0.3], [0.0, 1.0]]), "symmetric"),
+        (lambda: Gaussian([0.0], [[-1.0]]), "negative eigenvalues"),
+        (lambda: Gaussian([math.nan], [[1.0]]), "finite"),
+        (lambda: random_law(2, 0).push(np.ones((1, 3))), "2 columns"),
+        (lambda: random_law(2, 0).push(np.full((1, 2), np.inf)), "finite"),
+        (lambda: random_law(2, 0).push(1.0, [1.0, 2.0, 3.0]), "offset must hold 2"),
+        (lambda: random_law(2, 0).kl(random_law(3, 0)), "same number"),
+        (lambda: random_law(2, 0).w2(random_law(3, 0)), "same number"),
+        (lambda: hint_1(-0.1, 1.0, 1.0), "variances"),
+        (lambda: hint_1(0.1, 1.0, -1.0), "variances"),
+        (lambda: hint_2(random_law(3, 0)), "one length"),
+    ],
+)
+def test_bad_input_is_refused_in_a_sentence(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+# ------------------------------------------------------------------------------- the two hints
+
+
+@given(st.floats(0, 4), st.floats(-3, 3), st.floats(0, 4), st.floats(-3, 3))
+def test_hint_1_is_the_marginal_of_the_network(V1, alpha, V2, gamma):
+    """S13.1, E16: also when the mean of z_2 contains z_0 itself."""
+    network = GaussianNetwork()
+    network.add("z0", offset=[0.0], cov=1.0)
+    network.add("z1", {"z0": 1.0}, cov=V1)
+    network.add("z2", {"z1": alpha, "z0": gamma}, cov=V2)
+    factor, variance = hint_1(V1, alpha, V2, gamma=gamma)
+    joint = network.joint("z0", "z2").cov
+    assert joint[0, 1] == pytest.approx(factor, abs=1e-12)
+    assert joint[1, 1] == pytest.approx(variance + factor**2, abs=1e-11)
+
+
+def test_hint_2_adds_independent_laws_and_refuses_dependent_ones():
+    """S13.2, E6: z_2 = -z_1 has the two variances and a sum that is 0."""
+    z1, z2 = random_law(2, 0), random_law(2, 1)
+    pair = Gaussian(torch.cat([z1.mean, z2.mean]), torch.block_diag(z1.cov, z2.cov))
+    got = hint_2(pair)
+    assert largest(got.mean - z1.mean - z2.mean, got.cov - z1.cov - z2.cov) <= 1e-14
+    opposite = z1.joint(-1.0)
+    with pytest.raises(ValueError, match="independent"):
+        hint_2(opposite)
+    assert largest(opposite.push([[1.0, 0, 1, 0], [0, 1, 0, 1]]).cov) <= 1e-15
+    weak = z1.joint(1e-6, cov=1.0)  # a correlation of 1e-6 is no rounding error
+    with pytest.raises(ValueError, match="independent"):
+        hint_2(weak)
