@@ -125,16 +125,15 @@ class Gaussian:
 
     def log_density(self, x: Tensor) -> Tensor:
         """Logarithm of the density at each row of ``x (batch, n)``; needs a regular ``cov``."""
-        chol, failed = torch.linalg.cholesky_ex(self.cov)
-        if failed:
+        values, axes = torch.linalg.eigh(self.cov)
+        if values[0] <= _rounding(self.n) * values[-1]:
             raise ValueError(
                 "A Gaussian with a singular covariance has no density. Its smallest eigenvalue is "
-                f"{torch.linalg.eigvalsh(self.cov)[0]:.3g}; add noise, or drop the coordinates "
-                "that others determine."
+                f"{values[0]:.3g}, rounding beside {values[-1]:.3g}; add noise, or drop the "
+                "coordinates that others determine."
             )
-        z = torch.linalg.solve_triangular(chol, (x.to(chol) - self.mean).T, upper=False)
-        log_det = 2 * chol.diagonal().log().sum()
-        return -(z.square().sum(0) + log_det + self.n * math.log(2 * math.pi)) / 2
+        z = (x.to(axes) - self.mean) @ axes / values.sqrt()
+        return -(z.square().sum(1) + (2 * math.pi * values).log().sum()) / 2
 
     def kl(self, other: Gaussian) -> float:
         r"""Kullback-Leibler divergence :math:`D_{KL}(\text{self}\,\Vert\,\text{other})` in nats.

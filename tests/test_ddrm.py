@@ -49,6 +49,7 @@ from ddrm_edu import (
     restore,
 )
 from ddrm_edu.diffusion import combine
+from ddrm_edu.law import sampler_law
 
 EPS = torch.finfo(torch.float64).eps
 GAP = json.loads((Path(__file__).parent / "data" / "gap_example.json").read_text())
@@ -285,6 +286,131 @@ def test_eta_b_of_theorem_3_2_is_admissible_and_exceeds_one(s, sigma_next, ratio
     c = ddrm_coefficients(s, 2 * sigma_next, sigma_next, sigma_y, eta=1.0, eta_b=eta_b)
     a, b = sigma_next**2, (sigma_y / s.item()) ** 2
     assert c.noise.item() ** 2 == pytest.approx(a * ((a - b) / (a + b)) ** 2, abs=20 * EPS * a)
+
+
+# --------------------------------------------------------------- rates per coordinate and by rule
+
+
+@settings(max_examples=200)
+@given(table_steps(), seeds)
+def test_rates_per_coordinate_are_those_of_single_coordinates(step, seed):
+    """Theorem 3.2 needs one eta_b for each coordinate: a vector of rates is a list of calls."""
+    rng = np.random.default_rng(seed)
+    eta = rng.random(len(step.s)) if math.isfinite(step.sigma) else np.ones(len(step.s))
+    limits = [min(admissible_eta_b([s], *step[2:4]), 10.0) for s in step.s]
+    eta_b = rng.random(len(step.s)) * limits
+    together = ddrm_coefficients(
+        *step.arguments(), eta=torch.as_tensor(eta), eta_b=torch.as_tensor(eta_b)
+    )
+    for i, s in enumerate(step.s):
+        alone = ddrm_coefficients(
+            torch.tensor([s], dtype=torch.float64),
+            *step[1:4],
+            eta=float(eta[i]),
+            eta_b=float(eta_b[i]),
+        )
+        for got, want in zip(together, alone, strict=True):
+            assert abs(float(got[i] - want[0])) <= 4 * EPS * (1 + abs(float(want[0])))
+
+
+@settings(max_examples=200)
+@given(table_steps())
+def test_theorem_rule_is_the_formula_for_each_coordinate(step):
+    """X01, E15: eta_b* = 2 sigma_t^2 / (sigma_t^2 + b) in [1, 2], admissible for every s."""
+    got = ddrm_coefficients(*step.arguments(), eta=step.eta, eta_b="theorem")
+    for i, s in enumerate(step.s):
+        weight = theorem_eta_b(s, *step[2:4])
+        if s > 0 and s * step.sigma_next >= step.sigma_y * (1 - 1e-12):
+            assert got.y[i].item() == pytest.approx(weight, rel=1e-11)
+            assert 1 - 1e-11 <= got.y[i] <= 2
+    assert identity_error(ddrm_coefficients, *step[:4], eta=step.eta, eta_b="theorem") <= 1e-12
+
+
+@settings(max_examples=200)
+@given(table_steps())
+def test_tight_rule_is_the_formula_for_each_coordinate(step):
+    """X16, G12: eta^2 = 1 - s^2 sigma_t^2 / sigma_y^2 in case 2, and 1 where s = 0."""
+    sigma = step.sigma if math.isfinite(step.sigma) else 1e6
+    s, *levels = step._replace(sigma=max(sigma, 1.1 * step.sigma_next)).arguments()
+    got = ddrm_coefficients(s, *levels, eta="tight", eta_b=step.eta_b)
+    for i, value in enumerate(step.s):
+        snr = value * step.sigma_next / step.sigma_y if step.sigma_y else math.inf
+        if value == 0:
+            assert got.noise[i].item() == pytest.approx(step.sigma_next, rel=1e-15)
+            assert (got.x0[i], got.xt[i]) == (1, 0)
+        elif snr < 1 - 1e-12:
+            assert got.y[i].item() == pytest.approx(snr**2, rel=1e-12)
+            variance = step.sigma_next**2 * (1 - snr**2)
+            assert got.noise[i].item() ** 2 == pytest.approx(variance, abs=1e-15 + 1e-12 * variance)
+
+
+def test_rates_take_the_shape_of_one_image():
+    """A rate of shape in_shape for singular values that are stored once for all pixels."""
+    op = Denoising((1, 2, 2))
+    eta = torch.tensor([[[0.1, 0.5], [0.9, 1.0]]])
+    c = ddrm_coefficients(op.s, 2.0, 0.5, 0.9, eta=eta, eta_b=1.0)
+    assert c.noise.shape == c.y.shape == (1, 2, 2)
+    assert largest(c.noise.numpy() - 0.5 * eta.double().numpy()) <= EPS
+    y = torch.zeros(3, 1, 2, 2)
+    *_, last = ddrm_samples(lambda x, s: x, op, y, [2.0, 0.5, 0.0], sigma_y=0.9, eta=eta)
+    assert last.x.shape == (3, 1, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("rates", "words"),
+    [
+        ({"eta": "theorem"}, "the rule 'tight'"),
+        ({"eta_b": "tight"}, "the rule 'theorem'"),
+        ({"eta": torch.tensor([0.5, 1.1, 0.2])}, r"\[0, 1\], but was 1.1"),
+        ({"eta": torch.tensor([0.5, -0.1, 0.2])}, r"\[0, 1\], but was -0.1"),
+        ({"eta": torch.tensor([0.5, math.nan, 0.2])}, r"\[0, 1\]"),
+        ({"eta": torch.ones(2)}, r"\(3,\), but had shape \(2,\)"),
+        ({"eta_b": torch.ones(4)}, r"\(3,\), but had shape \(4,\)"),
+        ({"eta_b": torch.tensor([1.0, 1.7, 1.0])}, r"\[0, 1.6\].*was 1.7"),
+        ({"eta_b": torch.tensor([-0.2, 1.0, 1.0])}, "was -0.2"),
+        ({"eta_b": torch.tensor([1.0, 1.0, math.inf])}, "was inf"),
+    ],
+)
+def test_impossible_rates_are_refused(rates, words):
+    """The message names the range, and the coordinate's own value."""
+    s = torch.tensor([1.0, 0.8, 0.0])
+    with pytest.raises(ValueError, match=words):
+        ddrm_coefficients(s, 3.0, 1.0, 0.5, **{"eta": 0.5, "eta_b": 1.0} | rates)
+
+
+def test_rates_at_the_start_must_be_one():
+    """From infinite noise nothing is kept, in no coordinate."""
+    s = torch.tensor([1.0, 0.0])
+    with pytest.raises(ValueError, match=r"infinite.*0\.5"):
+        ddrm_coefficients(s, math.inf, 1.0, 0.1, eta=torch.tensor([1.0, 0.5]), eta_b=1.0)
+
+
+def test_impossible_rates_per_coordinate_are_refused_by_the_call_itself():
+    """Before the first step, as for single numbers."""
+    op = Dense([[1.0, 0.0], [0.0, 0.5]])
+    with pytest.raises(ValueError, match="eta_b must lie in"):
+        ddrm_samples(
+            lambda x, s: x,
+            op,
+            torch.zeros(1, 2),
+            [3.0, 0.4, 0.0],
+            sigma_y=0.1,
+            eta_b=torch.tensor([1.0, 2.5]),
+        )
+
+
+@pytest.mark.parametrize("rates", [("tight", "theorem"), (0.6, "theorem"), ("tight", 0.7)])
+def test_sampler_by_rule_has_the_law_of_the_rules(rates):
+    """S18.1: the real sampler, probed with unit vectors, against the recursion of law.py."""
+    case = CASES["wide and rank-deficient"]
+    prior = GaussianPrior(torch.as_tensor(case.mean), torch.as_tensor(case.cov))
+    op = Dense(case.H)
+    got = probed_law(ddrm_samples, case, LEVELS, eta=rates[0], eta_b=rates[1]).last(op.n)
+    law = sampler_law(prior, op, LEVELS, sigma_y=case.sigma_y, eta=rates[0], eta_b=rates[1])
+    y = torch.as_tensor(np.random.default_rng(0).standard_normal((1, op.m)))
+    want = law.given(y)
+    assert largest(got.cov - want.cov.numpy()) <= 1e-11
+    assert largest(got.offset + got.gain @ y[0].numpy() - want.mean[0].numpy()) <= 1e-11
 
 
 def test_start_is_the_measurement_or_pure_noise():
