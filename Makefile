@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 BUILD := build/lectures
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lectures lab test mutants gpu quality refresh constraints clean
+.PHONY: help setup lectures lab test verify nightly mutants gpu quality refresh constraints clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,12 @@ test: setup ## ruff, unit and property tests, doctests, and every output of the 
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
 	$(BIN)/python -m pytest --nbval lectures
+
+verify: setup ## the equation ledger: every statement with its error, a wrong version and its proof
+	PYTHONPATH=tests $(BIN)/python -m ledger
+
+nightly: setup ## the property tests with new examples, 2,000 each: about an hour
+	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -m 'not gpu' tests
 
 mutants: setup $(VENV)/.mutants ## change the library's numbers one by one: are the tests red? 1 hour, resumes
 	$(BIN)/python scripts/mutants.py

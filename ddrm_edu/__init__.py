@@ -13,12 +13,16 @@ NeurIPS 2022), after the lecture by T. Badmaev of 18 March 2022:
 True
 """
 
-from .checks import check, check_operator
+from .checks import check, check_mc, check_operator, check_sampler
 from .data import load_images
 from .ddpm import ddim_coefficients, ddpm_samples
 from .ddrm import ddrm_coefficients, ddrm_samples, ddrm_start_coefficients, restore
 from .denoisers import EpsDenoiser, VDenoiser
 from .diffusion import Step, StepCoefficients
+from .elbo import ddpm_nelbo, ddrm_nelbo, ddrm_nelbo_direct, noise_loss, step_weights
+from .gaussian import Gaussian, GaussianNetwork, hint_1, hint_2
+from .langevin import langevin_law, langevin_samples, posterior_score, stationary_law
+from .law import AffineLaw, ddpm_law, gap, inference_network, posterior_law, sampler_law
 from .metrics import psnr, ssim
 from .operators import (
     Colorization,
@@ -30,19 +34,33 @@ from .operators import (
     SVDOperator,
 )
 from .pretrained import load_denoiser
-from .priors import GaussianPosterior, GaussianPrior
+from .priors import (
+    EmpiricalPosterior,
+    EmpiricalPrior,
+    GaussianMixture,
+    GaussianPosterior,
+    GaussianPrior,
+    MixturePosterior,
+)
 from .schedule import NoiseSchedule
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AffineLaw",
     "Colorization",
     "Denoising",
     "Dense",
+    "EmpiricalPosterior",
+    "EmpiricalPrior",
     "EpsDenoiser",
+    "Gaussian",
+    "GaussianMixture",
+    "GaussianNetwork",
     "GaussianPosterior",
     "GaussianPrior",
     "Inpainting",
+    "MixturePosterior",
     "NoiseSchedule",
     "PatchFunctional",
     "SVDOperator",
@@ -51,15 +69,33 @@ __all__ = [
     "SuperResolution",
     "VDenoiser",
     "check",
+    "check_mc",
     "check_operator",
+    "check_sampler",
     "ddim_coefficients",
+    "ddpm_law",
+    "ddpm_nelbo",
     "ddpm_samples",
     "ddrm_coefficients",
+    "ddrm_nelbo",
+    "ddrm_nelbo_direct",
     "ddrm_samples",
     "ddrm_start_coefficients",
+    "gap",
+    "hint_1",
+    "hint_2",
+    "inference_network",
+    "langevin_law",
+    "langevin_samples",
     "load_denoiser",
     "load_images",
+    "noise_loss",
+    "posterior_law",
+    "posterior_score",
     "psnr",
     "restore",
+    "sampler_law",
     "ssim",
+    "stationary_law",
+    "step_weights",
 ]

@@ -456,6 +456,28 @@ def x0_round_trip_error(x0_from_eps, schedule) -> float:
     )
 
 
+def noise_loss_error(loss, schedule, factor: float) -> float:
+    """S06.5, E2: relative distance of L_t from the divergence of the two kernels of x_t.
+
+    The exact kernel by conditioning the VP chain on x_{t+1}; the model's has the variance
+    factor * beta-tilde and the same mean with eps_theta in the place of eps.
+    """
+    eps, eps_theta, x0, errors = 0.7, -0.4, 1.3, []
+    for t in range(1, schedule.T):
+        a, a_next = schedule.alpha_bar[t].item(), schedule.alpha_bar[t + 1].item()
+        beta = schedule.beta[t + 1].item()
+        gain = math.sqrt(1 - beta) * (1 - a) / (1 - a_next)  # Cov(x_t, x_{t+1}) / Var x_{t+1}
+        exact = (1 - a) - gain * math.sqrt(1 - beta) * (1 - a)
+        x = math.sqrt(a_next) * x0 + math.sqrt(1 - a_next) * eps
+        x0_theta = (x - math.sqrt(1 - a_next) * eps_theta) / math.sqrt(a_next)
+        shift = (math.sqrt(a) - gain * math.sqrt(a_next)) * (x0 - x0_theta)
+        v = factor * exact
+        want = (exact / v - 1 - math.log(exact / v) + shift**2 / v) / 2
+        got = loss(schedule, t, v)
+        errors.append((got.weight * (eps - eps_theta) ** 2 + got.constant) / want - 1)
+    return largest(errors)
+
+
 def gaussian_eps_network(mean: np.ndarray, cov: np.ndarray, schedule, *, first_t: int = 0):
     """The exact eps-network of N(mean, cov) at integer times, in VP coordinates (section 4)."""
     mean, cov = torch.as_tensor(mean), torch.as_tensor(cov)

@@ -29,6 +29,7 @@ from laws import (
     literal_algorithm_2,
     marginal_error,
     matrix_error,
+    noise_loss_error,
     orthogonality_error,
     posterior_kernel_error,
     probed_law,
@@ -54,6 +55,7 @@ from ddrm_edu import (
     ddrm_coefficients,
     ddrm_samples,
     ddrm_start_coefficients,
+    noise_loss,
 )
 from ddrm_edu import ddrm as ddrm_module
 from ddrm_edu import diffusion as diffusion_module
@@ -135,6 +137,14 @@ def x0_round_trip(x0_from_eps) -> float:
 
 def eps_denoiser(make) -> float:
     return eps_denoiser_error(make, SCHEDULE)
+
+
+def noise_weight(loss) -> float:
+    return noise_loss_error(lambda schedule, t, variance: loss(schedule, t), SCHEDULE, 1.0)
+
+
+def noise_loss_of_a_wider_kernel(loss) -> float:
+    return noise_loss_error(loss, SCHEDULE, 1.4)
 
 
 def vp_equals_ve(algorithm) -> float:
@@ -561,7 +571,24 @@ def literal_with_another_time(*args):
     return literal_algorithm_2(lambda x, t: net(x, (t - 1).clamp(min=0)), *rest)
 
 
+def without_alpha(schedule, t):
+    """M02, E2: the weight printed on slide 6."""
+    loss = noise_loss(schedule, t)
+    return loss._replace(weight=loss.weight * float(schedule.alpha[t + 1]))
+
+
+def without_constant(schedule, t, variance):
+    """E2: the slide's "=" holds up to a constant that vanishes for v = beta-tilde only."""
+    return noise_loss(schedule, t, variance=variance)._replace(constant=0.0)
+
+
 OTHERS = {
+    "M02 weight of the noise loss without 1 / alpha": Row(noise_weight, without_alpha, noise_loss),
+    "E2 constant of the noise loss dropped": Row(
+        noise_loss_of_a_wider_kernel,
+        without_constant,
+        lambda schedule, t, variance: noise_loss(schedule, t, variance=variance),
+    ),
     "beta in the place of beta-tilde": Row(
         law_of_ddpm, ddpm_with(forward_variance), ddpm_with(ddim_coefficients)
     ),
@@ -855,10 +882,3 @@ def test_variances_alone_do_not_show_noise_that_is_shared():
     got, want = probed_law(shared, case, LEVELS, **ETAS), ddrm_law(case, LEVELS, *ETAS.values())
     np.testing.assert_allclose(np.diag(got.cov), np.diag(want.cov), rtol=EXACT)
     assert law_distance(got, want, 3) >= CAUGHT
-
-
-@pytest.mark.skip(
-    reason="M02: the library has no ELBO yet, so there is no weight of L_t to get wrong"
-)
-def test_weight_of_the_noise_loss_keeps_its_alpha():
-    """M02, E2: beta^2 / (2 v alpha (1 - alpha_bar))."""

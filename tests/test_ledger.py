@@ -1,0 +1,40 @@
+"""The ledger is complete, every item holds, and each of its wrong versions is rejected."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from ledger.registry import CAUGHT, IDS, Item, all_items
+
+ENTRIES = all_items()
+
+
+def _name(entry: Item) -> str:
+    return f"{entry.id}-{entry.law.__name__}"
+
+
+def test_every_id_of_the_ledger_has_a_law_with_a_wrong_version():
+    """A slide item without a proof or without a rejected wrong version is a gap."""
+    assert {entry.id for entry in ENTRIES} == set(IDS)
+    assert all(entry.wrong for entry in ENTRIES)
+
+
+def test_no_law_is_registered_twice_under_one_id():
+    """Each line of the table is a statement of its own."""
+    names = Counter(map(_name, ENTRIES))
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_every_erratum_states_what_was_printed():
+    """E1-E20: the printed version is among those that are rejected."""
+    errata = [entry for entry in ENTRIES if entry.id.startswith("E")]
+    assert [entry.id for entry in errata if "as printed" not in entry.wrong] == []
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=_name)
+def test_statement_holds_and_its_wrong_versions_do_not(entry):
+    """The right version is exact up to its bound, every wrong one is off by at least 1e-3."""
+    assert entry.error() <= entry.bound
+    hidden = {k: e for k, e in entry.errors_of_wrong_versions().items() if not e >= CAUGHT}
+    assert hidden == {}
