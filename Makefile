@@ -43,8 +43,8 @@ test: setup ## ruff, unit and property tests, doctests, and every output of the 
 	$(BIN)/python -m pytest
 	$(BIN)/python -m pytest --nbval lectures
 
-verify: setup ## the equation ledger: every statement with its error, a wrong version and its proof
-	PYTHONPATH=tests $(BIN)/python -m ledger
+verify: setup ## the equation ledger: error, wrong version, proof of each statement (ID="E1 S06": in full)
+	PYTHONPATH=tests $(BIN)/python -m ledger $(ID)
 
 nightly: setup ## the property tests with new examples, 2,000 each: about an hour
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -m 'not gpu' tests

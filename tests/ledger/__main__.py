@@ -1,4 +1,8 @@
-"""Print the ledger: every item with its error, its best-hidden wrong version and its proof."""
+"""Print the ledger: every item with its error, its best-hidden wrong version and its proof.
+
+``python -m ledger`` prints one line an item; ``python -m ledger E1 S06`` the items whose ID starts
+so, with every wrong version and its error.
+"""
 
 from __future__ import annotations
 
@@ -7,37 +11,47 @@ import warnings
 
 from .registry import CAUGHT, IDS, Item, all_items
 
-COLUMNS = "{:<6} {:<62} {:>9} {:>9}  {}"
+COLUMNS = "{:<6} {:<72} {:>8} {:>8}  {}"
 
 
-def row(entry: Item) -> tuple[str, bool]:
-    """One line of the table, and whether the item is proved and its wrong versions are rejected."""
-    error, wrong = entry.error(), min(entry.errors_of_wrong_versions().values())
-    ok = error <= entry.bound and wrong >= CAUGHT
-    short = entry.statement if len(entry.statement) <= 62 else entry.statement[:61] + "…"
-    line = COLUMNS.format(entry.id, short, f"{error:.1e}", f"{wrong:.1e}", entry.where)
-    return line if ok else f"{line}  FAILED", ok
+def lines_of(entry: Item, *, whole: bool) -> tuple[list[str], bool]:
+    """Lines of the table, and whether the item is proved and its wrong versions are rejected."""
+    error, wrong = entry.error(), entry.errors_of_wrong_versions()
+    least = min(wrong.values())
+    ok = error <= entry.bound and least >= CAUGHT
+    short = entry.statement if len(entry.statement) <= 72 else entry.statement[:71] + "…"
+    line = COLUMNS.format(entry.id, short, f"{error:.0e}", f"{least:.0e}", entry.where)
+    lines = [line if ok else f"{line}  FAILED"]
+    if whole:
+        width = max(map(len, wrong))
+        lines += [f"       {entry.statement}"] * (short != entry.statement)
+        lines += [f"       wrong: {name:<{width}}  {off:.1e}" for name, off in wrong.items()]
+    return lines, ok
 
 
-def main() -> int:
+def main(prefixes: list[str]) -> int:
     warnings.simplefilter("error")
-    print(COLUMNS.format("ID", "statement (corrected)", "error", "wrong >=", "proved in"))
-    entries = all_items()
+    wanted = [id for id in IDS if not prefixes or id.startswith(tuple(prefixes))]
+    if not wanted:
+        print(f"No ID starts with {' or '.join(prefixes)}. They are: {', '.join(IDS)}.")
+        return 2
+    print(COLUMNS.format("ID", "statement, corrected", "error", "wrong >=", "proved in"))
+    entries = [entry for entry in all_items() if entry.id in wanted]
     good = 0
     for entry in entries:
-        line, ok = row(entry)
-        print(line, flush=True)
+        lines, ok = lines_of(entry, whole=bool(prefixes))
+        print("\n".join(lines), flush=True)
         good += ok
-    without = [id for id in IDS if id not in {entry.id for entry in entries}]
+    without = [id for id in wanted if id not in {entry.id for entry in entries}]
     versions = sum(len(entry.wrong) for entry in entries)
     print(
         f"\n{good} of {len(entries)} laws hold and reject all of their {versions} wrong versions;"
     )
-    print(f"{len(IDS) - len(without)} of {len(IDS)} ledger IDs have one.")
+    print(f"{len(wanted) - len(without)} of {len(wanted)} ledger IDs have one.")
     if without:
         print(f"Without a law: {', '.join(without)}")
     return int(bool(without) or good < len(entries))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
