@@ -25,7 +25,7 @@ from .ddpm import ddim_coefficients
 from .ddrm import Rate, ddrm_coefficients, ddrm_start_coefficients
 from .diffusion import StepCoefficients
 from .gaussian import Gaussian
-from .law import inference_network, require_gaussian, spectral_law
+from .law import flattened, inference_network, require_gaussian, spectral_law, spectrum
 from .operators import SVDOperator
 from .priors import GaussianPrior
 from .schedule import NoiseSchedule, decreasing_sigmas
@@ -163,13 +163,14 @@ def ddrm_nelbo(
     levels = decreasing_sigmas(sigmas)
     require_gaussian(prior, op)
     require_gaussian(denoiser or prior, op)
-    s = op.s.detach().double().expand(op.in_shape).flatten()
+    s = spectrum(op)
+    table = functools.partial(ddrm_coefficients, s, sigma_y=sigma_y, eta=eta, eta_b=eta_b)
     return _nelbo(
         spectral_law(prior, op),
         spectral_law(denoiser or prior, op),
         levels,
-        functools.partial(ddrm_coefficients, s, sigma_y=sigma_y, eta=eta, eta_b=eta_b),
-        ddrm_start_coefficients(s, levels[0], sigma_y),
+        lambda *pair: flattened(table(*pair)),
+        flattened(ddrm_start_coefficients(s, levels[0], sigma_y)),
         _positive(var_0),
     )
 
@@ -218,7 +219,7 @@ def ddrm_nelbo_direct(
     """
     levels = decreasing_sigmas(sigmas)
     require_gaussian(prior, op)
-    s = op.s.detach().double().expand(op.in_shape).flatten()
+    s = spectrum(op)
     rates = {"sigma_y": sigma_y, "eta": eta, "eta_b": eta_b}
     network = inference_network(spectral_law(prior, op), s, levels, **rates)
     model, N = spectral_law(denoiser or prior, op), len(levels) - 1
@@ -231,19 +232,19 @@ def ddrm_nelbo_direct(
                 "the bound is infinite or undefined. Use eta > 0, and stay off the case boundary."
             )
         law = network.joint(of, *parents)
-        residual = torch.cat([torch.eye(len(s)).double(), *(-map_ for map_ in parents.values())], 1)
+        residual = torch.cat([torch.eye(op.n).double(), *(-map_ for map_ in parents.values())], 1)
         law = law.push(residual, -offset)
         second = law.cov.diagonal() + law.mean**2
         return -(torch.log(2 * math.pi * var) + second / var).sum() / 2
 
     total = torch.zeros((), dtype=torch.float64)
-    start = ddrm_start_coefficients(s, levels[0], sigma_y)
+    start = flattened(ddrm_start_coefficients(s, levels[0], sigma_y))
     known = {"y": start.y.diag()}
     total += mean_log_density(f"x{N}", {"x0": start.x0.diag(), **known}, 0.0, start.noise**2)
     total -= mean_log_density(f"x{N}", known, 0.0, start.noise**2)
     for t in reversed(range(1, N)):
         sigma, sigma_next, above = levels[N - t - 1], levels[N - t], f"x{t + 1}"
-        c = ddrm_coefficients(s, sigma, sigma_next, **rates)
+        c = flattened(ddrm_coefficients(s, sigma, sigma_next, **rates))
         gain, offset = _denoiser_map(model, sigma)
         known = {"y": c.y.diag()}
         inference = {"x0": c.x0.diag(), above: c.xt.diag(), **known}
@@ -251,7 +252,9 @@ def ddrm_nelbo_direct(
         total += mean_log_density(f"x{t}", inference, 0.0, c.noise**2)
         total -= mean_log_density(f"x{t}", model_kernel, c.x0 * offset, c.noise**2)
     gain, offset = _denoiser_map(model, levels[-2])
-    total -= mean_log_density("x0", {"x1": gain}, offset, torch.full_like(s, _positive(var_0)))
+    total -= mean_log_density(
+        "x0", {"x1": gain}, offset, torch.full((op.n,), _positive(var_0)).double()
+    )
     return float(total)
 
 

@@ -122,7 +122,7 @@ def sampler_law(
     """
     levels = decreasing_sigmas(sigmas)
     require_gaussian(prior, op)
-    s = op.s.detach().double().expand(op.in_shape)
+    s = spectrum(op)
     table = functools.partial(ddrm_coefficients, s, sigma_y=sigma_y, eta=eta, eta_b=eta_b)
     start = ddrm_start_coefficients(s, levels[0], sigma_y)
     mean, axes = _spectral(prior, op)
@@ -183,8 +183,8 @@ def inference_network(
     ----------
     x0 : Gaussian
         Law of :math:`\bar x_0`; a Dirac, ``Gaussian(x0, zeros)``, conditions on one image.
-    s : Tensor, shape (n,)
-        Singular values.
+    s : Tensor
+        Singular values, of any shape with n entries; rates per coordinate have the same.
     sigmas : Tensor, shape (N + 1,)
         Decreasing levels that end in 0; the last one is :math:`x_0` itself and adds no variable.
 
@@ -198,15 +198,14 @@ def inference_network(
             [0.0000, 0.2500]], dtype=torch.float64)
     """
     levels = decreasing_sigmas(sigmas)
-    s = s.detach().double()
-    start = ddrm_start_coefficients(s, levels[0], sigma_y)
+    start = flattened(ddrm_start_coefficients(s, levels[0], sigma_y))
     network = GaussianNetwork()
     network.add("x0", offset=x0.mean, cov=x0.cov)
-    network.add("y", {"x0": (s > 0).double()}, cov=_var_of_y_spec(s, sigma_y))
+    network.add("y", {"x0": (s > 0).flatten()}, cov=_var_of_y_spec(s, sigma_y))
     t = len(levels) - 1
     network.add(f"x{t}", {"x0": start.x0, "y": start.y}, cov=start.noise**2)
     for sigma, sigma_next in itertools.pairwise(levels[:-1]):
-        c = ddrm_coefficients(s, sigma, sigma_next, sigma_y, eta=eta, eta_b=eta_b)
+        c = flattened(ddrm_coefficients(s, sigma, sigma_next, sigma_y, eta=eta, eta_b=eta_b))
         parents = {"x0": c.x0, f"x{t}": c.xt, "y": c.y}
         t -= 1
         network.add(f"x{t}", parents, cov=c.noise**2)
@@ -320,10 +319,20 @@ def _spectral(prior: GaussianPrior, op: SVDOperator) -> tuple[Tensor, Tensor]:
     return to_spec(prior.mean[None])[0], to_spec(prior.axes.T).T
 
 
+def spectrum(op: SVDOperator) -> Tensor:
+    """Singular values of shape ``in_shape``, in float64 on the CPU, as everything here."""
+    return op.s.detach().double().cpu().expand(op.in_shape)
+
+
+def flattened(c: StepCoefficients) -> StepCoefficients:
+    """Coefficients of images as those of vectors."""
+    return StepCoefficients(*(number.flatten() for number in c))
+
+
 def _law_of_y_spec(prior: GaussianPrior, op: SVDOperator, sigma_y: float) -> Gaussian:
     """y_spec = x_spec + N(0, (sigma_y / s)^2) where s > 0, and 0 elsewhere (S09.4-S09.6)."""
-    s = op.s.detach().double().expand(op.in_shape).flatten()
-    return spectral_law(prior, op).push((s > 0).double(), cov=_var_of_y_spec(s, sigma_y))
+    s = spectrum(op)
+    return spectral_law(prior, op).push((s > 0).flatten(), cov=_var_of_y_spec(s, sigma_y))
 
 
 def spectral_law(prior: GaussianPrior, op: SVDOperator) -> Gaussian:
@@ -333,7 +342,8 @@ def spectral_law(prior: GaussianPrior, op: SVDOperator) -> Gaussian:
 
 
 def _var_of_y_spec(s: Tensor, sigma_y: float) -> Tensor:
-    """Variance sigma_y^2 / s^2 of y_spec given x_0, and 0 where s = 0 (S09.6)."""
+    """Variance sigma_y^2 / s^2 of y_spec given x_0, and 0 where s = 0 (S09.6), shape (n,)."""
+    s = s.flatten().double()
     std = require_level(sigma_y, "sigma_y") / s.where(s > 0, torch.ones_like(s))
     return torch.where(s > 0, std**2, 0.0)
 

@@ -219,6 +219,24 @@ def test_rates_per_coordinate_give_the_bound_of_their_coordinates():
     assert whole.total == pytest.approx(sum(part.total for part in parts), rel=1e-9)
 
 
+def test_rates_of_the_shape_of_an_image_are_those_of_its_pixels():
+    """The law and both forms of the bound, for an operator whose s is stored once for all pixels."""
+    rng, n = np.random.default_rng(0), 6
+    A = rng.standard_normal((n, n))
+    mean, cov = torch.as_tensor(rng.standard_normal(n)), torch.as_tensor(A @ A.T)
+    image, flat = (1, 2, 3), (n,)
+    eta, eta_b = (torch.as_tensor(rng.uniform(0.1, 0.9, n)) for _ in range(2))
+    answers = []
+    for shape in (image, flat):
+        prior, op = GaussianPrior(mean.reshape(shape), cov), Denoising(shape)
+        settings = {"sigma_y": 0.3, "eta": eta.reshape(shape), "eta_b": eta_b.reshape(shape)}
+        bound = ddrm_nelbo(prior, op, LEVELS, var_0=0.1, **settings).total
+        direct = ddrm_nelbo_direct(prior, op, LEVELS, var_0=0.1, **settings)
+        law = sampler_law(prior, op, LEVELS, **settings)
+        answers.append([bound, direct, *law.A.flatten(), *law.c, *law.cov.flatten()])
+    assert largest(np.array(answers[0]) - np.array(answers[1])) <= 1e-9
+
+
 @cases
 @pytest.mark.parametrize("own", [True, False], ids=["exact denoiser", "another denoiser"])
 def test_theorem_3_2_holds_term_by_term_for_every_predictor(case, own):
