@@ -220,7 +220,7 @@ def test_rates_per_coordinate_give_the_bound_of_their_coordinates():
 
 
 def test_rates_of_the_shape_of_an_image_are_those_of_its_pixels():
-    """The law and both forms of the bound, for an operator whose s is stored once for all pixels."""
+    """The law and both forms of the bound, where s is stored once for all pixels."""
     rng, n = np.random.default_rng(0), 6
     A = rng.standard_normal((n, n))
     mean, cov = torch.as_tensor(rng.standard_normal(n)), torch.as_tensor(A @ A.T)
