@@ -241,6 +241,13 @@ def gap(law: AffineLaw, posterior: AffineLaw) -> Gap:
     posterior : AffineLaw
         From :func:`posterior_law`, in the same coordinates; the average is over its ``y_spec``.
     """
+    for what, one in (("law", law), ("posterior", posterior)):
+        if not isinstance(one, AffineLaw):
+            raise ValueError(
+                f"{what} must be an AffineLaw, which knows every y, but was a "
+                f"{type(one).__name__}. sampler_law(prior, op, ...) and posterior_law(prior, op, "
+                "...) give the two."
+            )
     if law.A.shape != posterior.A.shape:
         raise ValueError(
             f"Both laws must be about the same images, but have {len(law.c)} and "

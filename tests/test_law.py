@@ -442,6 +442,12 @@ def test_gaps_that_mean_nothing_are_refused():
     one = law_module.posterior_law(
         GaussianPrior(torch.zeros(1), torch.eye(1)), Dense([[1.0]]), sigma_y=0.1
     )
+    y = torch.zeros(1, 1, dtype=torch.float64)
+    one_y = two.posterior(Dense([[1.0, 0.0]]), y, sigma_y=0.1)
+    with pytest.raises(ValueError, match="posterior_law"):
+        law_module.gap(law, one_y)
+    with pytest.raises(ValueError, match="law must be an AffineLaw"):
+        law_module.gap(one_y, law)
     with pytest.raises(ValueError, match="same images"):
         law_module.gap(law, one)
     sure = law_module.posterior_law(two, Denoising((2,)), sigma_y=0.0)
