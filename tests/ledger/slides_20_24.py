@@ -450,7 +450,7 @@ class MirrorOfTheKernel(PatchFunctional):
 
 @item(
     "S23.1",
-    "(I (x) U_k) (I (x) Sigma_k) (I (x) V_k^T) P as an operator: right matrix, orthogonal V",
+    "H = U Sigma V^T of patches as an operator: V orthogonal, U_k = +-1",
     right=PatchFunctional,
     wrong={
         "sign of U_k forgotten": SignForgotten,
@@ -504,7 +504,7 @@ def singular_values(of_kernel) -> float:
 
 @item(
     "S23.2",
-    "mean of r x r pixels: U_k = +-1 and s = 1 / r",
+    "mean of r x r pixels: s = 1 / r for every patch",
     right=lambda r: SuperResolution((1, 2 * r, 3 * r), r).s.max(),
     wrong={
         "1 / r^2, the entries of k": lambda r: 1 / r**2,
@@ -556,7 +556,7 @@ def dense(in_shape, factor):
     bound=EXACT,
 )
 def memory(make) -> float:
-    """Numbers stored beyond 2 n, per pixel, from small patches to one patch for the whole image.
+    """Numbers stored, per pixel, from small patches to one patch for the whole image.
 
     The matrix is compared as well: an operator that stores nothing must still be the right one.
     """
@@ -564,7 +564,7 @@ def memory(make) -> float:
     for r in (2, 4, 16):
         op = make((1, 16, 16), r)
         errors += [matrix_error(op, super_resolution_matrix((1, 16, 16), r))]
-        errors += [orthogonality_error(op), excess_memory(op, 2)]
+        errors += [orthogonality_error(op), numbers_stored(op) / op.n - (op.n + r * r) / op.n]
     return largest(errors)
 
 
