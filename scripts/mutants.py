@@ -7,7 +7,8 @@ The changes come from Cosmic Ray, which also keeps the results: a SQLite session
 ``build/mutants``, named by the module's text, so an interrupted run continues where it stopped and
 ``cr-report build/mutants/NAME.sqlite`` reads it.  Cosmic Ray itself would start Python and load
 PyTorch once per change; here one process loads them and forks, and a change lives in the fork's
-memory only, so the files on disk are never touched.
+memory only, so the files on disk are never touched.  ``tests/mutation/README.md`` is written anew
+after each module from all sessions, and says what has not been run.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import ast
 import difflib
+import gc
 import hashlib
 import importlib.machinery
 import os
@@ -26,6 +28,7 @@ import tempfile
 import tomllib
 import traceback
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,7 +38,9 @@ import cosmic_ray.plugins
 import hypothesis
 import parso
 import pytest
-import scipy.sparse.linalg  # noqa: F401  loaded here so that no fork has to
+import scipy.sparse.linalg
+import scipy.stats  # noqa: F401  these are loaded here so that no fork has to
+import skimage.metrics  # noqa: F401
 import torch
 from cosmic_ray.commands.init import _all_work_items
 from cosmic_ray.mutating import mutate_code
@@ -156,9 +161,7 @@ class Hasty:
     """Pytest plugin: a red test is all we want, not its smallest example, and as soon as can be."""
 
     def __init__(self, killers: Counter):
-        self.killers = (
-            killers  # tests that noticed other changes of the same function, and how many
-        )
+        self.killers = killers  # tests that noticed other changes nearby, and how many
 
     def pytest_sessionstart(self):
         phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
@@ -235,41 +238,99 @@ def baseline(module: Path, source: str, tests: list[str]) -> float:
     return used.ru_utime + used.ru_stime
 
 
-def measure(module: Path, tests: list[str], jobs: int) -> list[tuple[WorkItem, WorkResult]]:
-    """Run what has no result yet, or survived other tests than today's; all results."""
-    source = module.read_text()
-    helpers = [file for file in Path("tests").glob("*.py") if not file.match("test_*")]
-    now = digest(*(file.read_text() for file in [*sorted(helpers), *map(Path, tests)]))
-    key = digest(source, CONFIG["operators"], *CONFIG["texts"])
-    session = BUILD / f"{module.stem}-{key}.sqlite"
-    with use_db(str(session), WorkDB.Mode.create) as db:
-        if not db.num_work_items:
-            db.add_work_items(changes(module, source))
-        done, killers = set(), defaultdict(Counter)
-        for item, result in db.completed_work_items:
-            if result.test_outcome is TestOutcome.KILLED:
-                killers[place(item)][result.output] += 1
-            if result.test_outcome is TestOutcome.KILLED or result.output == now:
-                done.add(item.job_id)
-        todo = [item for item in db.work_items if item.job_id not in done]
-        todo.sort(key=lambda item: item.mutations[0].start_pos, reverse=True)
-        limit = 30 + 10 * baseline(module, source, tests) if todo else 0
-        running: dict[int, Run] = {}
-        with tqdm(total=db.num_work_items, initial=len(done), desc=str(module)) as bar:
-            while todo or running:
-                while todo and len(running) < jobs:
-                    item = todo.pop()
-                    run = Run(item, mutated(item, source))
-                    running[fork(module, run, tests, limit, killers[place(item)])] = run
-                pid, status = os.wait()
-                run = running.pop(pid)
-                outcome, red = finish(status, run)
-                killers[place(run.item)].update([red] if red else [])
-                diff = lines_changed(source, run.source)
-                result = WorkResult(WorkerOutcome.NORMAL, red or now, outcome, diff)
-                db.set_result(run.item.job_id, result)
-                bar.update()
-        return list(db.completed_work_items)
+class Session:
+    """The changes of one module and what became of each, on disk; ``with session:`` opens it."""
+
+    def __init__(self, module: Path, tests: list[str]):
+        self.module, self.source = module, module.read_text()
+        helpers = [file for file in Path("tests").glob("*.py") if not file.match("test_*")]
+        self.now = digest(*(file.read_text() for file in [*sorted(helpers), *map(Path, tests)]))
+        key = digest(self.source, CONFIG["operators"], *CONFIG["texts"])
+        self.file = BUILD / f"{module.stem}-{key}.sqlite"
+
+    def __enter__(self) -> Session:
+        self.opened = use_db(str(self.file), WorkDB.Mode.create)
+        self.db = self.opened.__enter__()
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.opened.__exit__(*exception)
+
+    def done(self) -> list[tuple[WorkItem, WorkResult]]:
+        """The results that hold today; a change that survived other tests is not done."""
+        return [
+            (item, result)
+            for item, result in self.db.completed_work_items
+            if result.test_outcome is TestOutcome.KILLED or result.output == self.now
+        ]
+
+    def todo(self) -> list[WorkItem]:
+        """The other changes, in the order of the text."""
+        done = {item.job_id for item, _ in self.done()}
+        left = [item for item in self.db.work_items if item.job_id not in done]
+        return sorted(left, key=lambda item: item.mutations[0].start_pos)
+
+    def add(self, run: Run, outcome: TestOutcome, red: str) -> None:
+        diff = lines_changed(self.source, run.source)
+        result = WorkResult(WorkerOutcome.NORMAL, red or self.now, outcome, diff)
+        self.db.set_result(run.item.job_id, result)
+
+
+def measure(module: Path, tests: list[str], jobs: int) -> None:
+    """Run every change of the module that is not done."""
+    with Session(module, tests) as session:
+        if not session.db.num_work_items:
+            session.db.add_work_items(changes(module, session.source))
+        killers = Killers(session.done())
+        todo = session.todo()
+        limit = 30 + 5 * baseline(module, session.source, tests) if todo else 0
+        finished = trials(session, tests, todo, limit, killers, jobs)
+        total = session.db.num_work_items
+        for run, outcome, red in tqdm(
+            finished, desc=str(module), total=total, initial=total - len(todo)
+        ):
+            killers.note(run.item, red)
+            session.add(run, outcome, red)
+
+
+def trials(
+    session: Session,
+    tests: list[str],
+    todo: list[WorkItem],
+    limit: float,
+    killers: Killers,
+    jobs: int,
+) -> Iterator[tuple[Run, TestOutcome, str]]:
+    """Try the changes, ``jobs`` at a time; each with its end, as they end."""
+    waiting, running = iter(todo), {}
+    while True:
+        while len(running) < jobs and (item := next(waiting, None)):
+            run = Run(item, mutated(item, session.source))
+            running[fork(session.module, run, tests, limit, killers.near(item))] = run
+        if not running:
+            return
+        pid, status = os.wait()
+        run = running.pop(pid)
+        yield run, *finish(status, run)
+
+
+class Killers:
+    """Which tests noticed changes, per function: those go first for the next change of it."""
+
+    def __init__(self, results: list[tuple[WorkItem, WorkResult]]):
+        self.counts = defaultdict(Counter)
+        for item, result in results:
+            self.note(item, result.output if result.test_outcome is TestOutcome.KILLED else "")
+
+    def note(self, item: WorkItem, red: str) -> None:
+        self.counts[place(item)].update([red] if red else [])
+
+    def near(self, item: WorkItem) -> Counter:
+        """Those of the same function count a thousand times those of the module."""
+        near = sum(self.counts.values(), Counter())
+        for red, count in self.counts[place(item)].items():
+            near[red] += 1000 * count
+        return near
 
 
 def place(item: WorkItem) -> str:
@@ -304,13 +365,15 @@ def explained() -> dict[Survivor, dict[str, str]]:
     return verdicts
 
 
-def report(results: dict[str, list[tuple[WorkItem, WorkResult]]]) -> str:
+def report() -> str:
     """The table of scores and the list of survivors, as Markdown."""
     verdicts, rows, listed = explained(), [], []
     total = Counter()
-    for module, pairs in results.items():
-        count = Counter(changes=len(pairs))
-        for item, result in sorted(pairs, key=lambda pair: pair[0].mutations[0].start_pos):
+    for module, tests in CONFIG["modules"].items():
+        with Session(Path(module), tests) as session:
+            left, done = session.todo(), session.done()
+        count = Counter({"changes": len(left) + len(done), "not run": len(left)})
+        for item, result in sorted(done, key=lambda pair: pair[0].mutations[0].start_pos):
             if result.test_outcome is TestOutcome.KILLED:
                 count["killed"] += 1
                 count["time-outs"] += result.output == "SIGXCPU"
@@ -318,29 +381,30 @@ def report(results: dict[str, list[tuple[WorkItem, WorkResult]]]) -> str:
             survivor = Survivor(module, place(item), result.diff)
             verdict = verdicts.get(survivor, {"verdict": "unexplained", "because": "?"})
             count[verdict["verdict"]] += 1
-            where = (
-                f"{module}:{item.mutations[0].start_pos[0]}, {survivor.place}: {verdict['verdict']}"
-            )
+            line = item.mutations[0].start_pos[0]
+            where = f"{module}:{line}, {survivor.place}: {verdict['verdict']}"
             listed.append(f"### {where}\n\n```diff\n{result.diff}\n```\n\n{verdict['because']}\n")
         rows.append(row(module, count))
         total += count
     table = "\n".join([f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|", *rows])
-    total_row = row("all", total)
-    return f"{INTRODUCTION}\n{table}\n{total_row}\n\n## Survivors\n\n" + "\n".join(listed)
+    table += "\n" + row("all", total)
+    return f"{INTRODUCTION}\n{table}\n\n## Survivors\n\n" + "\n".join(listed)
 
 
 VERDICTS = ["equivalent", "accepted", "unexplained"]
-COLUMNS = ["module", "changes", "killed", "time-outs", *VERDICTS, "score"]
+COLUMNS = ["module", "changes", "not run", "killed", "time-outs", *VERDICTS, "score"]
 INTRODUCTION = """# Mutation score
 
 Written by `make mutants`; the reasons stand in `survivors.toml`.  The score is the share of noticed
-changes among those that are not equivalent to the original.  `killed` includes the time-outs.
+changes among those that were run and are not equivalent to the original.  `killed` includes the
+time-outs.  A module that was never begun has 0 changes.
 """
 
 
 def row(name: str, count: Counter) -> str:
-    score = count["killed"] / max(1, count["changes"] - count["equivalent"])
-    return f"| {name} | " + " | ".join(str(count[c]) for c in COLUMNS[1:-1]) + f" | {score:.1%} |"
+    judged = count["changes"] - count["not run"] - count["equivalent"]
+    score = f"{count['killed'] / judged:.1%}" if judged else "not measured"
+    return f"| {name} | " + " | ".join(str(count[c]) for c in COLUMNS[1:-1]) + f" | {score} |"
 
 
 def main() -> None:
@@ -355,14 +419,11 @@ def main() -> None:
     sys.path.insert(0, str(ROOT))  # this checkout, not another one that is installed
     os.environ["HYPOTHESIS_PROFILE"] = "ci"
     BUILD.mkdir(parents=True, exist_ok=True)
-    results = {
-        module: measure(Path(module), CONFIG["modules"][module], arguments.jobs)
-        for module in arguments.modules or CONFIG["modules"]
-    }
-    text = report(results)
-    if not arguments.modules:
-        (KEPT / "README.md").write_text(text)
-    print(text)
+    gc.freeze()  # forks need not look through what was loaded before them
+    for module in arguments.modules or CONFIG["modules"]:
+        measure(Path(module), CONFIG["modules"][module], arguments.jobs)
+        (KEPT / "README.md").write_text(report())
+    print(report())
 
 
 if __name__ == "__main__":
