@@ -21,7 +21,7 @@ from .validation import real_tensor, require_covariance, require_finite
 __all__ = ["Gaussian", "GaussianNetwork", "hint_1", "hint_2"]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False)
 class Gaussian:
     r"""The law :math:`N(\text{mean},\text{cov})` of a vector of n numbers.
 

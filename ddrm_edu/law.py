@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False)
 class AffineLaw:
     r"""A law of images given measurements, :math:`p(\bar x\mid\bar y)=N(A\bar y+c,\text{cov})`.
 

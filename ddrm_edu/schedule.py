@@ -18,7 +18,7 @@ from torch import Tensor
 __all__ = ["NoiseSchedule", "alpha_bar_of", "decreasing_sigmas", "sigma_of", "to_ve", "to_vp"]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False)
 class NoiseSchedule:
     r"""A forward noising process and its levels, indexed by the lecture's own t = 0..T.
 
@@ -69,7 +69,7 @@ class NoiseSchedule:
     def linear(cls, T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02) -> NoiseSchedule:
         """Variances on a straight line from ``beta_1`` to ``beta_T`` (Ho et al. 2020)."""
         line = torch.linspace(beta_1, beta_T, T, dtype=torch.float64)
-        return cls(torch.cat([torch.zeros(1, dtype=torch.float64), line]))
+        return cls(torch.cat([torch.zeros(1), line]))
 
     @classmethod
     def cosine(cls, T: int = 1000, offset: float = 0.008, beta_max: float = 0.999) -> NoiseSchedule:
@@ -77,7 +77,7 @@ class NoiseSchedule:
         t = torch.arange(T + 1, dtype=torch.float64)
         level = torch.cos((t / T + offset) / (1 + offset) * math.pi / 2) ** 2
         beta = (1 - level[1:] / level[:-1]).clamp(max=beta_max)
-        return cls(torch.cat([torch.zeros(1, dtype=torch.float64), beta]))
+        return cls(torch.cat([torch.zeros(1), beta]))
 
     @property
     def T(self) -> int:

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import FrozenInstanceError
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -273,3 +274,57 @@ def test_a_schedule_lives_on_the_cpu_whatever_the_default_device():
     with torch.device("meta"):
         schedule = NoiseSchedule([0.0, 0.3])
     assert schedule.beta.device.type == "cpu"
+
+
+@schedules
+def test_alpha_is_what_beta_leaves(schedule):
+    """S03.1: alpha_t = 1 - beta_t, entry by entry."""
+    assert schedule.alpha.tolist() == [1 - beta for beta in schedule.beta.tolist()]
+
+
+@schedules
+def test_beta_tilde_is_bayes_rule_for_two_steps(schedule):
+    """S05.3: the precisions of x_{t-1} given x_0 and of x_t given x_{t-1} add up."""
+    assert schedule.beta_tilde.shape == schedule.beta.shape
+    assert schedule.beta_tilde[:2].tolist() == [0.0, 0.0]
+    exact = exact_alpha_bar(schedule.beta)
+    for t in {2, 3, schedule.T // 2, schedule.T} & set(range(2, schedule.T + 1)):
+        beta = float(schedule.beta[t])
+        want = 1 / ((1 - beta) / beta + 1 / float(1 - exact[t - 1]))
+        # Two sums of t logarithms of one sign, relative to their size.
+        assert schedule.beta_tilde[t].item() == pytest.approx(want, rel=8 * EPS * (t + 10), abs=0)
+
+
+@pytest.mark.parametrize("steps", [3, 7, 9])
+def test_times_are_whole_numbers_rounded_as_the_spacing_says(steps):
+    """X08: 1 + floor(j T / steps) and ceil((j + 1) T / steps), where T / steps is no integer."""
+    schedule, j = NoiseSchedule.linear(100), range(steps)[::-1]
+    leading, trailing = (schedule.timesteps(steps, name) for name in ("leading", "trailing"))
+    assert leading == [1 + math.floor(Fraction(100 * i, steps)) for i in j]
+    assert trailing == [math.ceil(Fraction(100 * (i + 1), steps)) for i in j]
+    assert all(isinstance(t, int) for t in leading + trailing)
+
+
+@pytest.mark.parametrize("spacing", ["", "lead", "trail", "zigzag"])
+def test_only_the_two_spacings_are_known(spacing):
+    """Names before, between and after the two in the alphabet."""
+    with pytest.raises(ValueError, match="'leading' or 'trailing'"):
+        NoiseSchedule.cosine(60).timesteps(5, spacing)
+
+
+def test_a_cosine_schedule_has_a_thousand_steps_by_default():
+    """Nichol and Dhariwal: T = 1000."""
+    assert NoiseSchedule.cosine().T == 1000
+
+
+def test_levels_must_be_a_list_and_not_a_table():
+    """A table of several rows has no order of levels."""
+    with pytest.raises(ValueError, match="at least two"):
+        decreasing_sigmas([[2.0, 1.0], [0.0, 0.0]])
+
+
+def test_levels_live_on_the_cpu_whatever_the_default_device():
+    """As for schedules; the meta device stands for any other."""
+    with torch.device("meta"):
+        levels = decreasing_sigmas([0.3, 0.0])
+    assert levels.device.type == "cpu"
