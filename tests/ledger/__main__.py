@@ -39,7 +39,10 @@ def main(prefixes: list[str]) -> int:
     entries = [entry for entry in all_items() if entry.id in wanted]
     good = 0
     for entry in entries:
-        lines, ok = lines_of(entry, whole=bool(prefixes))
+        try:
+            lines, ok = lines_of(entry, whole=bool(prefixes))
+        except Exception as error:  # the rest of the table is worth seeing
+            lines, ok = [f"{entry.id:<6} {entry.where}  FAILED, it raised: {error}"], False
         print("\n".join(lines), flush=True)
         good += ok
     without = [id for id in wanted if id not in {entry.id for entry in entries}]
