@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
@@ -327,3 +328,123 @@ def test_hint_2_adds_independent_laws_and_refuses_dependent_ones():
     weak = z1.joint(1e-6, cov=1.0)  # a correlation of 1e-6 is no rounding error
     with pytest.raises(ValueError, match="independent"):
         hint_2(weak)
+
+
+# ------------------------------------------------------- defaults, edges, units, laws as values
+
+
+def test_a_law_cannot_be_changed_and_is_equal_to_itself_only():
+    """Arrays have no single truth value, so laws are compared by a distance."""
+    one, same = (Gaussian([0.4], [[2.0]]) for _ in range(2))
+    with pytest.raises(FrozenInstanceError):
+        one.mean = torch.zeros(1)
+    assert one != same
+    assert len({one, same, one}) == 2
+
+
+def test_a_number_is_no_mean():
+    with pytest.raises(ValueError, match="one vector"):
+        Gaussian(0.5, [[1.0]])
+
+
+def test_a_law_given_everything_has_no_coordinates_left():
+    law = random_law(3, 0)
+    assert law.conditional([2, 0, 1], law.mean[[2, 0, 1]]).n == 0
+
+
+def test_values_that_cannot_occur_are_missed_by_the_number_of_deviations_told():
+    """Two copies of one coordinate on two scales; the plane is hit half way between the two."""
+    twice = Gaussian([1.0], [[4.0]]).push([[1.0], [-0.25]], [0.0, 3.0])
+    possible = [1.0 + 2 * 0.7, 2.75 - 0.5 * 0.7]
+    assert largest(twice.joint(1.0).conditional([0, 1], possible).mean.numpy() - possible) <= 1e-14
+    with pytest.raises(ValueError, match=r"miss it by 0\.35 standard"):
+        twice.conditional([0, 1], [possible[0], 2.75])
+
+
+@pytest.mark.parametrize("deviations", [0.0, 0.3, 1e9])
+def test_rounding_of_the_values_is_no_contradiction(deviations):
+    """The tolerance is relative far out in the tails, and absolute near the mean."""
+    twice = Gaussian([0.0], [[1.0]]).push([[1.0], [1.0]])
+    off = 1e-10 * max(1.0, deviations)
+    twice.conditional([0, 1], [deviations, deviations + off])
+    with pytest.raises(ValueError, match="cannot occur"):
+        twice.conditional([0, 1], [deviations, deviations + 1e3 * off])
+
+
+def test_a_variance_that_rounding_made_negative_is_none():
+    law = Gaussian([0.3, 1.0], [[-1e-13, 0.0], [0.0, 1.0]])
+    got = law.conditional([0], [0.3])
+    assert (got.mean.tolist(), got.cov.tolist()) == ([1.0], [[1.0]])
+
+
+def test_a_dirac_has_no_density():
+    with pytest.raises(ValueError, match="no density"):
+        Gaussian([0.5], [[0.0]]).log_density(torch.zeros(1, 1))
+
+
+def test_a_variable_adds_nothing_unless_asked_to():
+    """Defaults of add: no offset and no noise of its own."""
+    network = GaussianNetwork()
+    network.add("a", offset=[0.5, -1.0], cov=0.3)
+    network.add("b", {"a": [2.0, 3.0]})
+    network.add("c", offset=[7.0])
+    joint = network.joint("b", "c")
+    assert joint.mean.tolist() == [1.0, -3.0, 7.0]
+    assert largest(joint.cov.numpy() - np.diag([1.2, 2.7, 0.0])) <= 1e-15
+
+
+def test_hint_1_is_the_slide_if_the_mean_does_not_contain_z0():
+    """S13.1: the factor of z_0 is alpha alone."""
+    assert hint_1(0.25, 0.75, 2.0) == (0.75, 0.75**2 * 0.25 + 2.0)
+
+
+def test_hint_2_judges_correlations_and_not_covariances():
+    """E6: in any units, and beside a coordinate that does not vary."""
+    small = Gaussian([0.0, 0.0], [[1e-9, 0.5e-9], [0.5e-9, 1e-9]])
+    with pytest.raises(ValueError, match=r"largest correlation is 0\.5\."):
+        hint_2(small)
+    beside = torch.zeros(4, 4)
+    beside[1::2, 1::2] = torch.tensor([[4.0, 1.2], [1.2, 4.0]])
+    with pytest.raises(ValueError, match=r"largest correlation is 0\.3\."):
+        hint_2(Gaussian(torch.zeros(4), beside))
+    edge = 2 * torch.finfo(torch.float64).eps  # the rounding of a correlation of n = 2 numbers
+    hint_2(Gaussian([0.0, 0.0], [[1.0, edge], [edge, 1.0]]))
+    with pytest.raises(ValueError, match="independent"):
+        hint_2(Gaussian([0.0, 0.0], [[1.0, 2 * edge], [2 * edge, 1.0]]))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_law_has_no_distance_from_itself(seed):
+    """Rounding may not make the square of it negative."""
+    law = random_law(5, seed, rank=3 if seed % 2 else None)
+    assert 0 <= law.w2(law) <= 1e-6 * math.sqrt(law.cov.trace())  # the root of rounding
+
+
+@pytest.mark.parametrize("unit", [1e-7, 1e7])
+def test_kl_has_no_unit(unit):
+    """Also for laws that fill a plane only; w2 has the unit of x."""
+    turn = np.linalg.qr(np.random.default_rng(6).standard_normal((4, 4)))[0]
+    for axes in (turn, turn[:, :2]):
+        a, b = (random_law(axes.shape[1], seed).push(axes) for seed in (3, 4))
+        assert math.isfinite(a.kl(b))
+        assert a.push(unit).kl(b.push(unit)) == pytest.approx(a.kl(b), rel=1e-9)
+        assert a.push(unit).w2(b.push(unit)) == pytest.approx(
+            unit * a.w2(b), rel=1e-6
+        )  # root of rounding
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_plane_of_a_large_law_is_found_beside_rounding(seed):
+    """20 of 40 eigenvalues are rounding, of either sign."""
+    rng = np.random.default_rng(seed)
+    a, b = random_law(20, seed), random_law(20, seed + 100)
+    turn = np.linalg.qr(rng.standard_normal((40, 40)))[0][:, :20]
+    assert a.push(turn).kl(b.push(turn)) == pytest.approx(a.kl(b), rel=1e-8)
+
+
+def test_a_spread_and_a_shift_that_leave_the_plane_do_not_cancel():
+    leaves = torch.tensor([[0.0, 0.0], [0.0, 0.4]], dtype=torch.float64)
+    plane = torch.tensor([[2.0, 0.0], [0.0, 0.0]], dtype=torch.float64)
+    assert expected_kl(leaves, plane + leaves, plane) == math.inf
+    assert expected_kl(leaves, plane, plane) == math.inf
+    assert expected_kl(0 * leaves, plane, plane) == 0
