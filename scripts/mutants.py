@@ -367,8 +367,8 @@ def explained() -> dict[Survivor, dict[str, str]]:
 
 def report() -> str:
     """The table of scores and the list of survivors, as Markdown."""
-    verdicts, rows, listed = explained(), [], []
-    total = Counter()
+    verdicts, rows, total = explained(), [], Counter()
+    groups = defaultdict(list)  # survivors with one reason
     for module, tests in CONFIG["modules"].items():
         with Session(Path(module), tests) as session:
             left, done = session.todo(), session.done()
@@ -379,18 +379,23 @@ def report() -> str:
                 count["time-outs"] += result.output == "SIGXCPU"
                 continue
             survivor = Survivor(module, place(item), result.diff)
-            verdict = verdicts.get(survivor, {"verdict": "unexplained", "because": "?"})
+            verdict = verdicts.get(survivor, UNEXPLAINED)
             count[verdict["verdict"]] += 1
-            line = item.mutations[0].start_pos[0]
-            where = f"{module}:{line}, {survivor.place}: {verdict['verdict']}"
-            listed.append(f"### {where}\n\n```diff\n{result.diff}\n```\n\n{verdict['because']}\n")
+            groups[module, survivor.place, *verdict.values()].append(result.diff)
         rows.append(row(module, count))
         total += count
-    table = "\n".join([f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|", *rows])
-    table += "\n" + row("all", total)
-    return f"{INTRODUCTION}\n{table}\n\n## Survivors\n\n" + "\n".join(listed)
+    head = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
+    listed = [
+        f"### {module}, {where or 'top level'}: {verdict}\n\n{because}\n\n```diff\n"
+        + "\n\n".join(diffs)
+        + "\n```\n"
+        for (module, where, verdict, because), diffs in groups.items()
+    ]
+    lines = [INTRODUCTION, *head, *rows, row("all", total), "\n## Survivors\n", *listed]
+    return "\n".join(lines)
 
 
+UNEXPLAINED = {"verdict": "unexplained", "because": "No reason is known."}
 VERDICTS = ["equivalent", "accepted", "unexplained"]
 COLUMNS = ["module", "changes", "not run", "killed", "time-outs", *VERDICTS, "score"]
 INTRODUCTION = """# Mutation score
