@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from ledger.registry import CAUGHT, IDS, Item, all_items
@@ -38,3 +40,13 @@ def test_statement_holds_and_its_wrong_versions_do_not(entry):
     assert entry.error() <= entry.bound
     hidden = {k: e for k, e in entry.errors_of_wrong_versions().items() if not e >= CAUGHT}
     assert hidden == {}
+
+
+def test_the_errata_for_students_have_a_section_for_each_erratum():
+    """lectures/ERRATA.md: every erratum once, as printed, corrected and proved."""
+    text = (Path(__file__).parents[1] / "lectures" / "ERRATA.md").read_text()
+    headings = re.findall(r"^### (E\d+)\. ", text, flags=re.MULTILINE)
+    assert sorted(headings) == sorted(id for id in IDS if id.startswith("E"))
+    sections = re.split(r"^### ", text, flags=re.MULTILINE)[1:]
+    proof = re.compile(r"^\*(?:Proof|Counterexample)", flags=re.MULTILINE)
+    assert [section[:3] for section in sections if not proof.search(section)] == []
