@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..validation import real_tensor, require_finite
+from ..validation import real_tensor, require_covariance, require_finite
 
 __all__ = ["check", "check_mc"]
 
@@ -173,20 +173,8 @@ def _claim(name: str, samples: Any, mean: Any, cov: Any) -> tuple[Tensor, Any, A
         require_finite(value, what)
         claims[what] = value
     if cov is not None:
-        _require_covariance(name, claims["cov"])
+        require_covariance(claims["cov"], d)
     return x, claims["mean"], claims["cov"]
-
-
-def _require_covariance(name: str, cov: Tensor) -> None:
-    eigenvalues = torch.linalg.eigvalsh((cov + cov.T) / 2)
-    rounding = 1e-10 * cov.abs().max().item()
-    asymmetry = (cov - cov.T).abs().max().item()
-    if asymmetry > rounding or eigenvalues[0] < -rounding:
-        raise ValueError(
-            f"{name}: cov must be symmetric without negative eigenvalues, but its asymmetry is "
-            f"{asymmetry:.3g} and its smallest eigenvalue {eigenvalues[0].item():.3g}. Is it a "
-            "matrix of standard deviations or of correlations?"
-        )
 
 
 def _require_degenerate(name: str, deviation: Tensor, cov: Tensor) -> None:
