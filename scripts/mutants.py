@@ -157,10 +157,19 @@ def lines_changed(before: str, after: str) -> str:
 # ---------------------------------------------------------------------------------------- one run
 
 
+class Suite(NamedTuple):
+    """The tests of a module."""
+
+    files: list[str]
+    seconds: dict[str, float]  # of each test on the unchanged module
+    limit: float  # processor seconds after which a change counts as an endless loop
+
+
 class Hasty:
     """Pytest plugin: a red test is all we want, not its smallest example, and as soon as can be."""
 
-    def __init__(self, killers: Counter):
+    def __init__(self, suite: Suite, killers: Counter):
+        self.suite = suite
         self.killers = killers  # tests that noticed other changes nearby, and how many
 
     def pytest_sessionstart(self):
@@ -170,7 +179,8 @@ class Hasty:
         hypothesis.settings.load_profile("mutants")
 
     def pytest_collection_modifyitems(self, items):
-        items.sort(key=lambda item: -self.killers[item.nodeid])
+        seconds = self.suite.seconds
+        items.sort(key=lambda item: (-self.killers[item.nodeid], seconds.get(item.nodeid, 0.0)))
 
 
 class Run:
@@ -178,10 +188,14 @@ class Run:
 
     def __init__(self, item: WorkItem | None, source: str):  # no item: the module as it is
         self.item, self.source = item, source
-        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115  finish() closes it
+        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed with the run
+
+    def printed(self) -> str:
+        self.log.seek(0)
+        return self.log.read()
 
 
-def fork(module: Path, run: Run, tests: list[str], seconds: float, killers: Counter) -> int:
+def fork(module: Path, run: Run, suite: Suite, killers: Counter) -> int:
     """Test the run's text of ``module`` in a child, whatever stands on disk; its process id."""
     pid = os.fork()
     if pid:
@@ -190,7 +204,7 @@ def fork(module: Path, run: Run, tests: list[str], seconds: float, killers: Coun
         os.dup2(run.log.fileno(), 1)
         os.dup2(run.log.fileno(), 2)
         # Processor time, not wall clock: what else the machine does must not kill a change.
-        resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds) + 60))
+        resource.setrlimit(resource.RLIMIT_CPU, (int(suite.limit), int(suite.limit) + 60))
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         loader = importlib.machinery.SourceFileLoader
         from_disk = loader.get_code
@@ -202,7 +216,8 @@ def fork(module: Path, run: Run, tests: list[str], seconds: float, killers: Coun
         loader.get_code = get_code
         options = ["-q", "-x", "--tb=line", "-p", "no:cacheprovider", "-p", "no:nbval"]
         options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # Hypothesis is loaded
-        code = pytest.main([*options, *tests], plugins=[Hasty(killers)])
+        options += [] if run.item else ["--durations=0", "--durations-min=0"]
+        code = pytest.main([*options, *suite.files], plugins=[Hasty(suite, killers)])
         sys.stdout.flush()
         os._exit(code)
     except BaseException:
@@ -213,9 +228,7 @@ def fork(module: Path, run: Run, tests: list[str], seconds: float, killers: Coun
 
 def finish(status: int, run: Run) -> tuple[TestOutcome, str]:
     """What became of the change, and the test that noticed it."""
-    with run.log:
-        run.log.seek(0)
-        text = run.log.read()
+    text = run.printed()
     code = os.waitstatus_to_exitcode(status)
     if code == 0:
         return TestOutcome.SURVIVED, ""
@@ -227,15 +240,16 @@ def finish(status: int, run: Run) -> tuple[TestOutcome, str]:
     raise RuntimeError(f"The tests ended with status {code} and no red test:\n{text}")
 
 
-def baseline(module: Path, source: str, tests: list[str]) -> float:
-    """Processor seconds of the tests on the unchanged module, which must pass."""
-    run = Run(None, source)
-    pid = fork(module, run, tests, 3600, Counter())
-    _, status, used = os.wait4(pid, 0)
+def measured(module: Path, source: str, tests: list[str]) -> Suite:
+    """The tests with their times on the unchanged module, on which they must pass."""
+    run, suite = Run(None, source), Suite(tests, {}, 3600)
+    _, status, used = os.wait4(fork(module, run, suite, Counter()), 0)
     outcome, red = finish(status, run)
     if outcome is not TestOutcome.SURVIVED:
         raise SystemExit(f"The tests of {module} are red before any change: {red}")
-    return used.ru_utime + used.ru_stime
+    calls = re.findall(r"^([\d.]+)s call +(.+)$", run.printed(), re.MULTILINE)
+    seconds = {test: float(second) for second, test in calls}
+    return Suite(tests, seconds, 30 + 5 * (used.ru_utime + used.ru_stime))
 
 
 class Session:
@@ -283,8 +297,10 @@ def measure(module: Path, tests: list[str], jobs: int) -> None:
             session.db.add_work_items(changes(module, session.source))
         killers = Killers(session.done())
         todo = session.todo()
-        limit = 30 + 5 * baseline(module, session.source, tests) if todo else 0
-        finished = trials(session, tests, todo, limit, killers, jobs)
+        if not todo:
+            return
+        suite = measured(module, session.source, tests)
+        finished = trials(session, suite, todo, killers, jobs)
         total = session.db.num_work_items
         for run, outcome, red in tqdm(
             finished, desc=str(module), total=total, initial=total - len(todo)
@@ -294,19 +310,14 @@ def measure(module: Path, tests: list[str], jobs: int) -> None:
 
 
 def trials(
-    session: Session,
-    tests: list[str],
-    todo: list[WorkItem],
-    limit: float,
-    killers: Killers,
-    jobs: int,
+    session: Session, suite: Suite, todo: list[WorkItem], killers: Killers, jobs: int
 ) -> Iterator[tuple[Run, TestOutcome, str]]:
     """Try the changes, ``jobs`` at a time; each with its end, as they end."""
     waiting, running = iter(todo), {}
     while True:
         while len(running) < jobs and (item := next(waiting, None)):
             run = Run(item, mutated(item, session.source))
-            running[fork(session.module, run, tests, limit, killers.near(item))] = run
+            running[fork(session.module, run, suite, killers.near(item))] = run
         if not running:
             return
         pid, status = os.wait()
