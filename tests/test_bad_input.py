@@ -127,6 +127,13 @@ OPERATORS = [
         channels=2,
     ),
     case(
+        "channels= with a mask of one dimension",
+        ("(h, w)", "shape (3,)", "channels was 2"),
+        Inpainting,
+        np.ones(3, dtype=bool),
+        channels=2,
+    ),
+    case(
         "no channels",
         ("positive integer", "channels was 0"),
         Inpainting,
@@ -202,6 +209,16 @@ OPERATORS = [
         PatchFunctional,
         (1, 4, 4),
         np.ones((2, 2)),
+    ),
+    *(
+        case(
+            f"k of {len(shape)} dimensions that would divide",
+            ("three dimensions", f"shape {shape}", "(1, 4, 4)"),
+            PatchFunctional,
+            (1, 4, 4),
+            np.ones(shape),
+        )
+        for shape in ((1, 2), (1, 2, 2, 1))
     ),
     case(
         "k that does not tile",

@@ -369,6 +369,55 @@ def test_as_scipy_acts_like_the_matrix(case, seed):
         assert np.linalg.norm(got - H.T @ column) <= bounds[1]
 
 
+def test_as_scipy_computes_in_float64_whatever_it_is_given():
+    """Whole numbers and single precision, as scipy hands them on."""
+    op = Dense(np.array([[0.1, 2.0, 0.0], [0.0, 1.0, -3.0]]))
+    linear = op.as_scipy()
+    for dtype in (np.int64, np.float32):
+        for vector in (np.array([1, 2, 3], dtype=dtype), np.eye(3, dtype=dtype)):
+            got = linear @ vector
+            assert got.dtype == np.float64
+            np.testing.assert_allclose(got, op.matrix().numpy() @ vector, rtol=1e-14, atol=1e-14)
+
+
+def _twice(**methods) -> type[SVDOperator]:
+    """A class of operators that double, with some methods replaced (None: left out)."""
+    own = dict.fromkeys(METHODS, lambda self, x: x.clone()) | methods
+    return type("Twice", (SVDOperator,), {k: v for k, v in own.items() if v})
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_an_operator_without_one_of_the_four_methods_cannot_be_made(name):
+    _twice()()
+    with pytest.raises(TypeError, match=rf"abstract method '?{name}'?"):
+        _twice(**{name: None})()
+
+
+def test_subclasses_of_operators_tell_their_other_bases():
+    """A class may be an operator and something else that also wants to know its subclasses."""
+    seen = []
+
+    class Registered:
+        def __init_subclass__(cls, tag, **kwargs):
+            super().__init_subclass__(**kwargs)
+            seen.append(tag)
+
+    class Both(Denoising, Registered, tag="both"):
+        pass
+
+    assert seen == ["both"]
+    assert Both((2,)).rank == 2
+
+
+def test_spectral_measurement_is_0_where_s_is_whatever_ut_says():
+    """S09.2: s^+ is 0 on the null space, also for a U that is orthogonal and not cut there."""
+    op = _twice()()
+    op.in_shape = op.out_shape = (3,)
+    op.s = torch.tensor([2.0, 0.0, 0.5])
+    assert op.measure_spec(torch.ones(1, 3)).tolist() == [[0.5, 0.0, 2.0]]
+    assert op.pinv(torch.ones(1, 3)).tolist() == [[0.5, 0.0, 2.0]]
+
+
 @given(operators())
 def test_repr_names_class_shapes_and_rank(case):
     op, H = case
