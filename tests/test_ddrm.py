@@ -1,5 +1,6 @@
 """DDRM: the table of slide 11, Proposition 3.1, Algorithm 2 and its exact law (slides 10-19)."""
 
+import functools
 import json
 import math
 from pathlib import Path
@@ -376,6 +377,15 @@ def test_impossible_rates_are_refused(rates, words):
     s = torch.tensor([1.0, 0.8, 0.0])
     with pytest.raises(ValueError, match=words):
         ddrm_coefficients(s, 3.0, 1.0, 0.5, **{"eta": 0.5, "eta_b": 1.0} | rates)
+
+
+def test_rates_may_be_0_in_some_coordinates():
+    """eta_b = 0 ignores the measurement of a coordinate, eta = 0 adds no noise to it."""
+    s = torch.tensor([1.0, 1.0, 0.1, 0.0])
+    zero = torch.tensor([0.0, 0.5, 0.0, 0.0])
+    c = ddrm_coefficients(s, 3.0, 1.0, 0.5, eta=zero, eta_b=zero)
+    assert c.y[0] == 0
+    assert c.noise[2:].tolist() == [0, 0]
 
 
 def test_rates_at_the_start_must_be_one():
@@ -791,23 +801,26 @@ def test_schedule_is_the_denoisers_unless_another_is_asked_for():
 
 
 def test_progress_bar_counts_the_steps_and_changes_nothing(monkeypatch):
-    """One tick for each step, the same numbers."""
-    op, shown = ALL_OPERATORS["tall matrix"], []
+    """One tick for each step, the same numbers, only if asked for and a run takes a while."""
+    op, shown, looks = ALL_OPERATORS["tall matrix"], [], []
 
-    def bar(steps, *, total, **kwargs):
+    def bar(steps, *, total, **look):
+        looks.append(look)
         for step in steps:
             shown.append((step.t, total))
             yield step
 
     monkeypatch.setattr("tqdm.auto.tqdm", bar)
-    numbers = {"sigma_y": 0.1, "steps": 4}
     y = op(_images(op))
-    quiet, loud = (
-        restore(nonlinear_denoiser, op, y, generator=_seeds(3), progress=progress, **numbers)
-        for progress in (False, True)
-    )
+    run = functools.partial(restore, nonlinear_denoiser, op, y, sigma_y=0.1, steps=4)
+    default = run(generator=_seeds(3))
+    quiet = run(generator=_seeds(3), progress=False)
+    assert shown == []
+    loud = run(generator=_seeds(3), progress=True)
     assert torch.equal(quiet, loud)
+    assert torch.equal(quiet, default)
     assert shown == [(3, 4), (2, 4), (1, 4), (0, 4)]
+    assert looks == [{"desc": "DDRM", "unit": "step", "delay": 1}]
 
 
 @all_operators
