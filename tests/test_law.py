@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import json
 import math
 from pathlib import Path
@@ -168,9 +170,11 @@ def test_law_holds_for_structured_operators_on_images(op, sigma_y):
 @pytest.mark.parametrize("eta_ddim", [0.0, 0.4, 1.0])
 def test_ddpm_law_is_that_of_the_vp_recursion(eta_ddim):
     """S07.1, X07: Algorithm 1 and DDIM in the coordinates of their authors."""
-    case = random_case(4, 4, 4, 0.1, seed=2)
-    got = law_module.ddpm_law(prior_of(case, (2, 2)), LEVELS, eta_ddim=eta_ddim)
-    want = ddim_law(case.mean, case.cov, LEVELS, eta_ddim).last(4)
+    case, levels = random_case(4, 4, 4, 0.1, seed=2), [3.1, *LEVELS[4:]]  # 3.1 is no binary number
+    got = law_module.ddpm_law(prior_of(case, (2, 2)), levels, eta_ddim=eta_ddim)
+    want = ddim_law(case.mean, case.cov, levels, eta_ddim).last(4)
+    default = law_module.ddpm_law(prior_of(case, (2, 2)), levels)
+    assert (largest(default.cov - got.cov) == 0) == (eta_ddim == 1)
     assert largest(got.mean.numpy() - want.offset) <= 1e-12
     assert relative(got.cov, want.cov) <= 1e-12
 
@@ -190,6 +194,15 @@ def test_a_diagonal_prior_gives_the_same_law_coordinate_by_coordinate(monkeypatc
         if name != "c":
             assert (one == one.diag().diag()).all()
             assert not (other == other.diag().diag()).all()
+
+
+def test_a_small_prior_with_correlations_is_not_taken_for_a_diagonal_one():
+    """What counts as rounding is relative to the variances."""
+    op = Inpainting([True, False, True])
+    cov = 1e-6 * (torch.eye(3, dtype=torch.float64) + 1e-9)
+    prior = GaussianPrior(torch.zeros(3), cov)
+    law = law_module.sampler_law(prior, op, [2.0, 1e-3, 1e-4, 0.0], sigma_y=1e-4, eta=0.6)
+    assert law.cov[0, 2] != 0
 
 
 def test_no_step_is_lost_where_the_start_is_forgotten():
@@ -392,6 +405,9 @@ def test_inference_network_has_the_marginals_of_proposition_3_1(seed, eta, eta_b
     random = law_module.inference_network(Gaussian(x0, root @ root.T), s, levels, **settings)
     for t, level in zip(reversed(range(1, 5)), levels, strict=False):
         law = known.joint(f"x{t}")
+        seen = (s > 0).double().diag()
+        y = random.joint("x0", "y").cov
+        assert largest(y[:4, 4:] - torch.as_tensor(root @ root.T) @ seen) <= 1e-12 * largest(y)
         assert largest(law.mean - x0, law.cov / level**2 - unit) <= 1e-12
         both = random.joint("x0", f"x{t}").cov
         assert largest(both[:4, 4:] - both[:4, :4]) <= 1e-12 * largest(both)
@@ -407,6 +423,24 @@ def test_covariance_of_two_levels_is_that_of_the_general_linear_family():
     cov = network.joint("x1", "x2").cov[:2, 2:]
     want = np.diag([eta_b**2 * 0.2**2, math.sqrt(1 - eta**2) * 0.5 * 1.5])
     assert largest(cov.numpy() - want) <= 1e-13
+
+
+def test_rates_of_the_network_are_the_papers_by_default():
+    x0, s = Gaussian([0.3, -0.2], torch.zeros(2, 2)), torch.tensor([2.0, 0.0])
+    build = functools.partial(law_module.inference_network, x0, s, [4.0, 1.5, 0.5, 0.0])
+    default, explicit = build(sigma_y=0.4), build(sigma_y=0.4, eta=0.85, eta_b=1.0)
+    assert largest(default.joint("x1", "x2").cov - explicit.joint("x1", "x2").cov) == 0
+
+
+def test_laws_are_values_that_cannot_be_changed_and_are_compared_by_identity():
+    """Comparing their tensors entry by entry has no single truth value."""
+    prior, op = GaussianPrior(torch.zeros(2), torch.eye(2)), Dense([[1.0, 0.0]])
+    law, same = (law_module.posterior_law(prior, op, sigma_y=0.1) for _ in range(2))
+    assert law == law
+    assert law != same
+    assert len({law, same}) == 2
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        law.c = law.c
 
 
 # ------------------------------------------------------------------------------- bad input
@@ -427,6 +461,11 @@ def test_covariance_of_two_levels_is_that_of_the_general_linear_family():
         (lambda prior, op: law_module.sampler_law(prior, op, LEVELS, sigma_y=0.1, eta=1.5), "eta"),
         (lambda prior, op: law_module.ddpm_law(lambda x, s: x, LEVELS), "GaussianPrior"),
         (lambda prior, op: law_module.posterior_law(prior, op, sigma_y=-1.0), "sigma_y"),
+        (lambda prior, op: law_module.posterior_law(print, op, sigma_y=0.1), "GaussianPrior"),
+        (
+            lambda prior, op: law_module.sampler_law(prior, Dense([[1.0] * 3]), LEVELS, sigma_y=0),
+            "Build both",
+        ),
     ],
 )
 def test_what_has_no_exact_law_is_refused(call, words):
@@ -448,11 +487,14 @@ def test_gaps_that_mean_nothing_are_refused():
         law_module.gap(law, one_y)
     with pytest.raises(ValueError, match="law must be an AffineLaw"):
         law_module.gap(one_y, law)
-    with pytest.raises(ValueError, match="same images"):
-        law_module.gap(law, one)
+    for pair in ((law, one), (one, law)):
+        with pytest.raises(ValueError, match="same images"):
+            law_module.gap(*pair)
     sure = law_module.posterior_law(two, Denoising((2,)), sigma_y=0.0)
     with pytest.raises(ValueError, match="no spread"):
         law_module.gap(law, sure)
-    with pytest.raises(ValueError, match="batch"):
+    with pytest.raises(ValueError, match="y must have shape"):
         law.given(torch.zeros(3, 2))
+    with pytest.raises(ValueError, match="y must be finite"):
+        law.given(torch.full((1, 1), math.nan))
     assert "trace of cov" in repr(law)
