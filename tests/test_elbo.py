@@ -164,7 +164,7 @@ def test_noise_loss_is_the_divergence_of_the_two_kernels(schedule, factor):
 
 def test_noise_loss_knows_its_range():
     schedule = SCHEDULES["coarse"]
-    for t in (0, schedule.T):
+    for t in (-1, 0, schedule.T, schedule.T + 1):
         with pytest.raises(ValueError, match="from 1 to T - 1 = 11"):
             noise_loss(schedule, t)
     for variance in (0.0, -1.0, math.inf):
@@ -299,6 +299,51 @@ def test_the_bound_of_ddpm_is_an_average_of_log_densities(eta_ddim):
     assert abs(total.mean() - got.total) <= 5 * total.std() / math.sqrt(N)
 
 
+@pytest.mark.parametrize("eta_ddim", [0.5, 1.0])
+def test_the_bound_of_ddpm_is_its_formula(eta_ddim):
+    """S05.5, X15: the terms written out in pixels, to rounding; the default is DDPM."""
+    levels, var_0, model = [9.1, 3.3, 1.1, 0.4, 0.0], 0.2, another_prior(3)
+    case = random_case(3, 3, 3, 0.1, seed=5)
+    got = ddpm_nelbo(prior_of(case), levels, eta_ddim=eta_ddim, var_0=var_0, denoiser=model)
+
+    def error(sigma):
+        gain = model.cov.numpy() @ np.linalg.inv(model.cov.numpy() + sigma**2 * np.eye(3))
+        kept = np.eye(3) - gain
+        shift = kept @ (case.mean - model.mean.numpy())
+        return np.trace(kept @ case.cov @ kept.T + sigma**2 * gain @ gain.T) + shift @ shift
+
+    steps = []
+    for sigma, new in itertools.pairwise(levels[:-1]):
+        v = eta_ddim**2 * new**2 * (1 - new**2 / sigma**2)
+        steps.append((1 - math.sqrt(new**2 - v) / sigma) ** 2 / (2 * v) * error(sigma))
+    start = (case.mean @ case.mean + np.trace(case.cov)) / (2 * levels[0] ** 2)
+    last = error(levels[-2]) / (2 * var_0) + 1.5 * math.log(2 * math.pi * var_0)
+    assert got.start == pytest.approx(start, rel=1e-13)
+    assert largest(got.steps.numpy() / steps - 1) <= 1e-12
+    assert got.last == pytest.approx(last, rel=1e-13)
+    default = ddpm_nelbo(prior_of(case), levels, var_0=var_0, denoiser=model)
+    assert (default.total == got.total) == (eta_ddim == 1)
+
+
+def test_what_is_predicted_exactly_costs_nothing_even_without_noise():
+    """0 times infinity is 0: two equal Diracs; here a pixel that never varies, at eta = 0."""
+    prior = GaussianPrior(torch.zeros(2), torch.tensor([[0.0, 0.0], [0.0, 0.0]]))
+    settings = {"sigma_y": 0.1, "eta": 0.0, "eta_b": 0.5, "var_0": 0.1}
+    got = ddrm_nelbo(prior, Dense([[1.0, 0.0]]), [2.0, 1.0, 0.5, 0.0], **settings)
+    assert got.start == 0
+    assert got.steps.tolist() == [0, 0]
+
+
+def test_priors_and_denoisers_without_a_closed_form_are_refused():
+    good, op = GaussianPrior(torch.zeros(2), torch.eye(2)), Dense([[1.0, 0.0]])
+    settings = {"sigma_y": 0.1, "eta": 0.5, "eta_b": 0.5, "var_0": 0.1}
+    for pair in ((print, good), (good, print)):
+        with pytest.raises(ValueError, match="GaussianPrior"):
+            ddrm_nelbo(pair[0], op, [2.0, 1.0, 0.0], denoiser=pair[1], **settings)
+    with pytest.raises(ValueError, match="GaussianPrior"):
+        ddrm_nelbo_direct(print, op, [2.0, 1.0, 0.0], **settings)
+
+
 def test_the_bound_is_above_the_entropy_and_tight_in_the_limit():
     """S05.5: an upper bound on E[-log p(x_0)] >= entropy; finer levels bring it closer."""
     case = random_case(3, 3, 3, 0.1, seed=5)
@@ -358,4 +403,5 @@ def test_a_run_of_one_step_has_no_divergences_between():
     settings = {"sigma_y": 0.1, "eta": 0.5, "eta_b": 0.5, "var_0": 0.1}
     got = ddrm_nelbo(prior, op, [2.0, 0.0], **settings)
     assert got.steps.shape == (0,)
+    assert got.steps.dtype == torch.float64
     assert got.total == pytest.approx(ddrm_nelbo_direct(prior, op, [2.0, 0.0], **settings))
