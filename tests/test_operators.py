@@ -380,6 +380,12 @@ def test_as_scipy_computes_in_float64_whatever_it_is_given():
             np.testing.assert_allclose(got, op.matrix().numpy() @ vector, rtol=1e-14, atol=1e-14)
 
 
+def test_without_a_tolerance_every_positive_singular_value_counts():
+    """rtol = 0 is admissible: for a matrix that is known to be exact."""
+    assert Dense(np.diag([1.0, 1e-30]), rtol=0).rank == 2
+    assert Dense(np.diag([1.0, 1e-30])).rank == 1
+
+
 def _twice(**methods) -> type[SVDOperator]:
     """A class of operators that double, with some methods replaced (None: left out)."""
     own = dict.fromkeys(METHODS, lambda self, x: x.clone()) | methods
