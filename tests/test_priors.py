@@ -803,3 +803,67 @@ def test_every_prior_refuses_wrong_images_levels_and_operators(prior):
         prior.posterior(op, torch.full((1, 3), math.inf), sigma_y=0.1)
     with pytest.raises(ValueError, match=r"\(3,\).*\(2, 2\)"):
         prior.posterior(Dense(np.eye(3)), torch.zeros(1, 3), sigma_y=0.1)
+
+
+# ------------------------------------------------------------------ edges that no draw reaches
+
+
+def _mixture() -> GaussianMixture:
+    means = torch.tensor([[0.0, 1.0], [2.0, -1.0]])
+    return GaussianMixture(torch.tensor([0.3, 0.7]), means, torch.stack([torch.eye(2)] * 2))
+
+
+def test_density_of_a_mixture_is_that_of_clean_images_by_default():
+    mixture, x = _mixture(), _draws(0, 3, 2)
+    assert torch.equal(mixture.log_density(x), mixture.log_density(x, 0.0))
+    assert not torch.equal(mixture.log_density(x), mixture.log_density(x, 1.0))
+
+
+def test_images_of_another_shape_are_refused_at_level_0_too():
+    """There the denoiser returns its argument without looking at the prior."""
+    with pytest.raises(ValueError, match="must have shape"):
+        _mixture()(torch.zeros(3, 5), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("K", "others"), [(1, (2, 2)), (3, (2, 2)), (2, (2, 1)), (2, (2, 3)), (2, (1, 2)), (2, (3, 2))]
+)
+def test_parts_of_a_mixture_must_be_equal_in_number(K, others):
+    """Too few or too many weights, means or covariances."""
+    weights = torch.full((K,), 1 / K)
+    means, covs = torch.zeros(others[0], 2), torch.stack([torch.eye(2)] * others[1])
+    with pytest.raises(ValueError, match="weights"):
+        GaussianMixture(weights, means, covs)
+
+
+def test_operators_of_larger_and_smaller_images_are_refused():
+    small, large = (GaussianPrior(torch.zeros(n), torch.eye(n)) for n in (2, 3))
+    for prior, n in ((small, 3), (large, 2)):
+        with pytest.raises(ValueError, match="shape"):
+            prior.posterior(Dense(np.eye(n)), torch.zeros(1, n), sigma_y=0.1)
+
+
+def test_draws_of_a_singular_posterior_are_numbers():
+    """Eigenvalues that rounding made negative count as 0."""
+    for seed in range(20):
+        v = _draws(seed, 6, 2)
+        cov = v @ v.T
+        posterior = MixturePosterior(torch.ones(4, 1).double(), _draws(seed, 4, 1, 6), cov[None])
+        x = posterior.sample(generator=torch.Generator().manual_seed(seed))
+        assert x.isfinite().all()
+
+
+def test_finite_sets_tell_measurements_apart_as_far_as_rounding_allows():
+    """The tolerance is that of H x: the size of the images times that of H, neither alone."""
+    images = torch.tensor([[1e3, 0.0, 0.0], [1e3, 1e-10, 0.0], [0.0, 1e3, 0.0]]).double()
+    prior, op = EmpiricalPrior(images), Dense(1e-3 * np.eye(3))
+    weights = prior.posterior(op, op(images[1:2]), sigma_y=0.0).weights
+    assert weights.tolist() == [[0, 1, 0]]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_finite_sets_find_an_image_whose_measurement_was_computed_otherwise(seed):
+    """y from the matrix, H x from its decomposition: equal up to the rounding of large numbers."""
+    images, H = 1e4 * _draws(seed, 4, 6), _draws(seed + 50, 5, 6)
+    weights = EmpiricalPrior(images).posterior(Dense(H), images[2:3] @ H.T, sigma_y=0.0).weights
+    assert weights.tolist() == [[0, 0, 1, 0]]
