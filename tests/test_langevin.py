@@ -299,3 +299,25 @@ def test_images_and_measurements_that_do_not_fit_are_refused():
         posterior_score(prior, op, torch.zeros(3, 2), sigma_y=0.1)
     with pytest.raises(ValueError, match="y must be finite"):
         posterior_score(prior, op, torch.full((3, 1), math.nan), sigma_y=0.1)
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.001, 1.5, 30.0])
+def test_every_step_from_the_limit_on_is_refused_as_unstable(factor):
+    """Twice the smallest variance of the target, here 0.6, and above."""
+    target = Gaussian([0.0, 0.0], [[1.7, 0.0], [0.0, 0.3]])
+    with pytest.raises(ValueError, match=r"stable for step in \(0, 0.6\)"):
+        stationary_law(target, step=0.6 * factor)
+
+
+def test_what_counts_as_no_variance_is_relative_to_the_largest():
+    """1e-10 beside 1e6 is rounding, 1e-10 beside 1e-9 is a variance."""
+    with pytest.raises(ValueError, match="density"):
+        stationary_law(Gaussian([0.0, 0.0], [[1e6, 0.0], [0.0, 1e-10]]), step=1e-11)
+    law = stationary_law(Gaussian([0.0, 0.0], [[1e-9, 0.0], [0.0, 1e-10]]), step=1e-11)
+    assert law.cov[1, 1].item() == pytest.approx(1e-10 / 0.95, rel=1e-12)
+
+
+def test_no_gradient_of_the_score_is_recorded():
+    weight = torch.tensor(1.0, requires_grad=True)
+    *_, x = langevin_samples(lambda x: -weight * x, torch.zeros(2, 3), step=0.1, steps=3)
+    assert not x.requires_grad
