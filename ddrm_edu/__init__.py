@@ -20,6 +20,7 @@ from .ddrm import ddrm_coefficients, ddrm_samples, ddrm_start_coefficients, rest
 from .denoisers import EpsDenoiser, VDenoiser
 from .diffusion import Step, StepCoefficients
 from .elbo import ddpm_nelbo, ddrm_nelbo, ddrm_nelbo_direct, noise_loss, step_weights
+from .exercises import exercise
 from .gaussian import Gaussian, GaussianNetwork, hint_1, hint_2
 from .langevin import langevin_law, langevin_samples, posterior_score, stationary_law
 from .law import AffineLaw, ddpm_law, gap, inference_network, posterior_law, sampler_law
@@ -81,6 +82,7 @@ __all__ = [
     "ddrm_nelbo_direct",
     "ddrm_samples",
     "ddrm_start_coefficients",
+    "exercise",
     "gap",
     "hint_1",
     "hint_2",

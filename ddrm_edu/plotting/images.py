@@ -1,33 +1,21 @@
-"""Figures of the lectures; everything here draws, nothing computes."""
+"""Images, grids of restorations, and the training of the networks (lectures 00 and 10)."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib import pyplot as plt
+
+from .style import ACCENT, INK, MUTED, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from torch import Tensor
 
-__all__ = ["draw_image", "image_grid", "loss_curve", "restoration_grid", "save"]
-
-INK, MUTED, ACCENT = "#1b1b1b", "#6f6f6f", "#0072b2"  # the blue of Okabe and Ito
-
-
-def save(figure: Figure, name: str) -> None:
-    """Write ``NAME.png`` into the folder ``$DDRM_EDU_FIGURES``; without that variable, do nothing.
-
-    So a lecture only changes the repository's figures where that is asked for: ``make lectures``.
-    """
-    if folder := os.environ.get("DDRM_EDU_FIGURES"):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        figure.savefig(Path(folder) / f"{name}.png", dpi=160, metadata={"Software": None})
+__all__ = ["draw_image", "image_grid", "loss_curve", "restoration_grid"]
 
 
 def draw_image(ax: Axes, image: Tensor, title: str = "", caption: str = "") -> None:
@@ -101,9 +89,7 @@ def loss_curve(logs: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
 
     Each log maps ``images``, ``train_loss`` and ``validation_loss`` to sequences of one length.
     """
-    figure, axes = plt.subplots(
-        1, len(logs), figsize=(4.2 * len(logs), 3), squeeze=False, layout="constrained"
-    )
+    figure, axes = panels(1, len(logs))
     for ax, (name, log) in zip(axes[0], logs.items(), strict=True):
         thousands = np.asarray(log["images"]) / 1000
         ax.plot(thousands, log["train_loss"], color=MUTED, lw=1, label="training")
@@ -112,5 +98,4 @@ def loss_curve(logs: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
         ax.set(title=name, xlabel="images seen (thousands)", ylabel="mean squared error of v")
         ax.set_yscale("log")
         ax.legend(frameon=False)
-        ax.spines[["top", "right"]].set_visible(False)
     return figure
