@@ -1,0 +1,208 @@
+"""The form of every lecture: order, length, checks, figures, links."""
+
+from __future__ import annotations
+
+import ast
+import re
+import statistics
+
+import pytest
+from notebooks import LECTURES, ROOT, SOLUTIONS, cells, read, tagged
+
+NOTEBOOKS = [*LECTURES.values(), *SOLUTIONS.values()]
+CHECK = re.compile(r"\b(check(_mc|_operator|_sampler)?|assert_\w+|exercise)\(")
+FIGURES = ROOT / "figures"
+
+every_lecture = pytest.mark.parametrize("path", LECTURES.values(), ids=lambda path: path.stem)
+every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def outputs(cell, *kinds):
+    """The outputs of a code cell that are of one of the kinds."""
+    return [output for output in cell.outputs if output.output_type in kinds]
+
+
+def printed(cell) -> str:
+    """All the text that a code cell wrote to stdout."""
+    return "".join(output.text for output in outputs(cell, "stream") if output.name == "stdout")
+
+
+def pictures(cell):
+    """The outputs of a cell that are pictures."""
+    shown = outputs(cell, "display_data", "execute_result")
+    return [output for output in shown if "image/png" in output.data]
+
+
+def sections(path) -> dict[str, list]:
+    """Heading of each second-level section, and its code cells."""
+    found, heading = {}, None
+    for cell in read(path).cells:
+        if cell.cell_type == "markdown":
+            for line in re.findall(r"^## (.+)$", cell.source, re.MULTILINE):
+                heading = line
+                found[heading] = []
+        elif heading:
+            found[heading].append(cell)
+    return found
+
+
+def code(cell) -> str:
+    """The source of a code cell without IPython's magic lines."""
+    return re.sub(r"^%.*$", "", cell.source, flags=re.MULTILINE)
+
+
+# ---------------------------------------------------------------------------- stored outputs
+
+
+@every_notebook
+def test_a_notebook_was_run_from_top_to_bottom(path):
+    counts = [cell.execution_count for cell in cells(path, "code")]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+@every_notebook
+def test_nothing_was_written_to_stderr(path):
+    for cell in cells(path, "code"):
+        assert not [o for o in outputs(cell, "stream") if o.name == "stderr"], cell.source
+
+
+@every_notebook
+def test_a_stored_error_is_announced_by_a_tag_and_a_tagged_cell_fails(path):
+    for cell in cells(path, "code"):
+        assert bool(outputs(cell, "error")) == tagged(cell, "raises-exception"), cell.source
+
+
+@every_notebook
+def test_outputs_carry_no_path_of_the_machine_that_ran_them(path):
+    for cell in cells(path, "code"):
+        for output in cell.outputs:
+            assert not re.search(r"/(home|tmp|root|work|Users)/", str(output)), cell.source
+
+
+@every_notebook
+def test_a_notebook_is_smaller_than_a_megabyte(path):
+    assert path.stat().st_size < 1_000_000
+
+
+# ------------------------------------------------------------------------------ form
+
+
+@every_lecture
+def test_a_lecture_opens_with_aim_time_needs_and_slides(path):
+    first = read(path).cells[0].source
+    assert re.match(rf"# {path.name[:2]} · \S", first)
+    for word in ("**Aim.**", "**Time.**", "**You need**", "**Slides.**"):
+        assert word in first
+
+
+@every_lecture
+def test_sections_are_numbered_and_end_with_summary_exercises_and_sources(path):
+    headings = list(sections(path))
+    assert headings[-3:] == ["What we verified", "Exercises", "Sources"]
+    numbers = [heading.split(" · ")[0] for heading in headings[:-3]]
+    assert numbers == [str(k) for k in range(1, len(numbers) + 1)]
+    assert len(numbers) >= 3
+
+
+@every_lecture
+def test_every_section_checks_something(path):
+    for heading, found in list(sections(path).items())[:-3]:
+        assert any(CHECK.search(cell.source) for cell in found), f"no check in section {heading}"
+
+
+@every_lecture
+def test_a_lecture_breaks_something_and_shows_the_check_that_fails(path):
+    assert any(tagged(cell, "raises-exception") for cell in cells(path, "code"))
+
+
+@every_lecture
+def test_cells_are_short_and_few(path):
+    lengths = [len(cell.source.splitlines()) for cell in cells(path, "code")]
+    assert 12 <= len(lengths) <= 50
+    assert max(lengths) <= 30
+    assert statistics.median(lengths) <= 14
+
+
+@every_notebook
+def test_no_definition_is_longer_than_fifteen_lines(path):
+    for cell in cells(path, "code"):
+        for node in ast.walk(ast.parse(code(cell))):
+            if isinstance(node, ast.FunctionDef):
+                assert node.end_lineno - node.lineno < 15, f"{node.name} is too long"
+
+
+@every_lecture
+def test_the_library_does_the_work(path):
+    in_definitions = total = 0
+    for cell in cells(path, "code"):
+        tree = ast.parse(code(cell))
+        total += sum(bool(line.strip()) for line in code(cell).splitlines())
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                in_definitions += node.end_lineno - node.lineno + 1
+    # The audit is made of suspects, which are definitions.
+    assert in_definitions <= (0.6 if "bug" in path.stem else 0.25) * total
+
+
+# --------------------------------------------------------------------------- figures
+
+
+@every_lecture
+def test_every_figure_has_a_description_a_number_and_a_file(path):
+    code_cells = cells(path, "code")
+    for cell, following in zip(code_cells, [*code_cells[1:], None], strict=True):
+        if tagged(cell, "nbval-ignore-output") or not pictures(cell):
+            continue
+        for picture in pictures(cell):
+            assert len(picture.metadata["image/png"]["alt"]) > 30, cell.source
+        text = printed(cell) + (printed(following) if following else "")
+        assert re.search(r"\d", text), f"no number beside the figure of:\n{cell.source}"
+
+
+@every_lecture
+def test_names_of_figures_begin_with_the_lecture_and_lie_in_the_folder(path):
+    lecture = path.name[:2]
+    shown = sum(cell.source.count("plotting.show(") for cell in cells(path, "code"))
+    names = re.findall(rf'"({lecture}_\w+)"', "\n".join(c.source for c in cells(path, "code")))
+    files = {file.stem for file in FIGURES.glob(f"{lecture}_*.png")}
+    assert shown
+    assert {name for name in names if name in files} == set(names)
+    assert len(files) >= shown
+
+
+def test_no_figure_is_left_over():
+    """Every file in figures/ is shown by a lecture (in a loop its name is made of parts)."""
+    sources = {key: "".join(c.source for c in cells(p, "code")) for key, p in LECTURES.items()}
+    for file in FIGURES.glob("*.png"):
+        parts = {file.stem[:cut] for cut in range(4, len(file.stem) + 1)}
+        assert any(f'"{part}' in sources[file.stem[:2]] for part in parts), file.name
+
+
+@every_lecture
+def test_a_slider_has_a_picture_for_readers_without_a_kernel(path):
+    for cell in cells(path, "code"):
+        for function in re.findall(r"\binteract(?:ive)?\(\s*(\w+)", cell.source):
+            assert tagged(cell, "nbval-ignore-output"), cell.source
+            others = [other.source for other in cells(path, "code") if other is not cell]
+            assert any(
+                re.search(rf"plotting\.show\(\s*{function}\(", source) for source in others
+            ), f"{function} is not shown at rest"
+
+
+# ----------------------------------------------------------------------------- links
+
+
+@every_notebook
+def test_links_to_files_resolve(path):
+    for cell in cells(path, "markdown"):
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", cell.source):
+            if not re.match(r"https?:", target):
+                assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+@every_notebook
+def test_named_files_of_the_repository_exist(path):
+    named = re.compile(r"`((?:ddrm_edu|tests|benchmarks|lectures|figures|scripts)/[\w./-]+\.\w+)`")
+    for cell in cells(path, "markdown"):
+        for name in named.findall(cell.source):
+            assert (ROOT / name).exists(), f"{path.name} names {name}"
