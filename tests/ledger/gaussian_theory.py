@@ -1,4 +1,4 @@
-r"""Exact Gaussian theory: denoisers, and what DDRM tends to with infinitely many steps.
+r"""Exact Gaussian theory: denoisers, the law of DDRM, its gap, its limits of many steps.
 
 A limit is extrapolated to an infinite number of steps from four runs of the exact law, and refused
 unless its last correction is below ``EXTRAPOLATION``.
@@ -29,11 +29,12 @@ from laws import (
     slide_11,
 )
 
-from ddrm_edu import Dense, GaussianMixture, GaussianPrior
+from ddrm_edu import Dense, GaussianMixture, GaussianPrior, NoiseSchedule
 from ddrm_edu import law as law_module
 from ddrm_edu.ddrm import ddrm_coefficients, ddrm_start_coefficients
 from ddrm_edu.gaussian import Gaussian
 from ddrm_edu.law import ddpm_law, gap, inference_network, sampler_law
+from ddrm_edu.schedule import sigma_of, to_ve
 
 from .registry import item
 from .scenes import (
@@ -41,8 +42,147 @@ from .scenes import (
     ETA_B,
     LEVELS,
     PROBLEMS,
+    column,
     prior_of,
 )
+
+# -------------------------------------------------------------- G01, G02: one Gaussian, two clocks
+
+ONE = random_case(4, 1, 1, 0.6, seed=11)  # only its prior
+POINT = torch.tensor([[-1.2, 0.8, 0.3, 1.9]], dtype=torch.float64)
+
+
+class StdForVariance(GaussianPrior):
+    """C (C + sigma I)^-1."""
+
+    def __call__(self, x, sigma):
+        return super().__call__(x, math.sqrt(float(sigma)))
+
+
+class MeanForgotten(GaussianPrior):
+    """The gain applied to x itself."""
+
+    def __call__(self, x, sigma):
+        return super().__call__(x + self.mean, sigma) - self.mean
+
+
+class CoordinateByCoordinate(GaussianPrior):
+    """Only the variances of C."""
+
+    def __init__(self, mean, cov):
+        super().__init__(mean, cov.diagonal().diag())
+
+
+@item(
+    "G01",
+    "Gaussian prior: E[x_0 | x_t] = m + G (x_t - m) with G = C (C + sigma_t^2 I)^-1",
+    right=GaussianPrior,
+    wrong={
+        "sigma_t for sigma_t^2": StdForVariance,
+        "not centred": MeanForgotten,
+        "diagonal of C": CoordinateByCoordinate,
+    },
+    bound=1e-12,
+)
+def gaussian_denoiser(make) -> float:
+    """Conditional of the joint law of (x_0, x_0 + sigma eps), at three levels."""
+    mean, cov = torch.as_tensor(ONE.mean), torch.as_tensor(ONE.cov)
+    errors = []
+    for sigma in (0.3, 1.7, 9.0):
+        both = Gaussian(mean, cov).joint(1.0, cov=sigma**2)
+        errors.append(
+            make(mean, cov)(POINT, sigma)[0] - both.conditional(slice(4, 8), POINT[0]).mean
+        )
+    return largest(*errors)
+
+
+def uncertainty(C, x, sigma):
+    """Covariance of x_0 and mean of the noise, given x - m at level sigma."""
+    gain = np.linalg.solve(C + sigma**2 * np.eye(len(C)), C).T
+    return sigma**2 * gain, (x - gain @ x) / sigma
+
+
+@item(
+    "G01",
+    "Cov[x_0 | x_t] = sigma_t^2 G, E[eps | x_t] = sigma_t (C + sigma_t^2 I)^-1 (x_t - m)",
+    right=uncertainty,
+    wrong={
+        "sigma_t G": lambda C, x, sigma: (uncertainty(C, x, sigma)[0] / sigma, (x - x) / sigma),
+        "C - G": lambda C, x, sigma: (
+            C - uncertainty(C, x, sigma)[0] / sigma**2,
+            uncertainty(C, x, sigma)[1],
+        ),
+        "noise not divided by sigma_t": lambda C, x, sigma: (
+            uncertainty(C, x, sigma)[0],
+            sigma * uncertainty(C, x, sigma)[1],
+        ),
+    },
+    bound=1e-12,
+)
+def gaussian_uncertainty(formula) -> float:
+    """Conditional of the joint law of (x_0, eps, x_0 + sigma eps) by numpy."""
+    C, n, errors = ONE.cov, 4, []
+    x = POINT[0].numpy() - ONE.mean
+    for sigma in (0.3, 1.7, 9.0):
+        seen = C + sigma**2 * np.eye(n)
+        cross = np.vstack([C, sigma * np.eye(n)])
+        cov, eps = formula(C, x, sigma)
+        errors += [
+            cov - (C - C @ np.linalg.solve(seen, C)),
+            eps - (cross @ np.linalg.solve(seen, x))[n:],
+        ]
+    return largest(*errors)
+
+
+def vp_denoiser(m, C, x, abar):
+    """Section 4: clean image and noise from x = sqrt(abar) x_0 + sqrt(1 - abar) eps."""
+    inverse = np.linalg.inv(abar * C + (1 - abar) * np.eye(len(C)))
+    centred = inverse @ (x - math.sqrt(abar) * m)
+    return m + math.sqrt(abar) * C @ centred, math.sqrt(1 - abar) * centred
+
+
+def vp_by_the_library(m, C, x, abar):
+    """The VE denoiser at sigma(abar), fed with x / sqrt(abar)."""
+    prior, sigma = GaussianPrior(torch.as_tensor(m), torch.as_tensor(C)), sigma_of(abar)
+    x_ve = to_ve(torch.as_tensor(x)[None], sigma)
+    x0 = prior(x_ve, sigma)
+    return x0[0].numpy(), ((x_ve - x0) / sigma)[0].numpy()
+
+
+@item(
+    "G02",
+    "VP: E[x_0 | x] = m + sqrt(abar) C (abar C + (1 - abar) I)^-1 (x - sqrt(abar) m)",
+    right=vp_by_the_library,
+    wrong={
+        "abar for its root": lambda m, C, x, abar: (
+            m + math.sqrt(abar) * (vp_denoiser(m, C, x, abar)[0] - m),
+            vp_denoiser(m, C, x, abar)[1],
+        ),
+        "m for sqrt(abar) m": lambda m, C, x, abar: vp_denoiser(
+            m, C, x - (1 - math.sqrt(abar)) * m, abar
+        ),
+        "x not rescaled": lambda m, C, x, abar: vp_by_the_library(m, C, x * math.sqrt(abar), abar),
+        "noise 1 - abar": lambda m, C, x, abar: (
+            vp_denoiser(m, C, x, abar)[0],
+            math.sqrt(1 - abar) * vp_denoiser(m, C, x, abar)[1],
+        ),
+    },
+    bound=1e-12,
+)
+def gaussian_denoiser_in_vp(formula) -> float:
+    """Conditional of the joint law of (x_0, eps, x), and the formula of section 4, at 3 times."""
+    n, errors = 4, []
+    x = POINT[0].numpy()
+    for abar in (0.97, 0.4, 0.02):
+        mean, cov = torch.as_tensor(ONE.mean), torch.as_tensor(ONE.cov)
+        zero, unit = torch.zeros(n).double(), torch.eye(n).double()
+        pair = Gaussian(torch.cat([mean, zero]), torch.block_diag(cov, unit))
+        three = pair.joint(torch.cat([abar**0.5 * unit, (1 - abar) ** 0.5 * unit], 1))
+        want = three.conditional(slice(2 * n, 3 * n), POINT[0]).mean.numpy()
+        errors.append(np.concatenate(formula(ONE.mean, ONE.cov, x, abar)) - want)
+        errors.append(np.concatenate(vp_denoiser(ONE.mean, ONE.cov, x, abar)) - want)
+    return largest(*errors)
+
 
 # -------------------------------------------------------------------- G03, G05: denoisers
 
@@ -655,6 +795,283 @@ def markov_ddrm_that_sees_y(law_at) -> float:
     return largest(markov_limit(law_at) - posterior_at(limit_case(1.2), 1.0))
 
 
+# ------------------------------------------------ G04, G06, G09, G11: recursion, posterior, gap
+
+
+def recursion(step, start=lambda c: (c.y, c.noise**2)):
+    """Exact law in pixels by ``step(K, L, N, gain, S) -> F, S``, in numpy."""
+
+    def law(case: GaussianCase, levels) -> np.ndarray:
+        op, n = Dense(case.H), len(case.mean)
+        s, V = op.s, op.V(torch.eye(n, dtype=torch.float64)).T.numpy()
+        C, m, unit = V.T @ case.cov @ V, V.T @ case.mean, np.eye(n)
+        y, S = start(ddrm_start_coefficients(s, levels[0], case.sigma_y))
+        A, c, S = y.diag().numpy(), np.zeros(n), S.diag().numpy()
+        for sigma, sigma_next in itertools.pairwise(levels):
+            table = ddrm_coefficients(s, sigma, sigma_next, case.sigma_y, eta=ETA, eta_b=ETA_B)
+            K, L, M, N = (number.diag().numpy() for number in table)
+            G = np.linalg.solve(C + sigma**2 * unit, C).T
+            F, S = step(K, L, N, G, S)
+            A, c = F @ A + M, F @ c + K @ (m - G @ m)
+        to_y_spec = op.measure_spec(torch.eye(op.m, dtype=torch.float64)).T.numpy()
+        return flat(V @ A @ to_y_spec, V @ c, V @ S @ V.T)
+
+    return law
+
+
+def right_step(K, L, N, G, S):
+    F = K @ G + L
+    return F, F @ S @ F.T + N @ N
+
+
+def library_law(case: GaussianCase, levels) -> np.ndarray:
+    return law_in_pixels(case, ETA, ETA_B)(levels)
+
+
+@item(
+    "G04",
+    "each step is affine: F = K G + L; mu <- F mu + K (I - G) m + M ybar, S <- F S F^T + N",
+    right=library_law,
+    wrong={
+        "K forgotten: F = G + L": recursion(
+            lambda K, L, N, G, S: right_step(np.eye(len(G)), L, N, G, S)
+        ),
+        "L forgotten: F = K G": recursion(lambda K, L, N, G, S: right_step(K, 0 * L, N, G, S)),
+        "F S + N": recursion(lambda K, L, N, G, S: (K @ G + L, (K @ G + L) @ S + N @ N)),
+        "standard deviation for N": recursion(
+            lambda K, L, N, G, S: (K @ G + L, right_step(K, L, 0 * N, G, S)[1] + N)
+        ),
+        "order of G and K": recursion(
+            lambda K, L, N, G, S: right_step(np.eye(len(G)), L, N, G @ K, S)
+        ),
+        "only variances carried on": recursion(
+            lambda K, L, N, G, S: right_step(K, L, N, G, np.diag(np.diag(S)))
+        ),
+        "start N(ybar, sigma_T^2)": recursion(
+            right_step, start=lambda c: (c.y, c.noise**2 + 0.5 * c.y)
+        ),
+    },
+    bound=1e-10,
+)
+def affine_recursion(law) -> float:
+    """Gain, offset and FULL covariance against the brute-force joint law of all steps."""
+    errors, runs = [], [[4.0, 2.5, 1.2, 0.5, 0.21, 0.0], [0.9, 0.4, 0.0]]
+    for case, levels in itertools.product(PROBLEMS, runs):
+        want = ddrm_law(case, levels, ETA, ETA_B, only_last=True)
+        want = flat(want.gain, want.offset, want.cov)
+        errors += [law(case, levels) - want, recursion(right_step)(case, levels) - want]
+    return largest(*errors)
+
+
+def spectral_posterior(weight):
+    """(C^-1 + diag(weight))^-1 in spectral coordinates, in pixels."""
+
+    def law(case: GaussianCase) -> np.ndarray:
+        op, n = Dense(case.H), len(case.mean)
+        V = op.V(torch.eye(n, dtype=torch.float64)).T.numpy()
+        precision, w = V.T @ np.linalg.inv(case.cov) @ V, weight(op.s.numpy(), case.sigma_y)
+        cov = np.linalg.inv(precision + np.diag(w))
+        to_y_spec = op.measure_spec(torch.eye(op.m, dtype=torch.float64)).T.numpy()
+        return flat(
+            V @ cov @ np.diag(w) @ to_y_spec, V @ cov @ precision @ V.T @ case.mean, V @ cov @ V.T
+        )
+
+    return law
+
+
+def library_posterior(case: GaussianCase) -> np.ndarray:
+    return in_pixels(law_module.posterior_law(prior_of(case), Dense(case.H), sigma_y=case.sigma_y))
+
+
+@item(
+    "G06",
+    "posterior in spectral coordinates: Cov = (C^-1 + diag(s^2/sigma_y^2))^-1",
+    right=library_posterior,
+    wrong={
+        "s/sigma_y": spectral_posterior(lambda s, sigma_y: s / sigma_y),
+        "1/(s sigma_y)^2 where s > 0": spectral_posterior(
+            lambda s, sigma_y: np.where(s > 0, 1 / (s.clip(1e-9) * sigma_y) ** 2, 0)
+        ),
+        "one noise for all: 1/sigma_y^2": spectral_posterior(
+            lambda s, sigma_y: (s > 0) / sigma_y**2
+        ),
+        "prior's covariance kept": lambda case: flat(
+            posterior_of(case)[1], posterior_of(case)[0], case.cov
+        ),
+    },
+    bound=1e-10,
+)
+def posterior_in_spectral_coordinates(law) -> float:
+    """Gain, offset and FULL covariance against Bayes' rule in pixels; the formula as well."""
+    formula, errors = spectral_posterior(lambda s, sigma_y: (s / sigma_y) ** 2), []
+    for case in PROBLEMS:
+        want = posterior_of(case)
+        want = flat(want.gain, want.offset, want.cov)
+        errors += [law(case) - want, formula(case) - want]
+    return largest(*errors)
+
+
+@item(
+    "G06",
+    "without noise: mean m + C_o (C_oo + diag b)^-1 (ybar - m)_o still holds, with b = 0",
+    right=library_posterior,
+    wrong={
+        "only what was measured changes": lambda case: flat(
+            np.linalg.pinv(case.H),
+            case.mean - np.linalg.pinv(case.H) @ case.H @ case.mean,
+            posterior_of(case).cov,
+        ),
+        "H^+ y, the pseudo-inverse": lambda case: flat(
+            np.linalg.pinv(case.H), 0 * case.mean, posterior_of(case).cov
+        ),
+        "spread left where it was measured": lambda case: library_posterior(
+            case._replace(sigma_y=0.1)
+        ),
+    },
+    bound=1e-10,
+)
+def posterior_without_noise(law) -> float:
+    """A measurement of rank 2 without noise; the limit of small noise, by numpy's pinv."""
+    case = limit_case(0.0)
+    want = posterior_of(case)
+    return largest(law(case) - flat(want.gain, want.offset, want.cov))
+
+
+def changed_gap(change):
+    """The library's gap of changed laws."""
+
+    def of(law, posterior) -> tuple[float, float, float]:
+        return tuple(gap(*change(law, posterior))[k] for k in (0, 3, 4))
+
+    return of
+
+
+@item(
+    "G09",
+    "E_y W2^2 = |dA E ybar + dc|^2 + tr dA Cov(ybar) dA^T + Bures^2; E_y KL likewise",
+    right=changed_gap(lambda law, posterior: (law, posterior)),
+    wrong={
+        "means alone": changed_gap(
+            lambda law, posterior: (dataclasses.replace(law, cov=posterior.cov), posterior)
+        ),
+        "covariances alone": changed_gap(
+            lambda law, posterior: (
+                dataclasses.replace(law, A=posterior.A, c=posterior.c),
+                posterior,
+            )
+        ),
+        "at the mean of ybar only": changed_gap(
+            lambda law, posterior: (
+                law,
+                dataclasses.replace(
+                    posterior, y_spec=Gaussian(posterior.y_spec.mean, 0 * posterior.cov)
+                ),
+            )
+        ),
+        "prior mean 0": changed_gap(
+            lambda law, posterior: (
+                law,
+                dataclasses.replace(
+                    posterior, y_spec=Gaussian(0 * posterior.c, posterior.y_spec.cov)
+                ),
+            )
+        ),
+        "divergences exchanged": lambda law, posterior: tuple(
+            gap(law, posterior)[k] for k in (0, 4, 3)
+        ),
+        "root of the product for the root of roots": lambda law, posterior: (
+            math.sqrt(
+                gap(law, posterior).mean ** 2
+                + float(
+                    (law.cov.diagonal().sqrt() - posterior.cov.diagonal().sqrt()).square().sum()
+                )
+                / float(posterior.cov.trace())
+            ),
+            *gap(law, posterior)[3:5],
+        ),
+    },
+    bound=1e-9,
+)
+def gap_in_closed_form(formula) -> float:
+    """Averages over y of distances at single y, each by scipy's root and numpy's determinants.
+
+    All are quadratic in y, so 2 k points, the mean plus and minus the columns of a root of
+    k Cov(y), average them exactly.
+    """
+    errors, levels = [], [4.0, 2.5, 1.2, 0.5, 0.21, 0.0]
+    for case in PROBLEMS[::2]:
+        prior, op = prior_of(case), Dense(case.H)
+        rates = {"sigma_y": case.sigma_y, "eta": ETA, "eta_b": ETA_B}
+        laws = (
+            sampler_law(prior, op, levels, **rates),
+            law_module.posterior_law(prior, op, sigma_y=case.sigma_y),
+        )
+        one, other = ddrm_law(case, levels, ETA, ETA_B, only_last=True), posterior_of(case)
+        cov_y = case.H @ case.cov @ case.H.T + case.sigma_y**2 * np.eye(len(case.H))
+        steps = math.sqrt(len(cov_y)) * np.linalg.cholesky(cov_y)
+        points = (case.H @ case.mean)[:, None] + np.hstack([steps, -steps])
+        shifts = (one.gain - other.gain) @ points + (one.offset - other.offset)[:, None]
+        second = shifts @ shifts.T / points.shape[1]
+        cross = scipy.linalg.sqrtm(one.cov @ other.cov).real
+        w2 = np.trace(second + one.cov + other.cov - 2 * cross)
+        want = [math.sqrt(w2 / np.trace(other.cov))]
+        for S, P in ((one.cov, other.cov), (other.cov, one.cov)):
+            logs = np.linalg.slogdet(P)[1] - np.linalg.slogdet(S)[1]
+            want.append((np.trace(np.linalg.solve(P, S + second)) - len(S) + logs) / 2)
+        errors.append(np.array(formula(*laws)) / want - 1)
+    return largest(*errors)
+
+
+STEPS, LINEAR = (5, 20, 100, 400), NoiseSchedule.linear()
+EIGHT = GaussianCase(  # correlated pixels, singular values from 1 to 0.1, three pixels unseen
+    np.linspace(-0.4, 0.5, 8),
+    0.7 ** np.abs(np.subtract.outer(np.arange(8), np.arange(8))),
+    np.array([1.0, 0.8, 0.5, 0.25, 0.1])[:, None]
+    * random_orthogonal(8, np.random.default_rng(3))[:, :5].T,
+    0.1,
+)
+
+
+def gap_of_steps(case: GaussianCase) -> np.ndarray:
+    """Relative W2 of the library's exact laws of STEPS steps at the recommended rates."""
+    prior, op = prior_of(case), Dense(case.H)
+    posterior = law_module.posterior_law(prior, op, sigma_y=case.sigma_y)
+    runs = [LINEAR.sigmas(steps) for steps in STEPS]
+    laws = [sampler_law(prior, op, levels, sigma_y=case.sigma_y) for levels in runs]
+    return np.array([gap(law, posterior).relative_w2 for law in laws])
+
+
+@item(
+    "G11",
+    "the gap is U-shaped in the number of steps and does not vanish: 400 steps are worse than 20",
+    right=gap_of_steps,
+    wrong={
+        "as 1/N": lambda case: gap_of_steps(case)[0] * STEPS[0] / np.array(STEPS),
+        "as 1/sqrt(N)": lambda case: gap_of_steps(case)[0] * np.sqrt(STEPS[0] / np.array(STEPS)),
+        "falls, then constant": lambda case: np.minimum.accumulate(gap_of_steps(case)),
+        "that of the mean alone": lambda case: gap_of_steps(case) * [0.9, 0.6, 0.6, 0.6],
+    },
+    bound=1e-9,
+)
+def gap_against_steps(curve) -> float:
+    """Brute-force recursion in numpy, and W2 by scipy's root of a product."""
+    case, want = EIGHT, []
+    other = posterior_of(case)
+    cov_y = case.H @ case.cov @ case.H.T + case.sigma_y**2 * np.eye(len(case.H))
+    with mock.patch.multiple(f"{__name__}", ETA=0.85, ETA_B=1.0):
+        laws = [recursion(right_step)(case, LINEAR.sigmas(steps).tolist()) for steps in STEPS]
+    for law in laws:
+        gain, offset, S = law[:40].reshape(8, 5), law[40:48], law[48:].reshape(8, 8)
+        dA = gain - other.gain
+        shift = dA @ case.H @ case.mean + offset - other.offset
+        cross = scipy.linalg.sqrtm(S @ other.cov).real
+        w2 = shift @ shift + np.trace(dA @ cov_y @ dA.T + S + other.cov - 2 * cross)
+        want.append(math.sqrt(w2 / np.trace(other.cov)))
+    assert want[0] > want[1] < want[2] < want[3]
+    assert min(want) > 0.25
+    return largest(curve(case) - want)
+
+
 # ------------------------------------------------------------- G16: the error rewards the bias
 
 
@@ -715,4 +1132,100 @@ def error_at_a_temperature(ratio) -> float:
         cold = gap(dataclasses.replace(posterior, cov=tau * posterior.cov), posterior)
         assert cold.relative_w2 > 0
         errors.append(cold.mse_ratio - ratio(tau))
+    return largest(errors)
+
+
+# ------------------------------------------------------------- G17: mixtures are cooled as well
+
+TWO = prior_laws.MixtureCase(
+    np.array([0.683, 0.317]), np.array([[-3.0], [3.0]]), np.full((2, 1, 1), 0.32)
+)
+GRID = np.arange(-16, 16.05, 0.1)
+
+
+def by_the_library(x: np.ndarray, sigma: float, sigma_next: float, eta: float):
+    """Mean and standard deviation of a step of an unmeasured pixel."""
+    prior = GaussianMixture(*map(torch.as_tensor, TWO))
+    c = ddrm_coefficients(column(0.0), sigma, sigma_next, 0.1, eta=eta, eta_b=1.0)
+    x0 = prior(torch.as_tensor(x)[:, None], sigma)[:, 0].numpy()
+    return c.x0.item() * x0 + c.xt.item() * x, c.noise.item()
+
+
+def by_hand(x: np.ndarray, sigma: float, sigma_next: float, eta: float):
+    """The same from slide 16 and Tweedie's formula on the mixture's log density."""
+    means, var = TWO.means[:, 0], 0.32 + sigma**2
+    p = TWO.weights * np.exp(-((x[:, None] - means) ** 2) / (2 * var))
+    x0 = x + sigma**2 * (p @ means / p.sum(1) - x) / var
+    return x0 + math.sqrt(1 - eta**2) * sigma_next / sigma * (x - x0), eta * sigma_next
+
+
+def mixture_run(levels, eta: float, step) -> np.ndarray:
+    """Weight of the minor mode and the spreads in both, by summing densities over a grid.
+
+    The last level's prediction is the sample.  The density is carried on by the trapezoidal rule,
+    exact to rounding because each kernel is wider than the grid's spacing (exp(-2 pi^2 w^2/h^2)).
+    """
+    levels = [float(level) for level in levels]
+    p = np.exp(-(GRID**2) / (2 * levels[0] ** 2))
+    for sigma, sigma_next in itertools.pairwise(levels[:-1]):
+        mean, std = step(GRID, sigma, sigma_next, eta)
+        near = p > 1e-25 * p.max()
+        kernel = np.exp(-((GRID[:, None] - mean[near]) ** 2) / (2 * std**2)) / std
+        p = kernel @ (p[near] / p.max())
+    x, _ = step(GRID, levels[-2], 0.0, 0.0)
+    spreads = []
+    for side in (x > 0, x < 0):
+        q, z = p[side] / p[side].sum(), x[side]
+        spreads.append(math.sqrt(q @ (z - q @ z) ** 2 / 0.32))
+    return np.array([p[x > 0].sum() / p.sum(), *spreads])
+
+
+@functools.cache
+def mixture_limit(eta: float) -> np.ndarray:
+    """Spreads in the modes, extrapolated in the last sigma^2."""
+    return quiet_limit(
+        lambda levels: mixture_run(levels, eta, by_the_library)[1:], top=1.2, power=0.3
+    )
+
+
+@item(
+    "G17",
+    "mixture, infinitely many steps: within a mode the spread is sqrt(tau) of the true one",
+    right=lambda eta: math.sqrt(temperature(eta)),
+    wrong={
+        "1, that of the prior": lambda eta: 1.0,
+        "tau": temperature,
+        "sqrt(1/2) whatever eta": lambda eta: math.sqrt(0.5) if eta < 1 else 0.5,
+        "eta": lambda eta: eta / 2,
+    },
+    bound=EXTRAPOLATION,
+)
+def spread_within_a_mode(ratio) -> float:
+    """Density of an unmeasured pixel, 75 to 600 steps, two modes ten spreads apart."""
+    return largest([mixture_limit(eta) - ratio(eta) for eta in (0.8, 1.0)])
+
+
+@item(
+    "G17",
+    "and the minor mode loses weight: at eta = 1 and 0.85, in 20 and 60 steps, less than its 0.317",
+    right=lambda levels, eta: mixture_run(levels, eta, by_the_library)[0],
+    wrong={
+        "its weight is kept": lambda levels, eta: 0.317,
+        "weights^(1/tau), as at equilibrium": lambda levels, eta: (
+            0.317 ** (1 / temperature(eta))
+            / (0.317 ** (1 / temperature(eta)) + 0.683 ** (1 / temperature(eta)))
+        ),
+        "gains": lambda levels, eta: 0.634 - mixture_run(levels, eta, by_the_library)[0],
+        "modes as likely": lambda levels, eta: 0.5,
+    },
+    bound=1e-10,
+)
+def weight_of_the_minor_mode(weight) -> float:
+    """Slide 16 and Tweedie's formula in numpy instead of the library's table and denoiser."""
+    errors = []
+    for eta, steps in itertools.product((0.85, 1.0), (20, 60)):
+        levels = [*np.geomspace(4.0, 0.25, steps).tolist(), 0.0]
+        want = mixture_run(levels, eta, by_hand)[0]
+        assert 0.1 < want < 0.31
+        errors.append(weight(levels, eta) - want)
     return largest(errors)

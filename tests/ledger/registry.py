@@ -21,7 +21,7 @@ STATEMENTS |= {14: 1, 15: 1, 16: 1, 17: 3, 18: 2, 19: 3, 20: 3, 21: 1, 22: 3, 23
 #: S = slide.statement, X = beyond the slides, G = linear-Gaussian theory, E = erratum.
 IDS = [f"S{slide:02d}.{k}" for slide, last in STATEMENTS.items() for k in range(1, last + 1)]
 IDS += ["S24", *[f"X{k:02d}" for k in range(1, 17)]]
-IDS += ["G03", "G05", "G07", "G08", "G10", "G12", "G13", "G14", "G15", "G16"]
+IDS += [f"G{k:02d}" for k in range(1, 18)]
 IDS += [f"E{k}" for k in range(1, 21)]
 
 MODULES = ["slides_02_04", "slides_05_07", "slides_08_10", "slides_11_16", "slides_17_19"]
