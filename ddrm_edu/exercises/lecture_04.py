@@ -1,0 +1,175 @@
+"""Exercises of lecture 04: the weight in the image's unit, the score from v, a step of DDIM."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from .. import ddim_coefficients
+from ..denoisers import score_from_x0, x0_from_eps, x0_from_v
+from ..schedule import to_ve, to_vp
+from .engine import Cases, question
+
+
+@question(
+    "04.1",
+    "The weight in the unit of the image",
+    kind="paper",
+    hints=(
+        "The two kernels differ in their means only: by K (x_0 - x_theta) at the variance v.",
+        "In the coordinates x_0 + sigma eps, K = 1 - sigma'^2 / sigma^2 and "
+        "v = sigma'^2 (1 - sigma'^2 / sigma^2).",
+        "So w = K^2 / (2 v) = (1 - sigma'^2 / sigma^2) / (2 sigma'^2): divide it out.",
+    ),
+    mistakes=[
+        (
+            lambda sigma, sigma_next: 1 / sigma_next**2 - 1 / sigma**2,
+            "The divergence of two Gaussians of one variance v is the squared distance over 2 v.",
+        ),
+        (
+            lambda sigma, sigma_next: (1 - sigma_next**2 / sigma**2) ** 2 / 2,
+            "That is K^2 / 2. The divergence also divides by the variance of the kernel.",
+        ),
+        (
+            lambda sigma, sigma_next: (1 / sigma**2 - 1 / sigma_next**2) / 2,
+            "A divergence is not negative: which of the two levels has the larger signal-to-noise?",
+        ),
+        (
+            lambda sigma, sigma_next: sigma**2 * (1 / sigma_next**2 - 1 / sigma**2) / 2,
+            "That is the weight of the squared error of the noise: x_0 - x_theta is sigma times it.",
+        ),
+        (
+            lambda sigma, sigma_next: (1 - sigma_next**2 / sigma**2) ** 2 / (2 * sigma_next**2),
+            "The variance of the kernel is beta-tilde, not the whole sigma'^2.",
+        ),
+    ],
+)
+def weight_in_the_unit_of_the_image(answer) -> Cases:
+    for sigma, sigma_next in ((2.0, 1.0), (0.7, 0.6), (157.0, 3.1)):
+        c = ddim_coefficients(sigma, sigma_next, eta_ddim=1.0)
+        want = float(c.x0**2 / (2 * c.noise**2))
+        yield f"sigma = {sigma:g}, sigma' = {sigma_next:g}", answer(sigma, sigma_next), want
+
+
+def _x0_hat(x, sigma, v):
+    return (x - sigma * math.sqrt(1 + sigma**2) * v) / (1 + sigma**2)
+
+
+@question(
+    "04.2",
+    "The score of a velocity network",
+    kind="code",
+    hints=(
+        "First find x0_hat from x and v, then apply Tweedie's formula.",
+        "x and v are two equations for x_0 and eps: x = x_0 + sigma eps and "
+        "sqrt(1 + sigma^2) v = eps - sigma x_0.",
+        "x0_hat = (x - sigma sqrt(1 + sigma^2) v) / (1 + sigma^2); score = (x0_hat - x) / sigma^2.",
+    ),
+    mistakes=[
+        (
+            _x0_hat,
+            "That is the predicted image. The score is (x0_hat - x) / sigma^2.",
+        ),
+        (
+            lambda x, sigma, v: (x - _x0_hat(x, sigma, v)) / sigma**2,
+            "The score points towards the data, from x to x0_hat: the sign is wrong.",
+        ),
+        (
+            lambda x, sigma, v: (_x0_hat(x, sigma, v) - x) / sigma,
+            "That is minus the predicted noise: the score is -eps / sigma.",
+        ),
+        (
+            lambda x, sigma, v: (x - sigma * v - x) / sigma**2,
+            "v is not eps: x_0 = x - sigma eps, and v contains x_0 as well.",
+        ),
+        (
+            lambda x, sigma, v: ((x - sigma * v) / math.sqrt(1 + sigma**2) - x) / sigma**2,
+            "x_0 = sqrt(abar) x_t - sqrt(1 - abar) v takes the slides' x_t, but here x is "
+            "x_0 + sigma eps: divide it by sqrt(1 + sigma^2) first.",
+        ),
+    ],
+)
+def score_of_a_velocity_network(answer) -> Cases:
+    x = torch.tensor([[0.4, -1.3, 2.2]], dtype=torch.float64)
+    v = torch.tensor([[-0.6, 0.9, 0.15]], dtype=torch.float64)
+    for sigma in (1.0, 0.3, 2.5):
+        want = score_from_x0(x, sigma, x0_from_v(x, sigma, v))
+        yield f"sigma = {sigma:g}, x = [0.4, -1.3, 2.2], v = [-0.6, 0.9, 0.15]", answer(
+            x, sigma, v
+        ), want
+
+
+def _step(x, eps, abar, abar_next, std, kept):
+    """Where the step goes if its fresh noise is ``std`` (times z) and ``kept`` the weight of eps."""
+    x0_hat = (x - math.sqrt(1 - abar) * eps) / math.sqrt(abar)
+    return math.sqrt(abar_next) * x0_hat + kept * eps + std
+
+
+def _std(abar, abar_next):
+    return math.sqrt((1 - abar_next) / (1 - abar) * (1 - abar / abar_next))
+
+
+def _wrong_rate(x, eps, abar, abar_next, eta, z):
+    std = math.sqrt(eta) * _std(abar, abar_next)
+    return _step(x, eps, abar, abar_next, std * z, math.sqrt(1 - abar_next - std**2))
+
+
+def _all_kept(x, eps, abar, abar_next, eta, z):
+    return _step(
+        x, eps, abar, abar_next, eta * _std(abar, abar_next) * z, math.sqrt(1 - abar_next)
+    )
+
+
+def _rate_of_ddrm(x, eps, abar, abar_next, eta, z):
+    level = math.sqrt(1 - abar_next)
+    return _step(x, eps, abar, abar_next, eta * level * z, math.sqrt(1 - eta**2) * level)
+
+
+def _no_noise(x, eps, abar, abar_next, eta, z):
+    kept = math.sqrt(1 - abar_next - (eta * _std(abar, abar_next)) ** 2)
+    return _step(x, eps, abar, abar_next, 0.0, kept)
+
+
+def _not_shrunk(x, eps, abar, abar_next, eta, z):
+    std = eta * _std(abar, abar_next)
+    x0_hat = (x - math.sqrt(1 - abar) * eps) / math.sqrt(abar)
+    return x0_hat + math.sqrt(1 - abar_next - std**2) * eps + std * z
+
+
+@question(
+    "04.3",
+    "DDIM in the coordinates of the slides",
+    kind="code",
+    hints=(
+        "x_t must again be sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise, where the noise is partly old.",
+        "The old noise, eps, and the fresh one, z, share the variance 1 - abar_t.",
+        "With v = eta^2 beta-tilde: "
+        "x_t = sqrt(abar_t) x_theta + sqrt(1 - abar_t - v) eps + sqrt(v) z.",
+    ),
+    mistakes=[
+        (
+            _all_kept,
+            "The two noises together have more than the variance 1 - abar_t: keep less of eps.",
+        ),
+        (_wrong_rate, "The variance is eta^2 beta-tilde, but yours is eta beta-tilde."),
+        (
+            _rate_of_ddrm,
+            "Your fresh noise has the variance eta^2 (1 - abar_t). That is DDRM's eta; DDIM's is "
+            "relative to beta-tilde.",
+        ),
+        (_no_noise, "The fresh noise z is missing, though you made room for it."),
+        (_not_shrunk, "The slides' x_t contains sqrt(abar_t) x_0, not x_0 itself."),
+    ],
+)
+def ddim_in_the_coordinates_of_the_slides(answer) -> Cases:
+    x = torch.tensor([0.4, -1.3], dtype=torch.float64)
+    eps = torch.tensor([-0.6, 0.9], dtype=torch.float64)
+    z = torch.tensor([1.2, 0.5], dtype=torch.float64)
+    for abar, abar_next, eta in ((0.5, 0.8, 0.0), (0.5, 0.8, 0.6), (0.1, 0.45, 1.0)):
+        sigma, sigma_next = math.sqrt(1 / abar - 1), math.sqrt(1 / abar_next - 1)
+        c = ddim_coefficients(sigma, sigma_next, eta_ddim=eta)
+        ve = to_ve(x, sigma)
+        want = to_vp(c.x0 * x0_from_eps(ve, sigma, eps) + c.xt * ve + c.noise * z, sigma_next)
+        got = answer(x, eps, abar, abar_next, eta, z)
+        yield f"abar = {abar:g}, abar_next = {abar_next:g}, eta = {eta:g}", got, want
