@@ -5,9 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BUILD := build/lectures
+LECTURES := $(sort $(wildcard lectures/[0-9][0-9]_*.ipynb))
+SOLUTIONS := $(sort $(wildcard lectures/solutions/[0-9][0-9]_*.ipynb))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lectures lab test verify nightly mutants gpu quality refresh constraints clean
+.PHONY: help setup lectures figures lab test verify handout grade bite homes nightly mutants gpu quality \
+  refresh constraints clean always
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -23,10 +26,11 @@ $(READY): pyproject.toml constraints.txt
 	  --editable '.[lectures,test]'
 	@touch $@
 
+# The lectures run two at a time, each with one thread; OMP_NUM_THREADS=2 in front overrides that.
+lectures figures handout test bite: export OMP_NUM_THREADS ?= 1
+
 lectures: setup ## run the lectures from top to bottom, write figures/ and HTML pages
-	@mkdir -p $(BUILD)
-	DDRM_EDU_FIGURES=$(CURDIR)/figures $(BIN)/jupyter nbconvert --execute --to html \
-	  --output-dir $(BUILD) lectures/*.ipynb
+	@$(MAKE) --no-print-directory -j 2 $(LECTURES:lectures/%.ipynb=$(BUILD)/%.html)
 	@echo
 	@echo "Made:"
 	@ls -1 $(BUILD)/*.html figures/*.png | sed 's/^/  /'
@@ -34,17 +38,37 @@ lectures: setup ## run the lectures from top to bottom, write figures/ and HTML 
 	@echo "  (its formulas are set by MathJax from the web; in JupyterLab they need no network)"
 	@echo "Run them yourself: make lab"
 
+figures: lectures ## the same: every figure is drawn by the lecture that shows it
+
+$(BUILD)/%.html: lectures/%.ipynb always
+	@mkdir -p $(BUILD)
+	@DDRM_EDU_FIGURES=$(CURDIR)/figures $(BIN)/jupyter nbconvert --log-level WARN --execute \
+	  --to html --template described --TemplateExporter.extra_template_basedirs=scripts/templates \
+	  --output-dir $(BUILD) $<
+	@echo "ran $<"
+
 lab: setup ## open JupyterLab on the lectures
 	$(BIN)/jupyter lab lectures
+
+PARALLEL := -n auto --maxprocesses 4
 
 test: setup ## ruff, unit and property tests, doctests, and every output of the lectures
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
-	$(BIN)/python -m pytest --nbval lectures
+	$(BIN)/python -m pytest $(PARALLEL)
+	$(BIN)/python -m pytest $(PARALLEL) --dist loadfile --nbval lectures
 
 verify: setup ## the equation ledger: error, wrong version, proof of each statement (ID="E1 S06": in full)
 	PYTHONPATH=tests $(BIN)/python -m ledger $(ID)
+
+handout: setup ## student copies of the lectures, without outputs and solutions, in build/handout
+	$(BIN)/python scripts/handout.py $(ARGS)
+
+grade: setup ## which exercises are right in the notebooks below FOLDER=..., as CSV
+	@$(BIN)/python scripts/handout.py --grade $(FOLDER)
+
+bite: setup ## plant thirty errors in the library: does a lecture fail? About 10 minutes
+	$(BIN)/python scripts/bite.py
 
 nightly: setup ## the property tests with new examples, 2,000 each: about an hour
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -m 'not gpu' tests
@@ -66,7 +90,11 @@ quality: setup ## restoration quality on held-out images; fetches the two data s
 
 refresh: setup ## store new outputs in the lectures after an intended change; then look at them
 	DDRM_EDU_FIGURES=$(CURDIR)/figures $(BIN)/jupyter nbconvert --execute --to notebook --inplace \
-	  lectures/*.ipynb
+	  --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False \
+	  $(LECTURES) $(SOLUTIONS)
+
+homes: setup ## the table of where each statement of the lecture lives, lectures/HOMES.md
+	$(BIN)/python scripts/homes.py
 
 constraints: setup ## pin the versions that are installed now
 	{ sed -n '/^#/p' constraints.txt; \
