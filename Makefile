@@ -27,7 +27,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 # The lectures run two at a time, each with one thread; OMP_NUM_THREADS=2 in front overrides that.
-lectures figures handout test bite: export OMP_NUM_THREADS ?= 1
+lectures figures handout grade test bite: export OMP_NUM_THREADS ?= 1
 
 lectures: setup ## run the lectures from top to bottom, write figures/ and HTML pages
 	@$(MAKE) --no-print-directory -j 2 $(LECTURES:lectures/%.ipynb=$(BUILD)/%.html)
