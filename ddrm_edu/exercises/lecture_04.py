@@ -37,7 +37,7 @@ from .engine import Cases, question
         ),
         (
             lambda sigma, sigma_next: sigma**2 * (1 / sigma_next**2 - 1 / sigma**2) / 2,
-            "That is the weight of the squared error of the noise: x_0 - x_theta is sigma times it.",
+            "That is the weight of the error of the noise: x_0 - x_theta is sigma times as large.",
         ),
         (
             lambda sigma, sigma_next: (1 - sigma_next**2 / sigma**2) ** 2 / (2 * sigma_next**2),
@@ -95,15 +95,14 @@ def score_of_a_velocity_network(answer) -> Cases:
     v = torch.tensor([[-0.6, 0.9, 0.15]], dtype=torch.float64)
     for sigma in (1.0, 0.3, 2.5):
         want = score_from_x0(x, sigma, x0_from_v(x, sigma, v))
-        yield f"sigma = {sigma:g}, x = [0.4, -1.3, 2.2], v = [-0.6, 0.9, 0.15]", answer(
-            x, sigma, v
-        ), want
+        got = answer(x, sigma, v)
+        yield f"sigma = {sigma:g}, x = [0.4, -1.3, 2.2], v = [-0.6, 0.9, 0.15]", got, want
 
 
-def _step(x, eps, abar, abar_next, std, kept):
-    """Where the step goes if its fresh noise is ``std`` (times z) and ``kept`` the weight of eps."""
+def _step(x, eps, abar, abar_next, fresh, kept):
+    """Where the step goes with the fresh noise ``fresh`` and the weight ``kept`` of eps."""
     x0_hat = (x - math.sqrt(1 - abar) * eps) / math.sqrt(abar)
-    return math.sqrt(abar_next) * x0_hat + kept * eps + std
+    return math.sqrt(abar_next) * x0_hat + kept * eps + fresh
 
 
 def _std(abar, abar_next):
@@ -116,9 +115,7 @@ def _wrong_rate(x, eps, abar, abar_next, eta, z):
 
 
 def _all_kept(x, eps, abar, abar_next, eta, z):
-    return _step(
-        x, eps, abar, abar_next, eta * _std(abar, abar_next) * z, math.sqrt(1 - abar_next)
-    )
+    return _step(x, eps, abar, abar_next, eta * _std(abar, abar_next) * z, math.sqrt(1 - abar_next))
 
 
 def _rate_of_ddrm(x, eps, abar, abar_next, eta, z):
@@ -142,7 +139,7 @@ def _not_shrunk(x, eps, abar, abar_next, eta, z):
     "DDIM in the coordinates of the slides",
     kind="code",
     hints=(
-        "x_t must again be sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise, where the noise is partly old.",
+        "x_t is again sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise, but the noise is partly old.",
         "The old noise, eps, and the fresh one, z, share the variance 1 - abar_t.",
         "With v = eta^2 beta-tilde: "
         "x_t = sqrt(abar_t) x_theta + sqrt(1 - abar_t - v) eps + sqrt(v) z.",

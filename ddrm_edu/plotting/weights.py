@@ -138,8 +138,8 @@ def sample_ellipses(
     for (name, law), style in zip(laws.items(), _LINES, strict=False):
         _ellipse(left, *law, color=style["color"], ls=style["ls"], lw=2, label=name)
     left.set(xlabel="$x^1$", ylabel="$x^2$", aspect="equal")
-    left.legend(frameon=False, loc="upper left", fontsize=9)
-    left.margins(y=0.25)
+    left.legend(frameon=False, loc="lower right", fontsize=9)
+    left.margins(x=0.06, y=0.12)
     right.plot(steps, distance, color=ACCENT, marker="o", ms=5, lw=2)
     middle = len(steps) // 2
     line = distance[middle] * steps[middle] / np.asarray(steps)
@@ -176,7 +176,7 @@ def ddim_paths(
         for k, path in enumerate(np.asarray(x).T):
             ax.plot(t, path, color=(ACCENT, CONTRAST)[int(path[-1] > 0)], lw=0.9, alpha=0.8)
             ax.plot(t[-1:], path[-1:], ".", color=INK, ms=4, zorder=3 + k)
-        ax.set(xlabel="$t$", ylabel="$x_t$", ylim=(-3.3, 3.3))
+        ax.set(xlabel="$t$", ylabel="$x_t$", ylim=(-3.9, 3.9))
         ax.set_title(name, fontsize=10, color=INK)
         ax.invert_xaxis()
     last = axes[0, -1]
