@@ -81,13 +81,8 @@ def cost_of_the_pseudo_inverse(answer) -> Cases:
 
 
 _NOISY = (
-    ("one measurement", _normal(0, 1, 2), _normal(1, 1), torch.tensor([[0.3]]).double()),
-    (
-        "two, uncorrelated",
-        _normal(2, 2, 3),
-        _normal(3, 2),
-        torch.tensor([0.3, 2.0]).double().diag(),
-    ),
+    ("one measurement", _normal(0, 1, 2), _normal(1, 1), torch.tensor([[0.3]])),
+    ("two, uncorrelated", _normal(2, 2, 3), _normal(3, 2), torch.tensor([0.3, 2.0]).diag()),
     ("three, correlated", _normal(4, 3, 2), _normal(5, 3), _covariance(6, 3)),
     ("four, correlated", _normal(7, 4, 6), _normal(8, 4), _covariance(9, 4)),
 )
@@ -133,6 +128,7 @@ def _inverse_factor(R: torch.Tensor) -> torch.Tensor:
 )
 def isotropic_noise(answer) -> Cases:
     for description, H, y, R in _NOISY:
+        R = R.double()
         pair = answer(H, y, R)
         if pair is ...:
             yield description, ..., None
@@ -179,7 +175,7 @@ def _step(index: int, factor: float):
     "A budget for Langevin dynamics",
     kind="code",
     hints=(
-        "The bias binds in the direction of the smallest variance, the wait in that of the largest.",
+        "The narrowest direction limits the step, the widest one sets the time.",
         "Variance c becomes c / (1 - step / (2 c)); the mean keeps (1 - step / c) per step.",
         "step = 2 c_min bias / (1 + bias); steps = ceil(log(left) / log(1 - step / c_max)).",
     ),
@@ -212,12 +208,9 @@ def langevin_budget(answer) -> Cases:
             continue
         step, steps = pair
         target = Gaussian(torch.zeros(len(C)), C)
-        yield f"{description}: the step", step, _bisected(target, bias)
-        yield (
-            f"{description}: the number of steps",
-            steps,
-            _waited(target, _bisected(target, bias), left),
-        )
+        due = _bisected(target, bias)
+        yield f"{description}: the step", step, due
+        yield f"{description}: the number of steps", steps, _waited(target, due, left)
 
 
 def _bisected(target: Gaussian, bias: float) -> float:
@@ -236,7 +229,7 @@ def _bisected(target: Gaussian, bias: float) -> float:
 
 def _waited(target: Gaussian, step: float, left: float) -> int:
     """The first number of steps after which no start keeps more than ``left`` of its distance."""
-    variances, axes = torch.linalg.eigh(target.cov)
+    axes = torch.linalg.eigh(target.cov)[1]
     start = Gaussian(axes[:, -1], torch.zeros_like(target.cov))
     return next(
         k
