@@ -1,0 +1,172 @@
+"""Exercises of lecture 10: a mean of draws, a camera of one's own, an unknown noise level."""
+
+from __future__ import annotations
+
+import torch
+
+from .. import Dense, GaussianPrior, Inpainting, PatchFunctional, SuperResolution, restore
+from .engine import Cases, question
+
+
+@question(
+    "10.1",
+    "What a mean of draws should gain",
+    kind="paper",
+    hints=(
+        "The error is x_0 minus the mean of the draws. Which of the two are random, given y?",
+        "Given y both have the same expectation, so the expected square is a variance.",
+        "They are independent: add the variance v of the truth and the variance of the mean.",
+    ),
+    mistakes=[
+        (lambda v, k: v / k, "That is the variance of the mean alone: the truth varies, too."),
+        (lambda v, k: 2 * v, "That is the error of one draw; the mean of k draws varies less."),
+        (lambda v, k: v * (1 - 1 / k), "Variances of independent numbers add; none is subtracted."),
+        (
+            lambda v, k: v * (1 + k),
+            "The mean divides by k, so its variance is that of the sum / k^2.",
+        ),
+        (
+            lambda v, k: v * (1 + 1 / k**0.5),
+            "Standard errors go with the root of k, but variances with k.",
+        ),
+    ],
+)
+def error_of_a_mean_of_draws(answer) -> Cases:
+    for v, k in ((1.0, 1), (1.0, 2), (0.3, 4), (0.07, 16)):
+        weights = torch.cat([torch.ones(1), torch.full((k,), -1 / k)]).double()
+        yield (
+            f"v = {v:g}, k = {k}",
+            answer(v, k),
+            weights @ (v * torch.eye(k + 1).double()) @ weights,
+        )
+
+
+_LUMINANCE = torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64)
+
+
+def _camera(weights, height: int, width: int, scale: float = 1.0):
+    """Operator of a weighted sum of channels, averaged over blocks; times ``scale``."""
+    k = torch.as_tensor(weights, dtype=torch.float64)[:, None, None] * scale / (height * width)
+    return lambda in_shape: PatchFunctional(in_shape, k.expand(3, height, width))
+
+
+def _seen(x: torch.Tensor) -> torch.Tensor:
+    """The measurement of the exercise, by sums."""
+    grey = torch.einsum("nchw,c->nhw", x, _LUMINANCE)
+    n, h, w = grey.shape
+    return grey.reshape(n, h // 2, 2, w // 4, 4).mean((2, 4))[:, None]
+
+
+@question(
+    "10.2",
+    "A camera of your own",
+    kind="code",
+    hints=(
+        "One number is measured for each patch of the image: which operator does that?",
+        "PatchFunctional(in_shape, k) takes the weights k of one patch, of shape (3, 2, 4).",
+        "k[c] is the weight of channel c, divided by the 8 pixels of a block.",
+    ),
+    mistakes=[
+        (_camera(_LUMINANCE, 2, 4, 8.0), "The block is averaged, not added up: divide by 8."),
+        (_camera([1 / 3] * 3, 2, 4), "The three channels do not weigh the same."),
+        (_camera(_LUMINANCE, 4, 2), "2 pixels high and 4 wide: the height comes first in a shape."),
+        (_camera(_LUMINANCE.flip(0), 2, 4), "The channels are in the order red, green, blue."),
+    ],
+    atol=1e-7,
+)
+def camera_of_grey_blocks(answer) -> Cases:
+    noise = torch.Generator().manual_seed(0)
+    for shape in ((3, 2, 4), (3, 6, 16)):
+        op = answer(shape)
+        if op is ...:
+            yield "the operator", op, None
+        x0 = torch.randn((2, *shape), generator=noise, dtype=torch.float64)
+        y = _seen(x0)
+        yield f"shape of y for an image of shape {shape}", tuple(op.out_shape), tuple(y.shape[1:])
+        yield f"measurement of an image of shape {shape}", op(x0), y
+        seed = torch.Generator().manual_seed(1)
+        x = restore(lambda x, sigma: 0.3 * x, op, y, sigma_y=0.0, steps=4, generator=seed)
+        yield "Hx of the restored image, without noise", _seen(x), y
+
+
+def _choose(residual):
+    """The candidate whose residual, a function of (y - Hx, x), is closest to it."""
+
+    def answer(y, op, restored, candidates):
+        def distance(sigma):
+            x = restored(sigma)
+            return abs(torch.log(residual(y - op(x), x) / sigma))
+
+        return min(candidates, key=distance)
+
+    return answer
+
+
+def _smallest_residual(y, op, restored, candidates):
+    return min(candidates, key=lambda sigma: (y - op(restored(sigma))).norm())
+
+
+def _largest_sigma_above(y, op, restored, candidates):
+    return max(candidates, key=lambda sigma: (y - op(restored(sigma))).norm() / sigma)
+
+
+@question(
+    "10.3",
+    "An unknown noise level",
+    kind="code",
+    hints=(
+        "Compute the residual y - op(restored(sigma)) for each candidate, and one number from it.",
+        "The root mean square is the root of the mean of the squares over all entries of y.",
+        "min(candidates, key=...) with the absolute value of log(rms / sigma) as the key.",
+    ),
+    mistakes=[
+        (
+            _smallest_residual,
+            "The smallest residual belongs to the smallest candidate: it fits the noise as well.",
+        ),
+        (
+            _choose(lambda r, x: r.norm()),
+            "A norm grows with the number of measurements: take the root of the mean square.",
+        ),
+        (
+            _choose(lambda r, x: r.norm() / x.numel() ** 0.5),
+            "Divide by the number of entries of y, not of x: the noise lives in y.",
+        ),
+        (
+            _choose(lambda r, x: r.square().mean()),
+            "That is a variance; sigma is a standard deviation.",
+        ),
+        (
+            _largest_sigma_above,
+            "The ratio is to be close to 1; the largest one belongs to the smallest sigma.",
+        ),
+    ],
+)
+def noise_level_by_discrepancy(answer) -> Cases:
+    candidates = [0.02, 0.05, 0.1, 0.2, 0.4, 0.8]
+
+    def slow(op, y):
+        """Restorations whose residual has the root mean square 0.2 (sigma / 0.2)^(1/4)."""
+        return lambda sigma: op.pinv(y - 0.2 * (sigma / 0.2) ** 0.25)
+
+    kept = torch.arange(16) % 4 == 0
+    operators = {
+        "inpainting of 4 of 16 pixels": Inpainting(kept.reshape(1, 4, 4)),
+        "super-resolution of 8 x 8 pixels": SuperResolution((1, 8, 8), 4),
+    }
+    for name, op in operators.items():
+        y = torch.linspace(-1, 1, op.m, dtype=torch.float64).reshape(1, *op.out_shape)
+        yield name, answer(y, op, slow(op, y), candidates), 0.2
+
+    noise = torch.Generator().manual_seed(3)
+    place = torch.arange(24, dtype=torch.float64)
+    prior = GaussianPrior(torch.zeros(24), torch.exp(-(((place[:, None] - place) / 4) ** 2)))
+    op = Dense(torch.eye(24)[::2])
+    x0 = prior.sample(40, generator=noise)
+    y = op(x0) + 0.1 * torch.randn(40, 12, generator=noise, dtype=torch.float64)
+
+    def restored(sigma):
+        seed = torch.Generator().manual_seed(4)
+        return restore(prior, op, y, sigma_y=sigma, steps=10, generator=seed)
+
+    yield "DDRM with the exact denoiser, noise 0.1", answer(y, op, restored, candidates), 0.1
