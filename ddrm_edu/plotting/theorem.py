@@ -210,7 +210,8 @@ def _entry(ax: Axes, i: int, j: int, value: float) -> None:
     """The number of one entry, as far as it is not 0."""
     if abs(value) > 0.005:
         color = "white" if abs(value) > 0.6 else INK
-        ax.text(j, i, f"{value:.2g}", ha="center", va="center", fontsize=7.5, color=color)
+        number = f"{value:.2f}".replace("0.", ".", 1)  # .73: short enough for its square
+        ax.text(j, i, number, ha="center", va="center", fontsize=7.5, color=color)
 
 
 def scores_against_normal(
