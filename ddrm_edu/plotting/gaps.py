@@ -84,9 +84,9 @@ def u_curve(
         thin = bool(parts) and name.startswith(parts)
         ax.plot(steps, values, **style, lw=1.2 if thin else 2.2, ms=4 if thin else 6, label=name)
     for n, value in zip(steps, distances[main], strict=True):
-        ax.annotate(
-            f"{value:.3f}", (n, value), (0, 8), textcoords="offset points", ha="center", fontsize=8
-        )
+        falls = value > distances[main][-1] or n == steps[1]
+        place = {"xytext": (9, 3), "ha": "left"} if falls else {"xytext": (0, 8), "ha": "center"}
+        ax.annotate(f"{value:.3f}", (n, value), textcoords="offset points", fontsize=8, **place)
     ax.set(xscale="log", xlabel="network evaluations $N$", ylabel="relative $W_2$ to the posterior")
     ax.set_xticks(steps, [str(n) for n in steps])
     ax.minorticks_off()
@@ -133,8 +133,15 @@ def temperature_limits(
         for style, (name, path) in zip(STYLES, paths.items(), strict=False):
             ax.plot(levels, path[k], **style, ms=5, label=name)
         ax.axhline(posterior[k], color=INK, lw=1, ls=(0, (1, 1)))
-        ax.annotate("posterior", (levels[0], posterior[k]), (0, 3), textcoords="offset points",
-                    fontsize=8, color=INK)  # fmt: skip
+        ax.annotate(
+            "posterior",
+            (levels[-1], posterior[k]),
+            (0, -4 if k == 0 else 3),
+            textcoords="offset points",
+            fontsize=9,
+            ha="right",
+            va="top" if k == 0 else "bottom",
+        )
         ax.set(xscale="log", xlabel="network evaluations $N$", ylabel=label)
         ax.set_ylim(-0.03, 1.08 if k == 0 else None)
     right[1].legend(frameon=False)
@@ -145,6 +152,7 @@ def error_against_distance(
     cooled: tuple[ArrayLike, ArrayLike],
     samplers: Mapping[str, tuple[ArrayLike, ArrayLike]],
     marks: Sequence[tuple[float, float, str, tuple[float, float]]],
+    ends: Sequence[str],
 ) -> Figure:
     """Squared error of a draw against its distance from the posterior.
 
@@ -156,18 +164,22 @@ def error_against_distance(
         Curves of samplers, one point a setting.
     marks : sequence of (distance, error, text, offset in points)
         Points that are named.
+    ends : two str
+        Texts at the first and the last point of every sampler.
     """
-    figure, axes = panels(width=5.6, height=3.6)
+    figure, axes = panels(width=6.4, height=3.8)
     ax: Axes = axes[0, 0]
     ax.plot(*cooled, color=MUTED, lw=1.4, ls=":", label=r"posterior at temperature $\tau < 1$")
     for style, (name, (x, y)) in zip(STYLES, samplers.items(), strict=False):
         ax.plot(x, y, **style, lw=1.6, ms=4, label=name)
+        for k, text in zip((0, -1), ends, strict=True):
+            ax.annotate(text, (x[k], y[k]), (7, 3), textcoords="offset points", fontsize=8)
     ax.axhline(1, color=MUTED, lw=0.8)
     for x, y, text, offset in marks:
         ax.plot(x, y, "*", color=INK, ms=11, zorder=5)
         ax.annotate(text, (x, y), offset, textcoords="offset points", fontsize=9, color=INK)
     ax.set(xlabel="relative $W_2$ to the posterior", ylabel="squared error / that of the posterior")
-    ax.set_xlim(-0.02, None)
+    ax.set_xlim(-0.02, 1.06)
     figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=9)
     return figure
 
@@ -175,29 +187,28 @@ def error_against_distance(
 def w2_map(
     eta: ArrayLike, eta_b: ArrayLike, distance: ArrayLike, error: ArrayLike, mark: Sequence[float]
 ) -> Figure:
-    """Two maps over (eta, eta_b) with contours: relative W2, and the ratio of squared errors.
+    """Two maps over (eta, eta_b), contours filled: relative W2, and the ratio of squared errors.
 
     Parameters
     ----------
     eta, eta_b : arrays (k,), (l,)
     distance, error : arrays (l, k)
     mark : (eta, eta_b)
-        The recommended setting, a star; the least value of each map is a white circle.
+        The recommended setting, a star; the least value of each map is a white dot.
     """
     figure, axes = panels(1, 2, width=4.3, height=3.3, sharey=True)
     labels = ("relative $W_2$", "squared error / that of the posterior")
     for ax, values, label in zip(axes[0], (distance, error), labels, strict=True):
         values = np.asarray(values)
-        picture = ax.pcolormesh(eta, eta_b, values, cmap="cividis", shading="gouraud")
-        levels = np.round(np.quantile(values, [0.05, 0.15, 0.3, 0.5, 0.7, 0.85, 0.95]), 2)
-        lines = ax.contour(eta, eta_b, values, levels=np.unique(levels), colors="w", linewidths=0.8)
-        ax.clabel(lines, fontsize=8, fmt="%.2f")
+        edges = np.linspace(values.min(), np.quantile(values, 0.97), 13)
+        picture = ax.contourf(eta, eta_b, values, levels=edges, cmap="cividis", extend="max")
+        ax.contour(eta, eta_b, values, levels=edges, colors="w", linewidths=0.4)
         row, column = np.unravel_index(values.argmin(), values.shape)
-        best = {"mfc": "none", "mec": "w", "mew": 2, "ms": 10, "clip_on": False}
+        best = {"mfc": "w", "mec": INK, "ms": 9, "clip_on": False, "zorder": 4}
         ax.plot(np.asarray(eta)[column], np.asarray(eta_b)[row], "o", **best)
-        ax.plot(*mark, "*", color=CONTRAST, mec=INK, ms=13, clip_on=False)
+        ax.plot(*mark, "*", color=CONTRAST, mec=INK, ms=14, clip_on=False, zorder=5)
         ax.set(xlabel=r"$\eta$")
-        figure.colorbar(picture, ax=ax, label=label)
+        figure.colorbar(picture, ax=ax, label=label, format="%.2f")
     axes[0, 0].set_ylabel(r"$\eta_b$")
     return figure
 
@@ -245,17 +256,15 @@ def bound_against_truth(
     for style, (name, values) in zip(STYLES, weights.items(), strict=False):
         left.plot(sigma, values, color=style["color"], ls=style["ls"], lw=2, label=name)
     left.axvline(boundary, color=MUTED, lw=1)
-    left.annotate(
-        r"$\sigma_y/s$", (boundary, 0.02), (3, 0), textcoords="offset points", color=MUTED,
-        xycoords=("data", "axes fraction"),
-    )  # fmt: skip
+    place = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "va": "top"}
+    left.annotate(r"$\sigma_y/s$", (boundary, 0.3), (4, 0), color=INK, **place)
     left.set(xscale="log", xlabel=r"level $\sigma_t$", ylabel=r"weight $\times\ 2\sigma_t^2$")
     left.legend(frameon=False, fontsize=8)
     for style, (x, y, name) in zip(STYLES, points, strict=False):
         right.plot(x, y, style["marker"], color=style["color"], ms=9)
-        right.annotate(name, (x, y), (8, 4), textcoords="offset points", fontsize=9, color=INK)
+        right.annotate(name, (x, y), (8, 5), textcoords="offset points", fontsize=9, color=INK)
     right.set(xlabel="true divergence (nats)", ylabel="bound (nats)")
-    right.margins(x=0.35, y=0.15)
+    right.margins(x=0.3, y=0.15)
     return figure
 
 
@@ -269,10 +278,15 @@ def repairs(steps: Sequence[int], distances: Mapping[str, ArrayLike]) -> Figure:
     """
     figure, axes = panels(width=6.6, height=3.9)
     ax: Axes = axes[0, 0]
-    for style, (name, values) in zip(STYLES, distances.items(), strict=False):
+    lowest = np.inf
+    order = sorted(distances, key=lambda name: -distances[name][-1])
+    styles = dict(zip(distances, STYLES, strict=False))
+    for name in order:
+        values, style = distances[name], styles[name]
         ax.plot(steps, values, **style, lw=1.8, ms=5)
+        lowest = min(values[-1], 0.8 * lowest)  # the height of a line of text
         ax.annotate(
-            name, (steps[-1], values[-1]), (9, 0), textcoords="offset points", va="center",
+            name, (steps[-1], lowest), (9, 0), textcoords="offset points", va="center",
             fontsize=9, color=style["color"],
         )  # fmt: skip
     ax.set(xscale="log", yscale="log", xlabel="network evaluations $N$")
