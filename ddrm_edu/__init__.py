@@ -26,11 +26,17 @@ from .langevin import langevin_law, langevin_samples, posterior_score, stationar
 from .law import AffineLaw, ddpm_law, gap, inference_network, posterior_law, sampler_law
 from .metrics import psnr, ssim
 from .operators import (
+    BicubicSuperResolution,
+    BlockOperator,
+    CircularBlur,
     Colorization,
+    CompressedSensing,
     Denoising,
     Dense,
     Inpainting,
+    Kronecker,
     PatchFunctional,
+    SeparableBlur,
     SuperResolution,
     SVDOperator,
 )
@@ -49,7 +55,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AffineLaw",
+    "BicubicSuperResolution",
+    "BlockOperator",
+    "CircularBlur",
     "Colorization",
+    "CompressedSensing",
     "Denoising",
     "Dense",
     "EmpiricalPosterior",
@@ -61,10 +71,12 @@ __all__ = [
     "GaussianPosterior",
     "GaussianPrior",
     "Inpainting",
+    "Kronecker",
     "MixturePosterior",
     "NoiseSchedule",
     "PatchFunctional",
     "SVDOperator",
+    "SeparableBlur",
     "Step",
     "StepCoefficients",
     "SuperResolution",

@@ -14,6 +14,7 @@ from torch import Tensor
 __all__ = [
     "image_shape",
     "positive_shape",
+    "real_matrix",
     "real_tensor",
     "require_batch",
     "require_covariance",
@@ -44,6 +45,19 @@ def real_tensor(values: Any, what: str) -> Tensor:
             "parts, one after the other."
         )
     return tensor.to(torch.float64, copy=True)
+
+
+def real_matrix(values: Any, what: str) -> Tensor:
+    """``values`` as a finite float64 tensor of two dimensions, whatever container it came in."""
+    matrix = real_tensor(values, what)
+    if matrix.ndim != 2 or 0 in matrix.shape:
+        raise ValueError(
+            f"{what} must be a matrix of shape (m, n) with m, n >= 1, but had shape "
+            f"{tuple(matrix.shape)}. For images flatten both sides and pass in_shape= and "
+            "out_shape=."
+        )
+    require_finite(matrix, what)
+    return matrix
 
 
 def positive_shape(shape: Any, what: str) -> tuple[int, ...]:

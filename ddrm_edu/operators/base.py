@@ -39,6 +39,18 @@ def _guarded(method, name: str):
     return guarded
 
 
+def _moved(value, *args, **kwargs):
+    """``value`` with all the tensors in it moved; integers keep their dtype."""
+    if isinstance(value, SVDOperator):
+        return value.to(*args, **kwargs)
+    if isinstance(value, list | tuple):
+        return type(value)(_moved(each, *args, **kwargs) for each in value)
+    if isinstance(value, Tensor):
+        device = torch.empty(0).to(*args, **kwargs).device
+        return value.to(*args, **kwargs) if value.is_floating_point() else value.to(device)
+    return value
+
+
 class SVDOperator(ABC):
     r"""A linear map H of images, given by its singular value decomposition.
 
@@ -162,12 +174,9 @@ class SVDOperator(ABC):
 
         Calling an operator never needs this, it only saves the conversion in every call.
         """
-        device = torch.empty(0).to(*args, **kwargs).device
         moved = copy.copy(self)
         for name, value in vars(self).items():
-            if isinstance(value, Tensor):
-                new = value.to(*args, **kwargs) if value.is_floating_point() else value.to(device)
-                setattr(moved, name, new)
+            setattr(moved, name, _moved(value, *args, **kwargs))
         return moved
 
     def as_scipy(self) -> LinearOperator:

@@ -4,7 +4,8 @@ A patch p is seen through one number :math:`k^\top p`.  With a unit vector
 :math:`u = k/\lVert k\rVert` the SVD of the row vector is
 :math:`k^\top = \pm\,\lVert k\rVert\,e_1^\top V_k^\top`, where :math:`V_k` is the Householder
 reflection that exchanges u and :math:`\pm e_1`.  The reflection costs O(1) per pixel and stores
-nothing but u, so no matrix of any size is needed.
+nothing but u, so no matrix of any size is needed.  A patch that is seen through several numbers has
+a small matrix K instead, whose decomposition is stored once for all patches.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..validation import image_shape, real_tensor, require_finite
+from ..validation import image_shape, positive_shape, real_tensor, require_finite
 from .base import SVDOperator
+from .dense import Dense
 
-__all__ = ["Colorization", "PatchFunctional", "SuperResolution"]
+__all__ = ["BlockOperator", "Colorization", "PatchFunctional", "SuperResolution"]
 
 
 class PatchFunctional(SVDOperator):
@@ -164,3 +166,98 @@ class Colorization(PatchFunctional):
             )
         require_finite(weights, "weights")
         super().__init__(in_shape, weights[:, None, None])
+
+
+class BlockOperator(SVDOperator):
+    r"""The same small matrix on every patch, the patches tiling the image: :math:`H=(I\otimes K)P`.
+
+    Slides 21-23 (ledger S23.1) with a matrix K in the place of the row :math:`k^\top`.  Its SVD is
+    stored once, :math:`n+O(p^2)` numbers for patches of p entries (erratum E11).
+
+    Parameters
+    ----------
+    K : array (q, p)
+        Acts on a patch flattened channel by channel and row by row; any rank, wide or tall.
+    in_shape : tuple of int
+        (channels, height, width) of one image.
+    patch : tuple of int, optional
+        (channels, height, width) of one patch, whose product is p; each side divides that of the
+        image.  By default a patch is one pixel with all its channels.
+    rtol : float, optional
+        Singular values up to ``rtol`` times the largest count as 0, as in :class:`Dense`.
+
+    Notes
+    -----
+    ``out_shape`` is ``(groups * q, rows, columns)`` for an image of that many patches along its
+    channels, rows and columns: the q numbers of a patch lie along the channels of y.
+
+    Raises
+    ------
+    ValueError
+        If K is not a finite real matrix, or its columns or the patch do not fit.
+
+    Examples
+    --------
+    Two weighted sums of the three channels of every pixel:
+
+    >>> BlockOperator([[0.3, 0.6, 0.1], [0.5, -0.5, 0.0]], (3, 32, 32))
+    BlockOperator((3, 32, 32) -> (2, 32, 32), rank 2048)
+    """
+
+    def __init__(
+        self,
+        K: Any,
+        in_shape: tuple[int, ...],
+        patch: tuple[int, ...] | None = None,
+        *,
+        rtol: float | None = None,
+    ):
+        self.in_shape = image_shape(in_shape)
+        patch = (self.in_shape[0], 1, 1) if patch is None else positive_shape(patch, "patch")
+        if len(patch) != 3 or any(side % p for side, p in zip(self.in_shape, patch, strict=True)):
+            raise ValueError(
+                "patch must be (channels, height, width) which divide those of the image, but was "
+                f"{patch} for an image of shape {self.in_shape}. "
+                "Crop or pad the image to a multiple of the patch."
+            )
+        self._block = Dense(K, in_shape=patch, rtol=rtol)
+        self._patch = patch
+        groups, rows, columns = (side // p for side, p in zip(self.in_shape, patch, strict=True))
+        self.out_shape = (groups * self._block.m, rows, columns)
+        self.s = self._block.s.repeat(groups, rows, columns)
+
+    def V(self, x: Tensor) -> Tensor:
+        return self._image(self._block.V(self._patches(x)), len(x))
+
+    def Vt(self, x: Tensor) -> Tensor:
+        return self._image(self._block.Vt(self._patches(x)), len(x))
+
+    def U(self, x: Tensor) -> Tensor:
+        seen = self._block.U(self._patches(x))  # (batch * patches, q)
+        groups, rows, columns = self._counts
+        return (
+            seen.reshape(len(x), groups, rows, columns, -1)
+            .movedim(-1, 2)
+            .reshape(len(x), *self.out_shape)
+        )
+
+    def Ut(self, y: Tensor) -> Tensor:
+        groups, rows, columns = self._counts
+        seen = y.reshape(len(y), groups, self._block.m, rows, columns).movedim(2, -1)
+        return self._image(self._block.Ut(seen.reshape(-1, self._block.m)), len(y))
+
+    @property
+    def _counts(self) -> tuple[int, int, int]:
+        """How many patches lie along channels, rows and columns."""
+        return tuple(side // p for side, p in zip(self.in_shape, self._patch, strict=True))
+
+    def _patches(self, x: Tensor) -> Tensor:
+        """All patches of all images, ``(batch * patches, *patch)``."""
+        (C, H, W), (c, h, w) = self._counts, self._patch
+        return x.reshape(-1, C, c, H, h, W, w).permute(0, 1, 3, 5, 2, 4, 6).reshape(-1, c, h, w)
+
+    def _image(self, patches: Tensor, batch: int) -> Tensor:
+        """The inverse of ``_patches``."""
+        (C, H, W), (c, h, w) = self._counts, self._patch
+        tiled = patches.reshape(batch, C, H, W, c, h, w).permute(0, 1, 4, 2, 5, 3, 6)
+        return tiled.reshape(batch, *self.in_shape)

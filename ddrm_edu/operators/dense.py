@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..validation import positive_shape, real_tensor, require_finite
+from ..validation import positive_shape, real_matrix
 from .base import SVDOperator
 
 __all__ = ["Dense"]
@@ -52,7 +52,7 @@ class Dense(SVDOperator):
         *,
         rtol: float | None = None,
     ):
-        H = _real_matrix(H)
+        H = real_matrix(H, "H")
         m, n = H.shape
         self.in_shape = _fitting("in_shape", in_shape, n, "columns")
         self.out_shape = _fitting("out_shape", out_shape, m, "rows")
@@ -87,18 +87,6 @@ class Dense(SVDOperator):
     @staticmethod
     def _times(x: Tensor, matrix: Tensor, shape: tuple[int, ...]) -> Tensor:
         return (x.flatten(1) @ matrix.to(x)).reshape(-1, *shape)
-
-
-def _real_matrix(H: Any) -> Tensor:
-    """H as a float64 tensor of two dimensions, whatever container it came in."""
-    H = real_tensor(H, "H")
-    if H.ndim != 2 or 0 in H.shape:
-        raise ValueError(
-            f"H must be a matrix of shape (m, n) with m, n >= 1, but had shape {tuple(H.shape)}. "
-            "For images flatten both sides and pass in_shape= and out_shape=."
-        )
-    require_finite(H, "H")
-    return H
 
 
 def _fitting(name: str, shape: tuple[int, ...] | None, count: int, side: str) -> tuple[int, ...]:

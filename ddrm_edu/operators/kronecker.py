@@ -1,0 +1,188 @@
+r"""Operators that act on rows and columns separately: :math:`H=A\otimes B` (ledger X10).
+
+For a row-major image X, :math:`(A\otimes B)\,\mathrm{vec}(X)=\mathrm{vec}(AXB^\top)`, so that two
+small decompositions make the large one: :math:`V=V_A\otimes V_B`, :math:`s=s_A\otimes s_B`.
+"""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..validation import image_shape, real_matrix, real_tensor, require_finite
+from .base import SVDOperator
+
+__all__ = ["BicubicSuperResolution", "Kronecker", "SeparableBlur"]
+
+
+class Kronecker(SVDOperator):
+    r""":math:`y=AXB^\top` on every channel: A mixes the rows of the image, B its columns.
+
+    Ledger X10; H is :math:`I\otimes A\otimes B` on images flattened row by row, in this order.
+    Stored are the factors' decompositions and s, :math:`2(h^2+w^2)+hw` numbers and those of U.
+
+    Parameters
+    ----------
+    A : array (p, h)
+    B : array (q, w)
+        numpy arrays, torch tensors, nested lists or scipy.sparse matrices, of any rank.
+    channels : int
+        The image has the shape (channels, h, w), the measurement (channels, p, q).
+    rtol : float, optional
+        Products of singular values up to ``rtol`` times the largest count as 0; by default the
+        float64 rounding unit times the largest side of A and B.
+
+    Raises
+    ------
+    ValueError
+        If A or B is not a finite real matrix, or ``channels`` is no positive integer.
+
+    Examples
+    --------
+    >>> op = Kronecker([[1.0, 1.0]], [[1.0, -1.0, 0.0]])
+    >>> op
+    Kronecker((1, 2, 3) -> (1, 1, 1), rank 1)
+    >>> op(torch.arange(6.0).reshape(1, 1, 2, 3))
+    tensor([[[[-2.]]]])
+    """
+
+    def __init__(self, A: Any, B: Any, channels: int = 1, *, rtol: float | None = None):
+        A, B = real_matrix(A, "A"), real_matrix(B, "B")
+        if not isinstance(channels, Integral) or channels < 1:
+            raise ValueError(
+                f"channels must be a positive integer, the number of planes of an image on which "
+                f"A and B act alike, but was {channels!r}."
+            )
+        if rtol is None:
+            rtol = max(*A.shape, *B.shape) * torch.finfo(torch.float64).eps
+        if not 0 <= rtol < 1:
+            raise ValueError(f"rtol must lie in [0, 1), but was {rtol:g}.")
+        self.in_shape = (int(channels), A.shape[1], B.shape[1])
+        self.out_shape = (int(channels), A.shape[0], B.shape[0])
+        U_A, s_A, Vt_A = torch.linalg.svd(A)
+        U_B, s_B, Vt_B = torch.linalg.svd(B)
+        s = torch.outer(_padded(s_A, A.shape[1]), _padded(s_B, B.shape[1]))
+        self.s = torch.where(s > rtol * s.max(), s, 0.0)
+        # Coordinates beyond the ranks are never measured, so U needs no columns for them.
+        rows, columns = int((self.s[:, 0] > 0).sum()), int((self.s[0] > 0).sum())
+        self._U_A, self._U_B = U_A[:, :rows].contiguous(), U_B[:, :columns].contiguous()
+        self._V_A, self._V_B = Vt_A.T.contiguous(), Vt_B.T.contiguous()
+
+    def V(self, x: Tensor) -> Tensor:
+        return self._V_A.to(x) @ x @ self._V_B.to(x).T
+
+    def Vt(self, x: Tensor) -> Tensor:
+        return self._V_A.to(x).T @ x @ self._V_B.to(x)
+
+    def U(self, x: Tensor) -> Tensor:
+        rows, columns = self._U_A.shape[1], self._U_B.shape[1]
+        x = x[..., :rows, :columns]
+        # Within the ranks of A and B a product can still have been cut off.
+        x = torch.where(self.s[:rows, :columns].to(x.device) > 0, x, 0.0)
+        return self._U_A.to(x) @ x @ self._U_B.to(x).T
+
+    def Ut(self, y: Tensor) -> Tensor:
+        rows, columns = self._U_A.shape[1], self._U_B.shape[1]
+        spec = y.new_zeros(len(y), *self.in_shape)
+        spec[..., :rows, :columns] = self._U_A.to(y).T @ y @ self._U_B.to(y)
+        return torch.where(self.s.to(y.device) > 0, spec, 0.0)
+
+
+class SeparableBlur(Kronecker):
+    r"""Blur by a kernel that is a product, with black beyond the border: same size (ledger X10).
+
+    It is the convolution with ``outer(kernel_rows, kernel_cols)``, every tap of odd and even
+    kernels included, exactly as ``scipy.signal.convolve2d(x, kernel, mode="same")``.
+
+    Parameters
+    ----------
+    in_shape : tuple of int
+        (channels, height, width).
+    kernel_rows : array (k,)
+        Weights along the row index, that is downwards.
+    kernel_cols : array (l,), optional
+        Weights along the column index; by default ``kernel_rows``.
+
+    Raises
+    ------
+    ValueError
+        If a kernel is empty, not one-dimensional, not finite or zero everywhere.
+
+    Examples
+    --------
+    >>> blur = SeparableBlur((1, 3, 3), [0.25, 0.5, 0.25], [1.0])
+    >>> x = torch.zeros(1, 1, 3, 3)
+    >>> x[0, 0, 0, 1] = 4.0
+    >>> blur(x)[0, 0].round()
+    tensor([[0., 2., 0.],
+            [0., 1., 0.],
+            [0., 0., 0.]])
+    """
+
+    def __init__(self, in_shape: tuple[int, ...], kernel_rows: Any, kernel_cols: Any = None):
+        channels, height, width = image_shape(in_shape)
+        rows = _kernel(kernel_rows, "kernel_rows")
+        columns = rows if kernel_cols is None else _kernel(kernel_cols, "kernel_cols")
+        super().__init__(_convolution(height, rows), _convolution(width, columns), channels)
+
+
+class BicubicSuperResolution(Kronecker):
+    r"""Bicubic reduction with antialiasing, the usual way in which pictures are made smaller.
+
+    The same numbers as Pillow's ``resize`` with ``BICUBIC`` and as torch's ``interpolate`` with
+    ``antialias=True``: the cubic kernel of Keys (1981) with a = -1/2, widened by the factor; at
+    the border its weights are cut off and normalised again.
+
+    Parameters
+    ----------
+    in_shape : tuple of int
+        (channels, height, width) of the large image.
+    factor : int
+        Divides height and width.
+    """
+
+    def __init__(self, in_shape: tuple[int, ...], factor: int):
+        channels, height, width = image_shape(in_shape)
+        if not isinstance(factor, Integral) or factor < 1 or height % factor or width % factor:
+            raise ValueError(
+                f"factor must be a positive integer that divides height {height} and width "
+                f"{width}, but was {factor!r}. Crop the image to a multiple of the factor."
+            )
+        super().__init__(_bicubic(height, factor), _bicubic(width, factor), channels)
+
+
+def _padded(s: Tensor, n: int) -> Tensor:
+    """Singular values of a factor with one entry for each of its n columns."""
+    return torch.cat([s, s.new_zeros(n)])[:n]
+
+
+def _kernel(kernel: Any, what: str) -> Tensor:
+    kernel = real_tensor(kernel, what)
+    if kernel.ndim != 1 or not len(kernel):
+        raise ValueError(
+            f"{what} must be a list of weights, one for each tap, but had shape "
+            f"{tuple(kernel.shape)}. A kernel of two dimensions that is not a product of two lists "
+            "is no SeparableBlur: CircularBlur takes any kernel."
+        )
+    require_finite(kernel, what)
+    if not kernel.any():
+        raise ValueError(f"{what} is zero everywhere, so nothing would be measured.")
+    return kernel
+
+
+def _convolution(n: int, kernel: Tensor) -> Tensor:
+    """Matrix (n, n) of the convolution with ``kernel``, centred, with zeros beyond the border."""
+    index = torch.arange(n)
+    tap = index[:, None] - index + (len(kernel) - 1) // 2
+    inside = (tap >= 0) & (tap < len(kernel))
+    return torch.where(inside, kernel[tap.clamp(0, len(kernel) - 1)], 0.0)
+
+
+def _bicubic(n: int, factor: int) -> Tensor:
+    """Matrix (n / factor, n) of the reduction of one side."""
+    unit = torch.eye(n, dtype=torch.float64)[None, None]
+    size = (n // factor, n)
+    return torch.nn.functional.interpolate(unit, size, mode="bicubic", antialias=True)[0, 0]
