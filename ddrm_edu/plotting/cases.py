@@ -53,10 +53,15 @@ def weights_along_a_run(
             ax.plot(sigmas, values, ms=4, lw=1.6, label=name, **style)
         if title in changes:
             ax.axvline(changes[title], color=MUTED, lw=1, zorder=0)
-            at = {"xytext": (4, -2), "textcoords": "offset points", "va": "top", "fontsize": 9}
+            at = {
+                "xytext": (-4, -2),
+                "ha": "right",
+                "textcoords": "offset points",
+                "va": "top",
+                "fontsize": 9,
+            }
             ax.annotate(r"$\sigma_y/s$", (changes[title], 1.16), color=INK, **at)
         ax.set(xscale="log", xlabel=r"level entered, $\sigma_t$", ylim=(-0.08, 1.18))
-        ax.invert_xaxis()
         ax.set_title(title, fontsize=10, color=INK)
     axes[0, 0].set_ylabel("weight in the mean")
     _legend_below(figure, axes[0, 0], 3)
@@ -147,7 +152,7 @@ def start_variances(s: ArrayLike, variances: Mapping[str, ArrayLike], sigma_T: f
     ax.axhspan(-10, 0, color="#f0f0f0", lw=0, zorder=0)
     for (name, values), style in zip(variances.items(), styles, strict=True):
         ax.plot(s, np.asarray(values) / sigma_T**2, label=name, **style)
-    ax.text(0.99, 0.04, "no variance", transform=ax.transAxes, ha="right", fontsize=9, color=INK)
+    ax.text(0.99, 0.04, "not a variance", transform=ax.transAxes, ha="right", fontsize=9, color=INK)
     ax.set(xscale="log", xlabel="singular value s", ylabel=r"in units of $\sigma_T^2$")
     ax.set(ylim=(-1.5, 3.2), xlim=np.asarray(s)[[0, -1]])
     ax.legend(frameon=False, loc="upper right", fontsize=9.5)
@@ -288,7 +293,7 @@ def memory_of_a_coordinate(
     case = CASES[3]
     left.plot([0], [at_zero], color=case["color"], marker=case["marker"], ms=9)
     left.annotate("case 3", (0, at_zero), (0, 9), textcoords="offset points", ha="center")
-    left.set(xlim=(-1, 1), xticks=[0], ylabel=r"corr$(x_t,\,x_{t+1}\mid x_0)$", ylim=(0, 1))
+    left.set(xlim=(-1, 1), xticks=[], ylabel=r"corr$(x_t,\,x_{t+1}\mid x_0)$", ylim=(0, 1))
     left.set_xlabel("s = 0")
     names = sorted(set(cases), key=list(cases).index)
     styles = [(CONTRAST, "--"), (MUTED, "-."), (ACCENT, "-")]
