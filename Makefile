@@ -27,7 +27,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 # The lectures run two at a time, each with one thread; OMP_NUM_THREADS=2 in front overrides that.
-lectures figures handout grade test bite: export OMP_NUM_THREADS ?= 1
+lectures figures handout grade test bite refresh: export OMP_NUM_THREADS ?= 1
 
 lectures: setup ## run the lectures from top to bottom, write figures/ and HTML pages
 	@$(MAKE) --no-print-directory -j 2 $(LECTURES:lectures/%.ipynb=$(BUILD)/%.html)
@@ -89,9 +89,7 @@ quality: setup ## restoration quality on held-out images; fetches the two data s
 	$(BIN)/python benchmarks/quality.py fashion
 
 refresh: setup ## store new outputs in the lectures after an intended change; then look at them
-	DDRM_EDU_FIGURES=$(CURDIR)/figures $(BIN)/jupyter nbconvert --execute --to notebook --inplace \
-	  --ExecutePreprocessor.record_timing=False --ExecutePreprocessor.store_widget_state=False \
-	  $(LECTURES) $(SOLUTIONS)
+	DDRM_EDU_FIGURES=$(CURDIR)/figures $(BIN)/python scripts/refresh.py $(LECTURES) $(SOLUTIONS)
 
 homes: setup ## the table of where each statement of the lecture lives, lectures/HOMES.md
 	$(BIN)/python scripts/homes.py

@@ -105,7 +105,7 @@ def test_a_number_cannot_be_given_twice_and_kinds_are_paper_and_code():
         (lambda r: 1 / r if r < 4 else 0.0, r"r = 4: your answer is 0, but 0.25 is due"),
         (lambda r: [1 / r], r"your answer has shape \(1,\), but \(\) is due"),
         (lambda r: None, r"your answer gives None \(is a `return` missing\?\)"),
-        (lambda r: "1/r", "your answer is of type str, but numbers are due"),
+        (lambda r: "1/r", "your answer is of type str, but real numbers are due"),
         (lambda: 0, "your answer raised TypeError: .* takes 0 positional arguments"),
         (lambda r: 1 / (r - 2), "your answer raised ZeroDivisionError"),
         (lambda r: float("nan"), "your answer is nan, but 0.5 is due"),

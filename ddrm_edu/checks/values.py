@@ -41,7 +41,7 @@ def check(name: str, got: Any, want: Any, *, atol: float) -> None:
     >>> check("3 times 0.1 is 0.3", 3 * 0.1, 0.3, atol=1e-12)
     ok  3 times 0.1 is 0.3    max|diff| <= 1e-12
     """
-    got, want = (torch.as_tensor(value, dtype=torch.float64) for value in (got, want))
+    got, want = real_tensor(got, "got"), real_tensor(want, "want")
     if got.shape != want.shape and want.ndim:
         raise ValueError(
             f"{name}: the two sides must have one shape, but have {tuple(got.shape)} and "

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from ..validation import real_tensor
+
 __all__ = ["EXERCISES", "Exercise", "Mistake", "NotYet", "exercise", "load", "question"]
 
 Cases = Iterator[tuple[str, Any, Any]]
@@ -189,10 +191,10 @@ def _difference(got: Any, want: Any, atol: float) -> str:
     if got is None:
         return "your answer gives None (is a `return` missing?)"
     try:
-        one = torch.as_tensor(got, dtype=torch.float64)
+        one = real_tensor(got, "the answer")
     except (TypeError, ValueError, RuntimeError):
-        return f"your answer is of type {type(got).__name__}, but numbers are due"
-    other = torch.as_tensor(want, dtype=torch.float64)
+        return f"your answer is of type {type(got).__name__}, but real numbers are due"
+    other = real_tensor(want, "what is due")
     if one.shape != other.shape:
         return f"your answer has shape {tuple(one.shape)}, but {tuple(other.shape)} is due"
     gap = (one - other).abs().nan_to_num(nan=float("inf")).flatten()
