@@ -1,4 +1,4 @@
-"""Linear inverse problems: null space, posterior, Langevin dynamics (lecture 01)."""
+"""Null space, posterior, Langevin dynamics (lecture 01); pictures of suspects (lecture 13)."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "langevin_chains",
+    "line_up",
     "noise_amplification",
     "null_space_sums",
     "posterior_in_the_plane",
@@ -226,4 +227,29 @@ def step_size_bias(
     ax.set(xlabel=r"step $\alpha\,/\,(2/\lambda_{\max})$", ylabel="variance / that of the target")
     ax.set(xlim=(0, 1.12), ylim=(0, 4))
     ax.legend(frameon=False, loc="upper left")
+    return figure
+
+
+def line_up(images: Mapping[str, Tensor], columns: int = 5) -> Figure:
+    """Pictures with their names above, in reading order.
+
+    Parameters
+    ----------
+    images : mapping
+        Title to image (c, h, w); sizes may differ.
+    columns : int
+    """
+    rows = -(-len(images) // columns)
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(1.55 * columns, 1.75 * rows),
+        squeeze=False,
+        layout="constrained",
+    )
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for ax, (title, image) in zip(axes.flat, images.items(), strict=False):
+        ax.set_axis_on()
+        draw_image(ax, image, title)
     return figure
