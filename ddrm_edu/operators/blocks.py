@@ -5,11 +5,12 @@ A patch p is seen through one number :math:`k^\top p`.  With a unit vector
 :math:`k^\top = \pm\,\lVert k\rVert\,e_1^\top V_k^\top`, where :math:`V_k` is the Householder
 reflection that exchanges u and :math:`\pm e_1`.  The reflection costs O(1) per pixel and stores
 nothing but u, so no matrix of any size is needed.  A patch that is seen through several numbers has
-a small matrix K instead, whose decomposition is stored once for all patches.
+a small matrix K instead, whose SVD is computed and stored once for all patches.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..validation import image_shape, positive_shape, real_tensor, require_finite
+from ..validation import image_shape, positive_shape, real_matrix, real_tensor, require_finite
 from .base import SVDOperator
 from .dense import Dense
 
@@ -130,12 +131,7 @@ class SuperResolution(PatchFunctional):
     """
 
     def __init__(self, in_shape: tuple[int, ...], factor: int):
-        _, height, width = image_shape(in_shape)
-        if not isinstance(factor, Integral) or factor < 1 or height % factor or width % factor:
-            raise ValueError(
-                f"factor must be a positive integer that divides height {height} and width "
-                f"{width}, but was {factor!r}. Crop the image to a multiple of the factor."
-            )
+        require_factor(factor, image_shape(in_shape))
         weights = torch.full((1, factor, factor), 1 / factor**2, dtype=torch.float64)
         super().__init__(in_shape, weights)
 
@@ -171,8 +167,8 @@ class Colorization(PatchFunctional):
 class BlockOperator(SVDOperator):
     r"""The same small matrix on every patch, the patches tiling the image: :math:`H=(I\otimes K)P`.
 
-    Slides 21-23 (ledger S23.1) with a matrix K in the place of the row :math:`k^\top`.  Its SVD is
-    stored once, :math:`n+O(p^2)` numbers for patches of p entries (erratum E11).
+    Slides 21-23 (ledger S23.1) with a matrix K in the place of the row :math:`k^\top`.  Stored are
+    s and the SVD of K, :math:`n+O(p^2)` numbers for patches of p entries (erratum E11).
 
     Parameters
     ----------
@@ -190,11 +186,13 @@ class BlockOperator(SVDOperator):
     -----
     ``out_shape`` is ``(groups * q, rows, columns)`` for an image of that many patches along its
     channels, rows and columns: the q numbers of a patch lie along the channels of y.
+    For one row, :class:`PatchFunctional` is the same map and faster.
 
     Raises
     ------
     ValueError
-        If K is not a finite real matrix, or its columns or the patch do not fit.
+        If K is not a finite real matrix, the patch does not tile the image, or K has not one
+        column for each entry of a patch.
 
     Examples
     --------
@@ -220,44 +218,54 @@ class BlockOperator(SVDOperator):
                 f"{patch} for an image of shape {self.in_shape}. "
                 "Crop or pad the image to a multiple of the patch."
             )
-        self._block = Dense(K, in_shape=patch, rtol=rtol)
+        K = real_matrix(K, "K")
+        q, p = K.shape
+        if p != math.prod(patch):
+            raise ValueError(
+                f"K must have {math.prod(patch)} columns, one for each entry of a patch of shape "
+                f"{patch}, but had {p}. Is K transposed, or does patch= belong to another K?"
+            )
+        self._counts = tuple(side // p for side, p in zip(self.in_shape, patch, strict=True))
         self._patch = patch
-        groups, rows, columns = (side // p for side, p in zip(self.in_shape, patch, strict=True))
-        self.out_shape = (groups * self._block.m, rows, columns)
-        self.s = self._block.s.repeat(groups, rows, columns)
+        groups, rows, columns = self._counts
+        self.out_shape = (groups * q, rows, columns)
+        block = Dense(K, rtol=rtol)
+        unit = torch.eye(p, dtype=torch.float64, device=K.device)
+        self._V, self._U = block.V(unit).T.contiguous(), block.U(unit).T.contiguous()
+        self.s = block.s.reshape(patch).repeat(self._counts)
 
     def V(self, x: Tensor) -> Tensor:
-        return self._image(self._block.V(self._patches(x)), len(x))
+        return self._image(self._V.to(x) @ self._patches(x))
 
     def Vt(self, x: Tensor) -> Tensor:
-        return self._image(self._block.Vt(self._patches(x)), len(x))
+        return self._image(self._V.to(x).T @ self._patches(x))
 
     def U(self, x: Tensor) -> Tensor:
-        seen = self._block.U(self._patches(x))  # (batch * patches, q)
-        groups, rows, columns = self._counts
-        return (
-            seen.reshape(len(x), groups, rows, columns, -1)
-            .movedim(-1, 2)
-            .reshape(len(x), *self.out_shape)
-        )
+        return (self._U.to(x) @ self._patches(x)).reshape(-1, *self.out_shape)
 
     def Ut(self, y: Tensor) -> Tensor:
         groups, rows, columns = self._counts
-        seen = y.reshape(len(y), groups, self._block.m, rows, columns).movedim(2, -1)
-        return self._image(self._block.Ut(seen.reshape(-1, self._block.m)), len(y))
-
-    @property
-    def _counts(self) -> tuple[int, int, int]:
-        """How many patches lie along channels, rows and columns."""
-        return tuple(side // p for side, p in zip(self.in_shape, self._patch, strict=True))
+        seen = y.reshape(len(y) * groups, self._U.shape[0], rows * columns)
+        return self._image(self._U.to(y).T @ seen)
 
     def _patches(self, x: Tensor) -> Tensor:
-        """All patches of all images, ``(batch * patches, *patch)``."""
+        """All patches as columns, ``(batch * groups, p, rows * columns)``."""
         (C, H, W), (c, h, w) = self._counts, self._patch
-        return x.reshape(-1, C, c, H, h, W, w).permute(0, 1, 3, 5, 2, 4, 6).reshape(-1, c, h, w)
+        tiles = x.reshape(len(x) * C, c, H, h, W, w).permute(0, 1, 3, 5, 2, 4)
+        return tiles.reshape(len(x) * C, c * h * w, H * W)
 
-    def _image(self, patches: Tensor, batch: int) -> Tensor:
+    def _image(self, columns: Tensor) -> Tensor:
         """The inverse of ``_patches``."""
-        (C, H, W), (c, h, w) = self._counts, self._patch
-        tiled = patches.reshape(batch, C, H, W, c, h, w).permute(0, 1, 4, 2, 5, 3, 6)
-        return tiled.reshape(batch, *self.in_shape)
+        (_, H, W), (c, h, w) = self._counts, self._patch
+        tiles = columns.reshape(-1, c, h, w, H, W).permute(0, 1, 4, 2, 5, 3)
+        return tiles.reshape(-1, *self.in_shape)
+
+
+def require_factor(factor: Any, in_shape: tuple[int, int, int]) -> None:
+    """Raise ``ValueError`` unless ``factor`` is an integer by which the image can be reduced."""
+    _, height, width = in_shape
+    if not isinstance(factor, Integral) or factor < 1 or height % factor or width % factor:
+        raise ValueError(
+            f"factor must be a positive integer that divides height {height} and width {width}, "
+            f"but was {factor!r}. Crop the image to a multiple of the factor."
+        )

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..validation import image_shape, real_matrix, real_tensor, require_finite
 from .base import SVDOperator
+from .blocks import require_factor
 
 __all__ = ["BicubicSuperResolution", "Kronecker", "SeparableBlur"]
 
@@ -22,7 +23,7 @@ class Kronecker(SVDOperator):
     r""":math:`y=AXB^\top` on every channel: A mixes the rows of the image, B its columns.
 
     Ledger X10; H is :math:`I\otimes A\otimes B` on images flattened row by row, in this order.
-    Stored are the factors' decompositions and s, :math:`2(h^2+w^2)+hw` numbers and those of U.
+    Stored are s and the SVDs of A and B: :math:`hw+2(h^2+w^2)` numbers if both are square.
 
     Parameters
     ----------
@@ -33,43 +34,44 @@ class Kronecker(SVDOperator):
         The image has the shape (channels, h, w), the measurement (channels, p, q).
     rtol : float, optional
         Products of singular values up to ``rtol`` times the largest count as 0; by default the
-        float64 rounding unit times the largest side of A and B.
+        float64 rounding unit times the sum of the larger sides of A and B.
 
     Raises
     ------
     ValueError
-        If A or B is not a finite real matrix, or ``channels`` is no positive integer.
+        If A or B is not a finite real matrix, ``channels`` is no positive integer, or ``rtol`` not
+        in [0, 1).
+
+    Notes
+    -----
+    The cut is made on the products, not on the factors: two small singular values, each well
+    above the rounding of its own matrix, can have a product far below that of H.
 
     Examples
     --------
     >>> op = Kronecker([[1.0, 1.0]], [[1.0, -1.0, 0.0]])
     >>> op
     Kronecker((1, 2, 3) -> (1, 1, 1), rank 1)
-    >>> op(torch.arange(6.0).reshape(1, 1, 2, 3))
+    >>> op(torch.arange(6.0).reshape(1, 1, 2, 3)).round()
     tensor([[[[-2.]]]])
     """
 
     def __init__(self, A: Any, B: Any, channels: int = 1, *, rtol: float | None = None):
-        A, B = real_matrix(A, "A"), real_matrix(B, "B")
+        A = real_matrix(A, "A")
+        B = real_matrix(B, "B").to(A.device)
         if not isinstance(channels, Integral) or channels < 1:
             raise ValueError(
-                f"channels must be a positive integer, the number of planes of an image on which "
+                "channels must be a positive integer, the number of planes of an image on which "
                 f"A and B act alike, but was {channels!r}."
             )
-        if rtol is None:
-            rtol = max(*A.shape, *B.shape) * torch.finfo(torch.float64).eps
-        if not 0 <= rtol < 1:
-            raise ValueError(f"rtol must lie in [0, 1), but was {rtol:g}.")
         self.in_shape = (int(channels), A.shape[1], B.shape[1])
         self.out_shape = (int(channels), A.shape[0], B.shape[0])
-        U_A, s_A, Vt_A = torch.linalg.svd(A)
-        U_B, s_B, Vt_B = torch.linalg.svd(B)
-        s = torch.outer(_padded(s_A, A.shape[1]), _padded(s_B, B.shape[1]))
-        self.s = torch.where(s > rtol * s.max(), s, 0.0)
-        # Coordinates beyond the ranks are never measured, so U needs no columns for them.
+        (U_A, s_A, self._V_A), (U_B, s_B, self._V_B) = _svd(A), _svd(B)
+        default = (max(A.shape) + max(B.shape)) * torch.finfo(torch.float64).eps
+        self.s = exact_zeros(torch.outer(s_A, s_B), default if rtol is None else rtol)
+        # A row or column without any positive product is never measured: U needs no vector for it.
         rows, columns = int((self.s[:, 0] > 0).sum()), int((self.s[0] > 0).sum())
         self._U_A, self._U_B = U_A[:, :rows].contiguous(), U_B[:, :columns].contiguous()
-        self._V_A, self._V_B = Vt_A.T.contiguous(), Vt_B.T.contiguous()
 
     def V(self, x: Tensor) -> Tensor:
         return self._V_A.to(x) @ x @ self._V_B.to(x).T
@@ -79,10 +81,8 @@ class Kronecker(SVDOperator):
 
     def U(self, x: Tensor) -> Tensor:
         rows, columns = self._U_A.shape[1], self._U_B.shape[1]
-        x = x[..., :rows, :columns]
-        # Within the ranks of A and B a product can still have been cut off.
-        x = torch.where(self.s[:rows, :columns].to(x.device) > 0, x, 0.0)
-        return self._U_A.to(x) @ x @ self._U_B.to(x).T
+        seen = torch.where(self.s.to(x.device) > 0, x, 0.0)[..., :rows, :columns]
+        return self._U_A.to(x) @ seen @ self._U_B.to(x).T
 
     def Ut(self, y: Tensor) -> Tensor:
         rows, columns = self._U_A.shape[1], self._U_B.shape[1]
@@ -105,6 +105,9 @@ class SeparableBlur(Kronecker):
         Weights along the row index, that is downwards.
     kernel_cols : array (l,), optional
         Weights along the column index; by default ``kernel_rows``.
+    rtol : float, optional
+        As in :class:`Kronecker`.  Smooth kernels have singular values down to rounding; where the
+        measurement is noiseless but in float32, those below about 1e-6 carry no information.
 
     Raises
     ------
@@ -122,11 +125,19 @@ class SeparableBlur(Kronecker):
             [0., 0., 0.]])
     """
 
-    def __init__(self, in_shape: tuple[int, ...], kernel_rows: Any, kernel_cols: Any = None):
+    def __init__(
+        self,
+        in_shape: tuple[int, ...],
+        kernel_rows: Any,
+        kernel_cols: Any = None,
+        *,
+        rtol: float | None = None,
+    ):
         channels, height, width = image_shape(in_shape)
         rows = _kernel(kernel_rows, "kernel_rows")
         columns = rows if kernel_cols is None else _kernel(kernel_cols, "kernel_cols")
-        super().__init__(_convolution(height, rows), _convolution(width, columns), channels)
+        A, B = _convolution(height, rows), _convolution(width, columns)
+        super().__init__(A, B, channels, rtol=rtol)
 
 
 class BicubicSuperResolution(Kronecker):
@@ -142,21 +153,39 @@ class BicubicSuperResolution(Kronecker):
         (channels, height, width) of the large image.
     factor : int
         Divides height and width.
+
+    Raises
+    ------
+    ValueError
+        If the factor does not divide height and width.
+
+    Examples
+    --------
+    >>> BicubicSuperResolution((3, 32, 32), 4)
+    BicubicSuperResolution((3, 32, 32) -> (3, 8, 8), rank 192)
     """
 
     def __init__(self, in_shape: tuple[int, ...], factor: int):
         channels, height, width = image_shape(in_shape)
-        if not isinstance(factor, Integral) or factor < 1 or height % factor or width % factor:
-            raise ValueError(
-                f"factor must be a positive integer that divides height {height} and width "
-                f"{width}, but was {factor!r}. Crop the image to a multiple of the factor."
-            )
+        require_factor(factor, (channels, height, width))
         super().__init__(_bicubic(height, factor), _bicubic(width, factor), channels)
 
 
-def _padded(s: Tensor, n: int) -> Tensor:
-    """Singular values of a factor with one entry for each of its n columns."""
-    return torch.cat([s, s.new_zeros(n)])[:n]
+def exact_zeros(s: Tensor, rtol: float) -> Tensor:
+    """Singular values ``s`` with zeros for all those up to ``rtol`` times the largest."""
+    if not 0 <= rtol < 1:
+        raise ValueError(
+            f"rtol must lie in [0, 1), but was {rtol:g}: singular values up to rtol times the "
+            "largest count as 0, and with 1 nothing would be left."
+        )
+    return torch.where(s > rtol * s.max(), s, 0.0)
+
+
+def _svd(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """U, s and V; s has one entry, and V one vector, for each of the n columns of ``matrix``."""
+    m, n = matrix.shape
+    U, s, Vt = torch.linalg.svd(matrix, full_matrices=m < n)
+    return U, torch.cat([s, s.new_zeros(n - len(s))]), Vt.T.contiguous()
 
 
 def _kernel(kernel: Any, what: str) -> Tensor:
@@ -164,18 +193,20 @@ def _kernel(kernel: Any, what: str) -> Tensor:
     if kernel.ndim != 1 or not len(kernel):
         raise ValueError(
             f"{what} must be a list of weights, one for each tap, but had shape "
-            f"{tuple(kernel.shape)}. A kernel of two dimensions that is not a product of two lists "
-            "is no SeparableBlur: CircularBlur takes any kernel."
+            f"{tuple(kernel.shape)}. A kernel of two dimensions is separable only if it is the "
+            "outer product of two lists; CircularBlur takes any other."
         )
     require_finite(kernel, what)
     if not kernel.any():
-        raise ValueError(f"{what} is zero everywhere, so nothing would be measured.")
+        raise ValueError(
+            f"{what} is zero everywhere, so nothing would be measured. Give it a weight."
+        )
     return kernel
 
 
 def _convolution(n: int, kernel: Tensor) -> Tensor:
     """Matrix (n, n) of the convolution with ``kernel``, centred, with zeros beyond the border."""
-    index = torch.arange(n)
+    index = torch.arange(n, device=kernel.device)
     tap = index[:, None] - index + (len(kernel) - 1) // 2
     inside = (tap >= 0) & (tap < len(kernel))
     return torch.where(inside, kernel[tap.clamp(0, len(kernel) - 1)], 0.0)

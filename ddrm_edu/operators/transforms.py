@@ -6,15 +6,18 @@ compressed sensing (ledger X11).
 
 from __future__ import annotations
 
+import itertools
 import math
 from numbers import Integral
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..validation import image_shape, real_matrix
 from .base import SVDOperator
+from .kronecker import exact_zeros
 
 __all__ = ["CircularBlur", "CompressedSensing"]
 
@@ -48,7 +51,7 @@ class CircularBlur(SVDOperator):
     Raises
     ------
     ValueError
-        If the kernel is not a finite real matrix, or zero everywhere.
+        If the kernel is not a finite real matrix, or zero everywhere, or ``rtol`` not in [0, 1).
 
     Examples
     --------
@@ -63,29 +66,22 @@ class CircularBlur(SVDOperator):
     def __init__(self, in_shape: tuple[int, ...], kernel: Any, *, rtol: float | None = None):
         self.in_shape = self.out_shape = image_shape(in_shape)
         kernel = real_matrix(kernel, "kernel")
-        _, height, width = self.in_shape
-        if rtol is None:
-            rtol = 8 * torch.finfo(torch.float64).eps * math.sqrt(height * width)
-        if not 0 <= rtol < 1:
-            raise ValueError(f"rtol must lie in [0, 1), but was {rtol:g}.")
-        response = torch.zeros(height, width, dtype=torch.float64)  # to a point at the origin
-        rows = (torch.arange(len(kernel)) - (len(kernel) - 1) // 2) % height
-        columns = (torch.arange(kernel.shape[1]) - (kernel.shape[1] - 1) // 2) % width
-        response.index_put_((rows[:, None], columns), kernel, accumulate=True)
+        response = _wrapped(kernel, *self.in_shape[1:])
         eigenvalues = torch.fft.fft2(response)
         # Even and odd to the last bit under k -> -k: then the rotation of a pair is orthogonal.
         real, imaginary = eigenvalues.real, eigenvalues.imag
         real, imaginary = (real + _mirrored(real)) / 2, (imaginary - _mirrored(imaginary)) / 2
         s = torch.hypot(real, imaginary)
-        if not s.any():
+        default = 8 * torch.finfo(torch.float64).eps * math.sqrt(s.numel())
+        self.s = exact_zeros(s, default if rtol is None else rtol)
+        if not s.max() > default * kernel.abs().sum():
             raise ValueError(
-                "kernel is zero everywhere (or its parts cancel where it wraps around the image), "
-                "so nothing would be measured."
+                "kernel is zero everywhere, or its weights cancel where they meet around the "
+                f"image of {s.shape[0]} x {s.shape[1]} pixels, so nothing would be measured. "
+                "Give it other weights or a larger image."
             )
-        self.s = torch.where(s > rtol * s.max(), s, 0.0)
-        scale = torch.where(self.s > 0, s, 1.0)
-        self._cos = torch.where(self.s > 0, real / scale, 0.0)
-        self._sin = torch.where(self.s > 0, imaginary / scale, 0.0)
+        scale = s.where(self.s > 0, torch.inf)
+        self._cos, self._sin = real / scale, imaginary / scale
 
     def V(self, x: Tensor) -> Tensor:
         return _hartley(x)
@@ -102,11 +98,12 @@ class CircularBlur(SVDOperator):
 
 
 class CompressedSensing(SVDOperator):
-    r"""Random coordinates of a mixed image: pixels are shuffled, transformed, and few are kept.
+    r"""Few random coordinates of a mixed image: the pixels are shuffled, transformed, and picked.
 
-    The transform is the normalised one of Walsh and Hadamard (ledger X11), with all s = 1.  It
-    exists for powers of two; for :math:`n=p\,2^k` with an odd p it is joined with the cosine
-    transform of length p, so that colour images have one as well.
+    The transform is the normalised one of Walsh and Hadamard (ledger X11), so that all s are 1.  It
+    exists for powers of two.  For :math:`n=p\,2^k` with an odd p it is
+    :math:`C_p\otimes W_{2^k}`, where :math:`C_p` is the orthonormal cosine transform (DCT-II) of
+    length p: colour images have one as well.
 
     Parameters
     ----------
@@ -115,15 +112,21 @@ class CompressedSensing(SVDOperator):
     measurements : int
         From 1 to n.
     generator : torch.Generator, optional
-        Of the order of the pixels and the choice of coordinates.
+        Draws the order of the pixels, then the coordinates that are kept; by default torch's
+        global one.
 
     Raises
     ------
     ValueError
-        If ``measurements`` is out of range, or the odd part p of n is larger than 64: its
-        transform would not be fast.
+        If ``measurements`` is out of range, or the odd part p of n is larger than 64, which would
+        make the transform slow; the message names a crop that helps.
 
-    Examples
+    Notes
+    -----
+    Row r of H is row ``kept[r]`` of the transform applied to ``x.flatten()[order]``, with ``order``
+    the first ``torch.randperm(n)`` and ``kept`` the first entries of the second, sorted.
+
+        Examples
     --------
     >>> CompressedSensing((3, 32, 32), 512, generator=torch.Generator().manual_seed(0))
     CompressedSensing((3, 32, 32) -> (512,), rank 512)
@@ -133,6 +136,7 @@ class CompressedSensing(SVDOperator):
         self,
         in_shape: tuple[int, ...],
         measurements: int,
+        *,
         generator: torch.Generator | None = None,
     ):
         self.in_shape = image_shape(in_shape)
@@ -140,9 +144,9 @@ class CompressedSensing(SVDOperator):
         if not isinstance(measurements, Integral) or not 1 <= measurements <= n:
             raise ValueError(
                 f"measurements must be an integer from 1 to the number of entries of an image, "
-                f"{n}, but was {measurements!r}."
+                f"here {n}, but was {measurements!r}. A fraction f of them is int(f * {n})."
             )
-        self._factors = _orthogonal_factors(n, self.in_shape)
+        self._factors = _orthogonal_factors(self.in_shape)
         self._order = torch.randperm(n, generator=generator)
         self._place = self._order.argsort()  # the inverse of the order
         self._kept = torch.randperm(n, generator=generator)[:measurements].sort().values
@@ -167,6 +171,16 @@ class CompressedSensing(SVDOperator):
         return spec.reshape(-1, *self.in_shape)
 
 
+def _wrapped(kernel: Tensor, height: int, width: int) -> Tensor:
+    """The blurred image of a point at the origin: the kernel, centred there and wrapped around."""
+    response = kernel.new_zeros(height, width)
+    rows, columns = (
+        (torch.arange(taps, device=kernel.device) - (taps - 1) // 2) % side
+        for taps, side in zip(kernel.shape, (height, width), strict=True)
+    )
+    return response.index_put_((rows[:, None], columns), kernel, accumulate=True)
+
+
 def _mirrored(a: Tensor) -> Tensor:
     """``a`` at the frequency -k in the place of k, over the last two axes."""
     return a.flip(-2, -1).roll((1, 1), (-2, -1))
@@ -174,34 +188,58 @@ def _mirrored(a: Tensor) -> Tensor:
 
 def _hartley(x: Tensor) -> Tensor:
     """Orthonormal Hartley transform over the last two axes: symmetric, its own inverse."""
-    transformed = torch.fft.fft2(x, norm="ortho")
-    return transformed.real - transformed.imag
+    half = torch.fft.rfft2(x, norm="ortho")  # the frequencies 0 to width // 2 of the last axis
+    rest = half[..., 1 : (x.shape[-1] + 1) // 2]  # conjugate to those that are left out
+    rest = (rest.real + rest.imag).flip(-2, -1).roll(1, -2)
+    return torch.cat([half.real - half.imag, rest], -1)
 
 
-def _orthogonal_factors(n: int, shape: tuple[int, ...]) -> list[Tensor]:
-    """Orthogonal matrices of at most 64 rows whose Kronecker product has n rows."""
+LARGEST_ODD = 64
+"""Longest cosine transform that is made: n times as many products are asked of every image."""
+
+
+def _orthogonal_factors(shape: tuple[int, int, int]) -> list[Tensor]:
+    """Small orthogonal matrices whose Kronecker product has as many rows as an image entries."""
     from scipy.fft import dct
     from scipy.linalg import hadamard
 
-    twos = (n & -n).bit_length() - 1
-    odd = n >> twos
-    if odd > 64:
+    odd, twos = _odd_and_twos(math.prod(shape))
+    if odd > LARGEST_ODD:
+        crop = _largest_crop(shape)
+        advice = f"Crop the image to {crop}" if crop else "Measure fewer channels at a time"
         raise ValueError(
-            f"An image of shape {shape} has {n} = {odd} x 2^{twos} entries, and a fast transform "
-            f"needs an odd part of at most 64, not {odd}. Crop or pad height and width to "
-            "multiples of a power of two, such as 32."
+            f"An image of shape {shape} has {math.prod(shape)} = {odd} x 2^{twos} entries, and the "
+            f"transform is fast only for an odd part of at most {LARGEST_ODD}, not {odd}. "
+            f"{advice}, or pad its sides to powers of two."
         )
-    factors = [torch.from_numpy(dct(torch.eye(odd).double().numpy(), norm="ortho", axis=0))]
-    while twos:
-        size = 2 ** min(twos, 5)  # products with 32 x 32 matrices beat butterflies
-        factors.append(torch.from_numpy(hadamard(size, dtype=float) / math.sqrt(size)))
-        twos -= min(twos, 5)
+    count = math.ceil(twos / 5)  # products with at most 32 x 32 matrices beat butterflies
+    powers = [2 ** ((twos + i) // count) for i in range(count)]
+    factors = [torch.from_numpy(hadamard(size) / math.sqrt(size)) for size in powers]
+    if odd > 1 or not factors:
+        factors.insert(0, torch.from_numpy(dct(np.eye(odd), norm="ortho", axis=0)))
     return factors
+
+
+def _odd_and_twos(n: int) -> tuple[int, int]:
+    """p and k of n = p 2^k with an odd p."""
+    twos = (n & -n).bit_length() - 1
+    return n >> twos, twos
+
+
+def _largest_crop(shape: tuple[int, int, int]) -> tuple[int, int, int] | None:
+    """Largest part of an image, of all its channels, whose transform is fast; None if none is."""
+    channels, height, width = shape
+    crops = itertools.product([channels], range(1, height + 1), range(1, width + 1))
+    fast = (crop for crop in crops if _odd_and_twos(math.prod(crop))[0] <= LARGEST_ODD)
+    return max(fast, key=math.prod, default=None)
 
 
 def _apply_factors(factors: list[Tensor], x: Tensor) -> Tensor:
     """Kronecker product of ``factors`` times each row of ``x (batch, n)``."""
-    for factor in factors:  # each acts on the first axis, which then becomes the last
-        columns = x.reshape(len(x), len(factor), -1)
-        x = (factor.to(x) @ columns).transpose(1, 2).flatten(1)
-    return x
+    *outer, inner = factors
+    mixed = x.reshape(-1, len(inner)) @ inner.to(x).T
+    size = x.shape[1]
+    for factor in outer:
+        size //= len(factor)  # entries between two neighbours along the axis of this factor
+        mixed = factor.to(x) @ mixed.reshape(-1, len(factor), size)
+    return mixed.reshape(x.shape)
