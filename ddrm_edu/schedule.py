@@ -111,7 +111,7 @@ class NoiseSchedule:
         Ledger S05.3: :math:`\tilde\beta_t=\beta_t\,(1-\bar\alpha_{t-1})/(1-\bar\alpha_t)`, which
         is 0 at t = 1; entry 0 stands for no kernel and is 0.
         """
-        noise = -torch.expm1(self._log_alpha_bar)
+        noise = torch.expm1(self._log_alpha_bar).abs()  # abs: no -0 at t = 0
         return torch.cat([self.beta[:1], self.beta[1:] * noise[:-1] / noise[1:]])
 
     def timesteps(self, steps: int, spacing: str = "leading") -> list[int]:

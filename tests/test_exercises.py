@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+import torch
 from notebooks import LECTURES, SOLUTIONS, exercise_cells
 
 from ddrm_edu.exercises import NotYet, exercise, load, question
@@ -122,3 +123,10 @@ def test_a_wrong_answer_gets_more_hints_on_request():
         exercise("00.1", lambda r: r / 7, hints=3)
     for hint in load("00")[0].hints:
         assert hint in caught.value.args[0]
+
+
+def test_an_answer_in_float32_is_right_to_its_own_rounding(capsys):
+    exercise("00.1", lambda r: torch.tensor(1.0) / r)
+    assert "right" in capsys.readouterr().out
+    with pytest.raises(NotYet, match=r"your answer is 0\.5001"):
+        exercise("00.1", lambda r: torch.tensor(1.0002) / r)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from ..validation import real_tensor
 
@@ -104,7 +105,7 @@ def question(
     mistakes : list of (answer, hint)
         At least three typical wrong answers; each must be wrong in some case.
     atol : float
-        Largest admissible difference of any number.
+        Largest admissible difference of any number; for an answer in float32 its rounding.
     """
     if kind not in ("paper", "code"):
         raise ValueError(f"kind must be 'paper' or 'code', not {kind!r}.")
@@ -197,6 +198,8 @@ def _difference(got: Any, want: Any, atol: float) -> str:
     other = real_tensor(want, "what is due")
     if one.shape != other.shape:
         return f"your answer has shape {tuple(one.shape)}, but {tuple(other.shape)} is due"
+    if isinstance(got, Tensor) and got.dtype == torch.float32:  # a student's default
+        atol = max(atol, 1e-5 * float(other.abs().max() if other.numel() else 0.0))
     gap = (one - other).abs().nan_to_num(nan=float("inf")).flatten()
     if not gap.numel() or gap.max() <= atol:
         return ""
