@@ -62,3 +62,131 @@ def patch_functional_matrix(in_shape: tuple[int, int, int], k: np.ndarray) -> np
                 row = pixel(out, c // pc, i // ph, j // pw)
                 H[row, pixel(in_shape, c, i, j)] = k[c % pc, i % ph, j % pw]
     return H
+
+
+def kronecker_matrix(A: np.ndarray, B: np.ndarray, channels: int) -> np.ndarray:
+    """Entry (k, l) of y is the sum of ``A[k, i] X[i, j] B[l, j]``, channel by channel (X10)."""
+    (p, h), (q, w) = A.shape, B.shape
+    H = np.zeros((channels * p * q, channels * h * w))
+    for c in range(channels):
+        for k in range(p):
+            for row in range(q):
+                for i in range(h):
+                    for j in range(w):
+                        out = pixel((channels, p, q), c, k, row)
+                        H[out, pixel((channels, h, w), c, i, j)] = A[k, i] * B[row, j]
+    return H
+
+
+def blur_matrix(in_shape: tuple[int, int, int], kernel: np.ndarray, *, wrap: bool) -> np.ndarray:
+    """Convolution around the tap ((k - 1) // 2, (l - 1) // 2); the image repeats, or is black."""
+    channels, height, width = in_shape
+    middle = (kernel.shape[0] - 1) // 2, (kernel.shape[1] - 1) // 2
+    H = np.zeros((channels * height * width,) * 2)
+    for c in range(channels):
+        for i in range(height):
+            for j in range(width):
+                for a in range(kernel.shape[0]):
+                    for b in range(kernel.shape[1]):
+                        row, column = i - a + middle[0], j - b + middle[1]
+                        if wrap:
+                            row, column = row % height, column % width
+                        if 0 <= row < height and 0 <= column < width:
+                            out = pixel(in_shape, c, i, j)
+                            H[out, pixel(in_shape, c, row, column)] += kernel[a, b]
+    return H
+
+
+def bicubic_weight(t: float) -> float:
+    """The cubic kernel of Keys (1981) with a = -1/2."""
+    t = abs(t)
+    if t < 1:
+        return 1.5 * t**3 - 2.5 * t**2 + 1
+    return -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2 if t < 2 else 0.0
+
+
+def bicubic_rows(n: int, factor: int) -> np.ndarray:
+    """Row k weighs the pixels by their distance from the middle of block k, in blocks."""
+    rows = np.zeros((n // factor, n))
+    for k in range(n // factor):
+        for i in range(n):
+            rows[k, i] = bicubic_weight((i + 0.5) / factor - (k + 0.5))
+        rows[k] /= rows[k].sum()  # what lies beyond the border is left out
+    return rows
+
+
+def compressed_sensing_matrix(order: list[int], kept: list[int]) -> np.ndarray:
+    """Rows ``kept`` of C_p (x) W_(2^k), whose column j meets pixel ``order[j]`` (X11)."""
+    n, size = len(order), 1
+    while n % (2 * size) == 0:
+        size *= 2
+    odd = n // size
+    H = np.zeros((len(kept), n))
+    for row, k in enumerate(kept):
+        for j, place in enumerate(order):
+            quarters = (k // size) * (2 * (j // size) + 1) % (4 * odd)  # a multiple of pi / (2 p)
+            wave = np.cos(np.pi * quarters / (2 * odd)) * np.sqrt((1 if k < size else 2) / odd)
+            sign = (-1) ** (k % size & j % size).bit_count()
+            H[row, place] = wave * sign / np.sqrt(size)
+    return H
+
+
+def block_matrix(
+    in_shape: tuple[int, int, int], K: np.ndarray, patch: tuple[int, int, int]
+) -> np.ndarray:
+    """K times every patch, flattened row by row; its numbers along the channels of y (S23.1)."""
+    (channels, height, width), (pc, ph, pw) = in_shape, patch
+    out = (channels // pc * len(K), height // ph, width // pw)
+    H = np.zeros((out[0] * out[1] * out[2], channels * height * width))
+    for c in range(channels):
+        for i in range(height):
+            for j in range(width):
+                within = pixel(patch, c % pc, i % ph, j % pw)
+                for r in range(len(K)):
+                    row = pixel(out, c // pc * len(K) + r, i // ph, j // pw)
+                    H[row, pixel(in_shape, c, i, j)] = K[r, within]
+    return H
+
+
+def direct_sum_matrix(in_shape: tuple[int, int, int], parts: list) -> np.ndarray:
+    """Matrices side by side, each on its rectangle; parts are (H, size, top, left)."""
+    H = np.zeros((sum(len(part) for part, *_ in parts), int(np.prod(in_shape))))
+    first = 0
+    for part, size, top, left in parts:
+        for row in range(len(part)):
+            for c in range(size[0]):
+                for i in range(size[1]):
+                    for j in range(size[2]):
+                        place = pixel(in_shape, c, top + i, left + j)
+                        H[first + row, place] = part[row, pixel(size, c, i, j)]
+        first += len(part)
+    return H
+
+
+def permutation_matrix(order: list[int]) -> np.ndarray:
+    """Entry k of the result is entry ``order[k]`` of the argument."""
+    Q = np.zeros((len(order), len(order)))
+    for k, place in enumerate(order):
+        Q[k, place] = 1.0
+    return Q
+
+
+def transposition_matrix(shape: tuple[int, int, int]) -> np.ndarray:
+    """Pixel (i, j) of the result is pixel (j, i) of an argument of this shape."""
+    channels, height, width = shape
+    Q = np.zeros((channels * height * width,) * 2)
+    for c in range(channels):
+        for i in range(height):
+            for j in range(width):
+                Q[pixel((channels, width, height), c, j, i), pixel(shape, c, i, j)] = 1.0
+    return Q
+
+
+def cosine_matrix(n: int) -> np.ndarray:
+    """The orthonormal cosine transform: row k is a wave of k half periods."""
+    Q = np.zeros((n, n))
+    for k in range(n):
+        for j in range(n):
+            wave = np.cos(np.pi * k * (2 * j + 1) / (2 * n))
+            Q[k, j] = wave * np.sqrt((1 if k == 0 else 2) / n)
+    return Q
