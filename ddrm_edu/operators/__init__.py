@@ -2,23 +2,33 @@
 
 from .base import SVDOperator
 from .blocks import BlockOperator, Colorization, PatchFunctional, SuperResolution
+from .compose import ChangeOfBasis, DirectSum, SelectedRows
+from .convert import from_function, from_scipy, memory_needed
 from .dense import Dense
 from .kronecker import BicubicSuperResolution, Kronecker, SeparableBlur
+from .lowrank import TruncatedSVD
 from .pixels import Denoising, Inpainting
 from .transforms import CircularBlur, CompressedSensing
 
 __all__ = [
     "BicubicSuperResolution",
     "BlockOperator",
+    "ChangeOfBasis",
     "CircularBlur",
     "Colorization",
     "CompressedSensing",
     "Denoising",
     "Dense",
+    "DirectSum",
     "Inpainting",
     "Kronecker",
     "PatchFunctional",
     "SVDOperator",
+    "SelectedRows",
     "SeparableBlur",
     "SuperResolution",
+    "TruncatedSVD",
+    "from_function",
+    "from_scipy",
+    "memory_needed",
 ]

@@ -19,6 +19,7 @@ from torch import Tensor
 from ..validation import require_batch
 
 if TYPE_CHECKING:
+    import pylops
     from scipy.sparse.linalg import LinearOperator
 
 __all__ = ["SVDOperator"]
@@ -199,6 +200,23 @@ class SVDOperator(ABC):
             rmatmat=backward,
             dtype="float64",
         )
+
+    def as_pylops(self) -> pylops.LinearOperator:
+        """H as a ``pylops.LinearOperator``, which takes and gives flat vectors and single images.
+
+        Raises
+        ------
+        ImportError
+            If the package pylops is not installed.
+        """
+        try:
+            import pylops
+        except ImportError as error:
+            raise ImportError(
+                "as_pylops needs the package pylops: pip install pylops. as_scipy() gives the same "
+                "operator and needs nothing more."
+            ) from error
+        return pylops.LinearOperator(self.as_scipy(), dims=self.in_shape, dimsd=self.out_shape)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.in_shape} -> {self.out_shape}, rank {self.rank})"

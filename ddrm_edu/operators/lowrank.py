@@ -1,0 +1,312 @@
+r"""The largest singular values of a large operator, with all of V (slide 9).
+
+V has n columns, but only the first k need to be stored: a product of k Householder reflections is
+an orthogonal map of all of R^n whose first k columns are the given ones, and costs O(n k).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..validation import require_finite, require_level
+from .base import SVDOperator
+from .dense import _fitting
+from .probing import ImageMap, normal_images
+
+if TYPE_CHECKING:
+    from scipy.sparse.linalg import LinearOperator
+
+__all__ = ["TruncatedSVD", "real_linear_operator"]
+
+PROBES = 32
+EPS = torch.finfo(torch.float64).eps
+
+
+class TruncatedSVD(SVDOperator):
+    r"""The part :math:`H_k` of H with the k largest singular values; stores (m + n) k numbers.
+
+    Slide 9 (ledger S09.1-S09.4) for an H that is neither small nor of a known structure, such as a
+    blur that varies over the image.  The triplets come from ``scipy.sparse.linalg.svds``, which
+    only multiplies with H and its transpose; V is completed by Householder reflections.
+
+    Parameters
+    ----------
+    A : LinearOperator, sparse matrix, array, SVDOperator or pair of functions
+        H, of shape (m, n) on flattened images.  A pair ``(f, ft)`` holds H and its transpose as
+        functions of batches of images, ``(batch, *in_shape) -> (batch, *out_shape)`` and back.
+    rank : int
+        How many singular values to keep, from 1 to min(m, n).
+    in_shape, out_shape : tuple of int, optional
+        Shapes of one x and of one y; by default those of an SVDOperator or of a pylops operator,
+        else ``(n,)`` and ``(m,)``.  A pair of functions needs ``in_shape``.
+    largest_loss : float
+        The part of the energy :math:`\lVert H\rVert_F^2` that may be cut off; 1 allows all.
+    rtol : float, optional
+        Singular values up to ``rtol`` times the largest count as 0, as in :class:`Dense`.
+    seed : int
+        Of the start vector and the probes; the same seed gives the same operator.
+
+    Attributes
+    ----------
+    discarded : float
+        :math:`\lVert H-H_k\rVert_F^2`, the energy cut off: exact if ``2 rank + 1 >= min(m, n)``,
+        otherwise from 32 Gaussian probes z, of which
+        :math:`E\lVert(H-H_k)z\rVert^2=\lVert H-H_k\rVert_F^2`.
+    discarded_error : float
+        The standard error of ``discarded``; 0 if it is exact.
+    loss : float
+        ``discarded`` as a part of the whole energy.
+
+    Raises
+    ------
+    ValueError
+        If more than ``largest_loss`` is cut off, A is not a finite real linear operator with its
+        transpose, or a shape or the rank does not fit.
+
+    Notes
+    -----
+    What is cut off cannot be restored by the measurement any more, only by the prior.  It does not
+    disturb what is kept, since :math:`U_k^\top(H-H_k)=0`: DDRM reads y through :math:`U_k^\top y`
+    alone, for which sigma_y stays as it is.  A method that compares y with :math:`H_kx` itself sees
+    the difference as noise, of the size ``noise_level``.
+
+    Examples
+    --------
+    >>> import scipy.sparse
+    >>> H = scipy.sparse.diags_array(0.5 ** torch.arange(100).double().numpy())
+    >>> op = TruncatedSVD(H, 6, in_shape=(1, 10, 10))
+    >>> op
+    TruncatedSVD((1, 10, 10) -> (100,), rank 6)
+    >>> abs(op.loss - 4**-6) < 1e-4  # an estimate
+    True
+    """
+
+    def __init__(
+        self,
+        A: LinearOperator | Any,
+        rank: int,
+        in_shape: tuple[int, ...] | None = None,
+        out_shape: tuple[int, ...] | None = None,
+        *,
+        largest_loss: float = 0.01,
+        rtol: float | None = None,
+        seed: int = 0,
+    ):
+        A, self.in_shape, self.out_shape = _with_shapes(A, in_shape, out_shape)
+        m, n = A.shape
+        if not isinstance(rank, Integral) or not 1 <= rank <= min(m, n):
+            raise ValueError(
+                f"rank must be an integer from 1 to min(m, n) = {min(m, n)}, but was {rank!r}."
+            )
+        rtol = max(m, n) * EPS if rtol is None else float(rtol)
+        if not 0 <= rtol < 1:
+            raise ValueError(f"rtol must lie in [0, 1), but was {rtol:g}.")
+        _require_transpose(A)
+        rng = np.random.default_rng(seed)
+        if min(m, n) <= 2 * rank + 1:  # the whole matrix has no more numbers than svds would need
+            U, s, V, self.discarded = _by_lapack(A, rank)
+            self.discarded_error = 0.0
+        else:
+            U, s, V = _by_arpack(A, rank, rng)
+            self.discarded, self.discarded_error = _energy_left(A, U, s, V, rng)
+        energy = float(s @ s)
+        self.loss = self.discarded / (self.discarded + energy)
+        if self.loss > largest_loss:
+            error = self.discarded_error / (self.discarded + energy)
+            raise ValueError(
+                f"With rank {rank} of {min(m, n)} the part {self.loss:.3g} of the energy "
+                f"||H||_F^2 would be cut off (standard error {error:.1g}), more than largest_loss "
+                f"= {largest_loss:g}. The singular values kept fall from {s[0]:.3g} to "
+                f"{s[-1]:.3g} only: raise the rank, or pass a larger largest_loss."
+            )
+        kept = int((s > rtol * s[0]).sum())
+        padded = torch.zeros(n, dtype=torch.float64)
+        padded[:kept] = torch.from_numpy(s[:kept].copy())
+        self.s = padded.reshape(self.in_shape)
+        # V_k = Q R with R = diag(+-1) up to rounding; the signs go to U.
+        self._reflectors, self._scales = torch.geqrf(torch.from_numpy(V[:, :kept].copy()))
+        signs = self._reflectors.diagonal().sign()
+        self._U = torch.from_numpy(U[:, :kept].copy()) * signs
+
+    def V(self, x: Tensor) -> Tensor:
+        return self._reflect(x, transpose=False)
+
+    def Vt(self, x: Tensor) -> Tensor:
+        return self._reflect(x, transpose=True)
+
+    def U(self, x: Tensor) -> Tensor:
+        seen = x.flatten(1)[:, : self._U.shape[1]]
+        return (seen @ self._U.to(x).T).reshape(-1, *self.out_shape)
+
+    def Ut(self, y: Tensor) -> Tensor:
+        spec = y.new_zeros(len(y), self.n)
+        spec[:, : self._U.shape[1]] = y.flatten(1) @ self._U.to(y)
+        return spec.reshape(-1, *self.in_shape)
+
+    def noise_level(self, sigma_y: float, x_std: float) -> float:
+        r"""Standard deviation of an entry of :math:`y-H_kx`: the noise and what was cut off.
+
+        :math:`\sqrt{\sigma_y^2+x_{std}^2\,\lVert H-H_k\rVert_F^2/m}`, the root mean square over
+        images x of independent entries.  The energy of real images lies in few coordinates, most of
+        them kept; for them ``(H(x) - op(x)).square().mean()`` over some examples is smaller than
+        its share in this sum.
+
+        Parameters
+        ----------
+        sigma_y : float
+            Standard deviation of the noise in y.
+        x_std : float
+            Root mean square of the entries of x, such as 0.5 for images on [-1, 1].
+
+        Returns
+        -------
+        float
+            A cautious ``sigma_y`` for :func:`ddrm_edu.restore`, and the one with which methods
+            that compare y with :math:`H_kx` have to reckon.
+        """
+        sigma_y, x_std = require_level(sigma_y, "sigma_y"), require_level(x_std, "x_std")
+        return math.sqrt(sigma_y**2 + x_std**2 * self.discarded / self.m)
+
+    def _reflect(self, x: Tensor, *, transpose: bool) -> Tensor:
+        reflectors, scales = self._reflectors.to(x), self._scales.to(x)
+        columns = torch.ormqr(reflectors, scales, x.flatten(1).T, transpose=transpose)
+        return columns.T.reshape(x.shape)
+
+
+def real_linear_operator(A: Any) -> LinearOperator:
+    """``A`` as a scipy operator that computes in float64; ``ValueError`` for a complex one."""
+    from scipy.sparse.linalg import aslinearoperator
+
+    if isinstance(A, Tensor):
+        A = A.detach().cpu().numpy()
+    try:
+        linear = aslinearoperator(A)
+    except TypeError:
+        raise ValueError(
+            "A must be a scipy LinearOperator, a sparse matrix or an array of shape (m, n), "
+            f"but was a {type(A).__name__}. A function goes to from_function."
+        ) from None
+    if np.dtype(linear.dtype or float).kind == "c":
+        raise ValueError(
+            "A must be real, but was complex. Write it on the real and imaginary parts, one after "
+            "the other."
+        )
+    return linear
+
+
+def _with_shapes(
+    A: Any, in_shape: Any, out_shape: Any
+) -> tuple[LinearOperator, tuple[int, ...], tuple[int, ...]]:
+    """``A`` as a scipy operator, with the shapes of one x and one y."""
+    default_in, default_out = None, None
+    if isinstance(A, SVDOperator):
+        default_in, default_out = A.in_shape, A.out_shape
+        linear = A.as_scipy()
+    elif isinstance(A, tuple):
+        linear, default_in, default_out = _of_functions(A, in_shape)
+    else:
+        linear = real_linear_operator(A)
+        default_in, default_out = getattr(A, "dims", None), getattr(A, "dimsd", None)
+    m, n = linear.shape
+    in_shape = _fitting("in_shape", in_shape or default_in, n, "columns")
+    out_shape = _fitting("out_shape", out_shape or default_out, m, "rows")
+    return linear, in_shape, out_shape
+
+
+def _of_functions(
+    pair: tuple, in_shape: Any
+) -> tuple[LinearOperator, tuple[int, ...], tuple[int, ...]]:
+    """H and its transpose, given as functions of batches, as one scipy operator."""
+    from scipy.sparse.linalg import LinearOperator
+
+    if len(pair) != 2 or not all(map(callable, pair)) or in_shape is None:
+        raise ValueError(
+            "A pair must hold two functions of batches of images, H and its transpose, and needs "
+            "in_shape, the shape of one image."
+        )
+    forward = ImageMap(pair[0], in_shape, "f")
+    backward = ImageMap(pair[1], forward.out_shape, "ft")
+    for each in (forward, backward):
+        each.require_linear()
+
+    def on_columns(f: ImageMap) -> Callable[[np.ndarray], np.ndarray]:
+        def act(columns: np.ndarray) -> np.ndarray:
+            x = torch.tensor(columns, dtype=torch.float64).T
+            return f(x.reshape(-1, *f.in_shape)).flatten(1).T.numpy()
+
+        return act
+
+    apply, transposed = on_columns(forward), on_columns(backward)
+    linear = LinearOperator(
+        (forward.m, forward.n),
+        matvec=lambda x: apply(x.reshape(-1, 1)).reshape(-1),
+        rmatvec=lambda y: transposed(y.reshape(-1, 1)).reshape(-1),
+        matmat=apply,
+        rmatmat=transposed,
+        dtype="float64",
+    )
+    return linear, forward.in_shape, forward.out_shape
+
+
+def _require_transpose(A: LinearOperator) -> None:
+    """Raise ``ValueError`` unless A is finite, not zero, and has the right transpose."""
+    m, n = A.shape
+    x, y = normal_images((n,)).numpy().T, normal_images((m,), seed=1).numpy().T
+    try:
+        there, back = A.matmat(x), A.rmatmat(y)
+    except NotImplementedError:
+        raise ValueError(
+            "A knows no transpose. Give LinearOperator its rmatvec, or TruncatedSVD a pair of "
+            "functions (f, ft)."
+        ) from None
+    for image in (there, back):
+        require_finite(torch.from_numpy(np.array(image)), "What A returns")
+    if not there.any():
+        raise ValueError("A is zero, so nothing would be measured.")
+    got, want = there.T @ y, x.T @ back
+    size = np.linalg.norm(there, axis=0).max() * np.linalg.norm(y, axis=0).max()
+    if np.abs(got - want).max() > 1e-6 * size:  # single precision passes
+        raise ValueError(
+            f"<A x, y> = <x, A^T y> fails by {np.abs(got - want).max():.3g} on random vectors: "
+            "rmatvec (or the second of the pair) is not the transpose of A. Is it the inverse, or "
+            "a blur with another boundary, or one whose kernel was not flipped?"
+        )
+
+
+def _by_lapack(A: LinearOperator, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """U_k, s_k, V_k and the energy of the rest, from the whole matrix."""
+    m, n = A.shape
+    H = A.matmat(np.eye(n)) if n <= m else A.rmatmat(np.eye(m)).T
+    U, s, Vt = np.linalg.svd(H, full_matrices=False)
+    return U[:, :rank], s[:rank], Vt[:rank].T, float(s[rank:] @ s[rank:])
+
+
+def _by_arpack(
+    A: LinearOperator, rank: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """U_k, s_k in decreasing order and V_k, from products with A and its transpose."""
+    from scipy.sparse.linalg import LinearOperator, svds
+
+    double = LinearOperator(  # a single-precision A would make ARPACK compute in single precision
+        A.shape, A.matvec, A.rmatvec, A.matmat, dtype="float64", rmatmat=A.rmatmat
+    )
+    U, s, Vt = svds(double, k=rank, v0=rng.standard_normal(min(A.shape)))
+    order = np.argsort(-s)
+    return U[:, order], s[order], Vt[order].T
+
+
+def _energy_left(
+    A: LinearOperator, U: np.ndarray, s: np.ndarray, V: np.ndarray, rng: np.random.Generator
+) -> tuple[float, float]:
+    """Estimate of ||A - U diag(s) V^T||_F^2 by Gaussian probes, and its standard error."""
+    probes = rng.standard_normal((A.shape[1], PROBES))
+    left = A.matmat(probes) - U @ (s[:, None] * (V.T @ probes))
+    energies = (left**2).sum(0)
+    return float(energies.mean()), float(energies.std(ddof=1) / math.sqrt(PROBES))

@@ -1,0 +1,163 @@
+"""Which fast operator a linear function is, found by probing it with a few images.
+
+Every guess is fitted to the answers to few images and then has to predict the answer to a random
+one, so that what is recognised is true, up to rounding and to events of probability 0.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .probing import ImageMap, normal_images
+
+__all__ = ["recognise"]
+
+LARGEST_PATCH = 256  # entries: so many calls are made at most
+
+
+def recognise(f: ImageMap) -> str | None:
+    """A sentence that names the operator of this library which does the same as f, or None."""
+    guesses = [_pixels]
+    if len(f.in_shape) == len(f.out_shape) == 3:
+        guesses += [_patches, _circular, _rows_and_columns, _zero_boundary]
+    return next((sentence for guess in guesses if (sentence := guess(f))), None)
+
+
+def _agrees(f: ImageMap, x: Tensor, prediction: Tensor) -> bool:
+    y = f(x)
+    return bool((y - prediction).abs().max() <= f.rounding * y.abs().max())
+
+
+def _pixels(f: ImageMap) -> str | None:
+    """Every measurement is one pixel: the answer to 1, 2, ..., n lists which."""
+    order = torch.arange(1.0, f.n + 1, dtype=torch.float64)
+    number = f(order.reshape(1, *f.in_shape)).flatten()
+    place = number.round().long() - 1
+    if not bool(((place >= 0) & (place < f.n)).all()) or len(place.unique()) < f.m:
+        return None
+    x = normal_images(f.in_shape, 1)
+    if not _agrees(f, x, x.flatten()[place].reshape(1, *f.out_shape)):
+        return None
+    if f.m == f.n and bool((place == order.long() - 1).all()):
+        return f"It is the identity, Denoising({f.in_shape})."
+    ordered = "" if bool((place.diff() > 0).all()) else "; there y lists them in row-major order"
+    return f"Each measurement is one pixel: Inpainting(mask) keeps {f.m} of {f.n}{ordered}."
+
+
+def _patches(f: ImageMap) -> str | None:
+    """The same small matrix on every patch of the image; patches tile it."""
+    (channels, height, width), (q, rows, columns) = f.in_shape, f.out_shape
+    if height % rows or width % columns:
+        return None
+    h, w = height // rows, width // columns
+    entries = channels * h * w
+    if entries > LARGEST_PATCH or (rows, columns) == (1, 1):
+        return None
+    K = torch.empty(q, channels, h, w, dtype=torch.float64)
+    for c in range(channels):
+        for i in range(h):
+            for j in range(w):
+                K[:, c, i, j] = f(_unit(f.in_shape, c, i, j))[0, :, 0, 0]
+    x = normal_images(f.in_shape, 1)
+    tiles = x.reshape(1, channels, rows, h, columns, w)
+    if not _agrees(f, x, torch.einsum("bcihjw,qchw->bqij", tiles, K)):
+        return None
+    if q == channels and _alike(K, f.rounding):
+        if h == w and bool((K[0, 0] - 1 / h**2).abs().max() <= f.rounding):
+            return f"Each measurement is the mean of a block: SuperResolution({f.in_shape}, {h})."
+        return (
+            "Each measurement is a weighted sum of one patch of one channel: "
+            f"PatchFunctional({f.in_shape}, k) with k of shape (1, {h}, {w})."
+        )
+    if q == 1:
+        return (
+            "Each measurement is a weighted sum of one patch: "
+            f"PatchFunctional({f.in_shape}, k) with k of shape {(channels, h, w)}."
+        )
+    return (
+        "The same matrix acts on every patch: "
+        f"BlockOperator(K, {f.in_shape}, patch={(channels, h, w)}) with K of shape {(q, entries)}."
+    )
+
+
+def _alike(K: Tensor, rounding: float) -> bool:
+    """Whether each channel of the patches goes to its own measurement, all by the same weights."""
+    channel = torch.arange(len(K))
+    own, rest = K[channel, channel], K.clone()
+    rest[channel, channel] = 0.0
+    worst = max(rest.abs().max(), (own - own[0]).abs().max())
+    return bool(worst <= rounding * K.abs().max())
+
+
+def _circular(f: ImageMap) -> str | None:
+    """A convolution of the periodic image: the answer to a unit image shifts along with it."""
+    if f.in_shape != f.out_shape:
+        return None
+    _, height, width = f.in_shape
+    response = f(_unit(f.in_shape, 0, 0, 0))[:, :1]
+    x = normal_images(f.in_shape, 1)
+    spectrum = torch.fft.rfft2(x) * torch.fft.rfft2(response)
+    if not _agrees(f, x, torch.fft.irfft2(spectrum, s=(height, width))):
+        return None
+    centre = ((height - 1) // 2, (width - 1) // 2)
+    return (
+        "It shifts along with the image, periodically: "
+        f"CircularBlur({f.in_shape}, torch.roll(f(unit)[0, 0], {centre}, (0, 1))), where unit is "
+        "the image with a single 1 at unit[0, 0, 0, 0]."
+    )
+
+
+def _rows_and_columns(f: ImageMap) -> str | None:
+    r"""A product :math:`AXB^\top`: it maps :math:`uv^\top` to :math:`(Au)(Bv)^\top`, of rank one.
+
+    Two u and two v: the answers to the pairs that share a u must share their columns, those that
+    share a v their rows.
+    """
+    (channels, height, width), (out_channels, _, _) = f.in_shape, f.out_shape
+    if channels != out_channels:
+        return None
+    u, v = normal_images((height, 1), 2, seed=2), normal_images((1, width), 2, seed=3)
+    weights = 1.0 + torch.arange(channels).double()[:, None, None]
+    pairs = torch.stack([u[i] @ v[j] for i in range(2) for j in range(2)])
+    answers = f(weights * pairs[:, None]) / weights
+    if (answers - answers[:, :1]).abs().max() > f.rounding * answers.abs().max():
+        return None
+    first, beside, below, _ = answers[:, 0]
+    for matrix in (torch.cat([first, beside], 1), torch.cat([first, below], 0)):
+        s = torch.linalg.svdvals(matrix)
+        if len(s) < 2 or s[1] > f.rounding * s[0]:
+            return None
+    return (
+        f"It acts on rows and columns separately: Kronecker(A, B, channels={channels}) with "
+        "f(u v^T) = (A u)(B v)^T; a blur with black beyond the border is SeparableBlur, a "
+        "reduced picture BicubicSuperResolution."
+    )
+
+
+def _zero_boundary(f: ImageMap) -> str | None:
+    """A convolution with black beyond the border, of a kernel that is no product."""
+    if f.in_shape != f.out_shape:
+        return None
+    _, height, width = f.in_shape
+    middle = (height // 2, width // 2)
+    response = f(_unit(f.in_shape, 0, *middle))[:, :1]
+    x = normal_images(f.in_shape, 1)
+    size = (2 * height, 2 * width)
+    spectrum = torch.fft.rfft2(x, s=size) * torch.fft.rfft2(response, s=size)
+    whole = torch.fft.irfft2(spectrum, s=size)
+    i, j = middle
+    if not _agrees(f, x, whole[..., i : i + height, j : j + width]):
+        return None
+    return (
+        "It is a blur with black beyond the border whose kernel is no product of a column and a "
+        f"row, which has no fast exact SVD: CircularBlur({f.in_shape}, kernel) differs from it "
+        "near the border only."
+    )
+
+
+def _unit(shape: tuple[int, ...], *place: int) -> Tensor:
+    """A batch of one image that is 1 at one place and 0 elsewhere."""
+    unit = torch.zeros(1, *shape, dtype=torch.float64)
+    unit[(0, *place)] = 1.0
+    return unit
