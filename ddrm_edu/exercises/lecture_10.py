@@ -135,10 +135,6 @@ def _smallest_residual(y, op, restored, candidates):
             _choose(lambda r, x: r.norm() / x.numel() ** 0.5),
             "Divide by the number of entries of y, not of x: the noise lives in y.",
         ),
-        (
-            _choose(lambda r, x: r.square().mean()),
-            "That is a variance; sigma is a standard deviation.",
-        ),
     ],
 )
 def noise_level_by_discrepancy(answer) -> Cases:
@@ -163,7 +159,6 @@ def noise_level_by_discrepancy(answer) -> Cases:
     op = Dense(torch.eye(24)[::2])
     y = op(prior.sample(40, generator=noise))
     y = y + 0.1 * torch.randn(y.shape, generator=noise, dtype=torch.float64)
-
     z = torch.randn(40, 24, generator=noise, dtype=torch.float64)
 
     def restored(sigma):
