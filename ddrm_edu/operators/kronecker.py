@@ -71,7 +71,7 @@ class Kronecker(SVDOperator):
         self.s = exact_zeros(torch.outer(s_A, s_B), default if rtol is None else rtol)
         # A row or column without any positive product is never measured: U needs no vector for it.
         rows, columns = int((self.s[:, 0] > 0).sum()), int((self.s[0] > 0).sum())
-        self._U_A, self._U_B = U_A[:, :rows].contiguous(), U_B[:, :columns].contiguous()
+        self._U_A, self._U_B = U_A[:, :rows].clone(), U_B[:, :columns].clone()
 
     def V(self, x: Tensor) -> Tensor:
         return self._V_A.to(x) @ x @ self._V_B.to(x).T
