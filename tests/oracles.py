@@ -124,8 +124,9 @@ def compressed_sensing_matrix(order: list[int], kept: list[int]) -> np.ndarray:
     H = np.zeros((len(kept), n))
     for row, k in enumerate(kept):
         for j, place in enumerate(order):
-            quarters = (k // size) * (2 * (j // size) + 1) % (4 * odd)  # a multiple of pi / (2 p)
-            wave = np.cos(np.pi * quarters / (2 * odd)) * np.sqrt((1 if k < size else 2) / odd)
+            # Reduced while it is a whole number, since the cosine of a large angle is rounded.
+            angle = (k // size) * (2 * (j // size) + 1) % (4 * odd)
+            wave = np.cos(np.pi * angle / (2 * odd)) * np.sqrt((1 if k < size else 2) / odd)
             sign = (-1) ** (k % size & j % size).bit_count()
             H[row, place] = wave * sign / np.sqrt(size)
     return H
