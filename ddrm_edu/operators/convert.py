@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..validation import positive_shape
 from .dense import Dense
-from .lowrank import TruncatedSVD, real_linear_operator
+from .lowrank import TruncatedSVD, with_shapes
 from .probing import ImageMap, normal_images
 from .recognise import recognise
 
@@ -24,21 +24,21 @@ GIB = 2**30
 
 
 def memory_needed(in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> int:
-    """Bytes that :class:`Dense` takes at its peak for images of these shapes.
+    """Bytes that :func:`from_function` takes at its peak for images of these shapes.
 
-    The matrix and its copies in the decomposition, LAPACK's workspace, V (n x n) and U; an upper
-    estimate, by about a fifth for large matrices.
+    The matrix and its copies in the decomposition, LAPACK's workspace, V (n x n), U, and 16 MiB of
+    buffers.
 
     Examples
     --------
     >>> memory_needed((1, 32, 32), (1, 16, 16)) / 2**20
-    19.5
+    35.5
     >>> round(memory_needed((3, 256, 256), (3, 64, 64)) / 2**30)
     381
     """
     n, m = (math.prod(positive_shape(shape, "shape")) for shape in (in_shape, out_shape))
     k = min(m, n)
-    return 8 * (5 * m * n + n * n + m * k + 2 * k * k)
+    return 8 * (5 * m * n + n * n + m * k + 2 * k * k) + 2**24
 
 
 def from_function(
@@ -65,7 +65,8 @@ def from_function(
         Shape of one measurement; by default that of what f returns.
     rtol : float, optional
         Singular values up to ``rtol`` times the largest count as 0, as in :class:`Dense`.  By
-        default ``max(m, n)`` times the rounding unit of what f returns.
+        default ``max(m, n)`` times the rounding unit of what f returns, or 10 times the rounding
+        that was seen when its linearity was tried, if that is more.
     memory_limit : float
         Bytes that may be used; see :func:`memory_needed`.
     batch : int
@@ -92,14 +93,7 @@ def from_function(
     Traceback (most recent call last):
     ValueError: f is not linear: f(-x) = -f(x) fails ...
     """
-    linear = ImageMap(f, in_shape, "f")
-    linear.require_linear()
-    if out_shape is None:
-        out_shape = linear.out_shape
-    _require_affordable(linear, memory_limit)
-    if rtol is None and linear.eps > torch.finfo(torch.float64).eps:
-        rtol = max(linear.n, linear.m) * linear.eps  # rounding must not pass for singular values
-    return Dense(_matrix(linear, batch), linear.in_shape, out_shape, rtol=rtol)
+    return _dense(ImageMap(f, in_shape, "f"), out_shape, rtol, memory_limit, batch)
 
 
 def from_scipy(
@@ -144,18 +138,25 @@ def from_scipy(
     """
     if rank is not None:
         return TruncatedSVD(A, rank, in_shape, out_shape)
-    A = real_linear_operator(A)
-    m, n = A.shape
-    in_shape = getattr(A, "dims", (n,)) if in_shape is None else in_shape
-    out_shape = getattr(A, "dimsd", (m,)) if out_shape is None else out_shape
-    return from_function(
-        lambda x: A.matmat(x.flatten(1).T.numpy()).T,
-        in_shape,
-        out_shape=out_shape,
-        rtol=rtol,
-        memory_limit=memory_limit,
-        batch=batch,
-    )
+    A, in_shape, out_shape = with_shapes(A, in_shape, out_shape)
+    on_images = ImageMap(lambda x: A.matmat(x.flatten(1).T.numpy()).T, in_shape, "A")
+    return _dense(on_images, out_shape, rtol, memory_limit, batch)
+
+
+def _dense(
+    f: ImageMap,
+    out_shape: tuple[int, ...] | None,
+    rtol: float | None,
+    memory_limit: float,
+    batch: int,
+) -> Dense:
+    """The operator of a map that is linear, as it turns out, and not too large."""
+    f.require_linear()
+    _require_affordable(f, memory_limit)
+    H = _matrix(f, batch)
+    # The rounding of f must not pass for singular values.
+    rtol = f.smallest if rtol is None else rtol
+    return Dense(H, f.in_shape, f.out_shape if out_shape is None else out_shape, rtol=rtol)
 
 
 def _require_affordable(f: ImageMap, limit: float) -> None:
@@ -167,7 +168,7 @@ def _require_affordable(f: ImageMap, limit: float) -> None:
     minutes = 3e-10 * k * f.n * (f.m + f.n) / 60  # measured on one core with MKL, n = 256 to 2048
     advice = recognise(f) or (
         "No structure of this library was recognised. Take a smaller image, or keep the largest "
-        "singular values only: TruncatedSVD((f, its adjoint), rank)."
+        "singular values only, by TruncatedSVD."
     )
     raise ValueError(
         f"A dense operator from {f.in_shape} to {f.out_shape} needs about {needed / GIB:.3g} GiB "
@@ -189,8 +190,8 @@ def _matrix(f: ImageMap, batch: int) -> Tensor:
     worst = (x.flatten(1) @ H.T - y).abs().max().item()
     if not worst <= f.rounding * (y.abs().max().item() or 1.0):
         raise ValueError(
-            f"f is not linear: its answers to unit images do not add up to those to random images, "
-            f"by {worst:.3g}. It treats images with few bright pixels, or the images of a large "
+            f"{f.name} is not linear: its answers to unit images do not add up to those to random "
+            f"images, by {worst:.3g}. It treats images with few bright pixels, or those of a large "
             "batch, differently."
         )
     return H

@@ -23,7 +23,7 @@ from .probing import ImageMap, normal_images
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
 
-__all__ = ["TruncatedSVD", "real_linear_operator"]
+__all__ = ["TruncatedSVD", "with_shapes"]
 
 PROBES = 32
 EPS = torch.finfo(torch.float64).eps
@@ -99,7 +99,7 @@ class TruncatedSVD(SVDOperator):
         rtol: float | None = None,
         seed: int = 0,
     ):
-        A, self.in_shape, self.out_shape = _with_shapes(A, in_shape, out_shape)
+        A, self.in_shape, self.out_shape = with_shapes(A, in_shape, out_shape)
         m, n = A.shape
         if not isinstance(rank, Integral) or not 1 <= rank <= min(m, n):
             raise ValueError(
@@ -180,7 +180,7 @@ class TruncatedSVD(SVDOperator):
         return columns.T.reshape(x.shape)
 
 
-def real_linear_operator(A: Any) -> LinearOperator:
+def _real_linear_operator(A: Any) -> LinearOperator:
     """``A`` as a scipy operator that computes in float64; ``ValueError`` for a complex one."""
     from scipy.sparse.linalg import aslinearoperator
 
@@ -201,7 +201,7 @@ def real_linear_operator(A: Any) -> LinearOperator:
     return linear
 
 
-def _with_shapes(
+def with_shapes(
     A: Any, in_shape: Any, out_shape: Any
 ) -> tuple[LinearOperator, tuple[int, ...], tuple[int, ...]]:
     """``A`` as a scipy operator, with the shapes of one x and one y."""
@@ -212,7 +212,7 @@ def _with_shapes(
     elif isinstance(A, tuple):
         linear, default_in, default_out = _of_functions(A, in_shape)
     else:
-        linear = real_linear_operator(A)
+        linear = _real_linear_operator(A)
         default_in, default_out = getattr(A, "dims", None), getattr(A, "dimsd", None)
     m, n = linear.shape
     in_shape = _fitting("in_shape", in_shape or default_in, n, "columns")

@@ -46,39 +46,52 @@ class ImageMap:
         Of one measurement; ``(1,)`` if f returns one number per image.
     eps : float
         Rounding unit of what f returns.
+    error : float
+        The largest relative error of the laws that hold, once they were tried.
 
     Raises
     ------
     ValueError
-        If f cannot be called on a batch.
+        If f cannot be called on a batch, or answers in half precision.
     """
 
     def __init__(self, f: Callable[[Any], Any], in_shape: tuple[int, ...], name: str):
         self.in_shape = positive_shape(in_shape, "in_shape")
-        self._f, self._name = f, name
+        self._f, self.name = f, name
         self._form = self._working_form()
         y = self._output(normal_images(self.in_shape))
         self.out_shape = tuple(y.shape[1:]) or (1,)
         self.eps = torch.finfo(y.dtype if y.is_floating_point() else torch.float64).eps
+        if self.eps > torch.finfo(torch.float32).eps:
+            raise ValueError(
+                f"{name} must return single or double precision, but returned {y.dtype}. In half "
+                "precision rounding cannot be told from a function that is not linear."
+            )
+        self.error = 0.0
         self.n, self.m = math.prod(self.in_shape), math.prod(self.out_shape)
 
     def __call__(self, x: Tensor) -> Tensor:
         y = self._output(x)
-        if len(y) != len(x) or y.numel() != len(x) * self.m:
+        if not y.ndim or len(y) != len(x) or y.numel() != len(x) * self.m:
             raise ValueError(
-                f"{self._name} must return one measurement of shape {self.out_shape} for each of "
+                f"{self.name} must return one measurement of shape {self.out_shape} for each of "
                 f"{len(x)} images, but returned {tuple(y.shape)}. {self._wrap()}"
             )
         return y.to(torch.float64).reshape(-1, *self.out_shape)
 
     @property
     def rounding(self) -> float:
-        """The largest relative error that passes for rounding."""
-        return 1000 * self.eps * max(self.n, self.m) ** 0.5
+        """The largest relative error that passes for rounding, of a careless function as well."""
+        return max(1e-8, 1000 * self.eps * max(self.n, self.m) ** 0.5)
+
+    @property
+    def smallest(self) -> float:
+        """The size, relative to the largest, of singular values that may be rounding."""
+        return max(max(self.n, self.m) * self.eps, 10 * self.error)
 
     def require_linear(self) -> None:
         """Raise ``ValueError`` that says which law fails, by how much, and why as a rule."""
-        f = self._name
+        f = self.name
         x, z = normal_images(self.in_shape), normal_images(self.in_shape, seed=1)
         y = self(x)
         require_finite(y, f"What {f} returns")
@@ -120,34 +133,39 @@ class ImageMap:
         size = y.abs().max().item()
         worst = difference.abs().max().item()
         if worst <= self.rounding * (size or 1.0):
+            self.error = max(self.error, worst / (size or 1.0))
             return
-        if worst < 1e-4 * size:
+        if math.isnan(worst):
+            cause = "It divides by something that is 0 there, such as the size of the image itself."
+        elif worst < 1e-4 * size:
             cause = (
                 "So small an error is rounding, as a rule: compute in double precision, or "
                 "return the single precision in which you compute."
             )
         raise ValueError(
-            f"{self._name} is not linear: {law} fails by {worst:.3g} on random images, where "
-            f"{self._name}(x) reaches {size:.3g}. {cause}"
+            f"{self.name} is not linear: {law} fails by {worst:.3g} on random images, where "
+            f"{self.name}(x) reaches {size:.3g}. {cause}"
         )
 
     def _working_form(self) -> Callable[[Tensor], Any]:
         x = normal_images(self.in_shape)
-        errors = []
+        error, answer = None, None
         for form in _FORMS:
             try:
-                if len(_tensor(self._f(form(x)))) == len(x):
-                    return form
-            except Exception as error:  # a student's function may raise anything
-                errors.append(error)
+                y = _tensor(self._f(form(x)))
+            except Exception as raised:  # a student's function may raise anything
+                error = error or raised
+                continue
+            if y.ndim and len(y) == len(x):
+                return form
+            answer = f"returned the shape {tuple(y.shape)}"
         if self._takes_single_images(x[0]):
-            raise ValueError(f"{self._name} takes a single image, not a batch. {self._wrap()}")
-        reasons = f", but raised: {errors[0]}" if errors else ", but returned another number"
+            raise ValueError(f"{self.name} takes a single image, not a batch. {self._wrap()}")
         raise ValueError(
-            f"{self._name} must take a batch of images of shape {tuple(x.shape)} (torch or numpy) "
-            f"and return as many measurements{reasons}. Is in_shape = {self.in_shape} the shape "
-            "of one image?"
-        ) from (errors[-1] if errors else None)
+            f"{self.name} must take a batch of images of shape {tuple(x.shape)} (torch or numpy) "
+            f"and return as many measurements, but {answer or f'raised: {error}'}. "
+            f"Is in_shape = {self.in_shape} the shape of one image?"
+        ) from error
 
     def _takes_single_images(self, image: Tensor) -> bool:
         for form in _FORMS:
@@ -161,7 +179,7 @@ class ImageMap:
     def _wrap(self) -> str:
         return (
             "A function of a single image becomes one of a batch by "
-            f"lambda x: np.stack([{self._name}(image) for image in x])."
+            f"lambda x: np.stack([{self.name}(image) for image in x])."
         )
 
     @torch.no_grad()
@@ -169,7 +187,7 @@ class ImageMap:
         y = _tensor(self._f(self._form(x)))
         if y.is_complex():
             raise ValueError(
-                f"{self._name} must return real numbers, but returned {y.dtype}. Return .real, or "
+                f"{self.name} must return real numbers, but returned {y.dtype}. Return .real, or "
                 "the real and the imaginary part as two channels."
             )
         return y
