@@ -73,6 +73,14 @@ def test_a_stored_error_is_announced_by_a_tag_and_a_tagged_cell_fails(path):
 
 
 @every_notebook
+def test_a_stored_error_is_one_that_a_check_or_a_refusal_raises(path):
+    """A misspelt name would fail as well, and prove nothing."""
+    for cell in cells(path, "code"):
+        for error in outputs(cell, "error"):
+            assert error.ename in ("AssertionError", "ValueError"), error.ename
+
+
+@every_notebook
 def test_outputs_carry_no_path_of_the_machine_that_ran_them(path):
     for cell in cells(path, "code"):
         for output in cell.outputs:

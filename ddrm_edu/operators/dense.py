@@ -17,8 +17,8 @@ __all__ = ["Dense"]
 class Dense(SVDOperator):
     r"""The operator of an explicit matrix H; stores n^2 numbers.
 
-    Slide 9 (ledger S09.1, S09.2).  All of V is kept, the null space included: the thin V that
-    numerical libraries return by default forgets the coordinates that were not measured.
+    Slide 9 (ledger S09.1, S09.2).  All of V is kept, the null space included: the thin V of an
+    economy-size decomposition forgets the coordinates that were not measured.
 
     Parameters
     ----------

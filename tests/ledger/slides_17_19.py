@@ -144,7 +144,7 @@ def rates_exchanged(*args, eta, eta_b, **kwargs):
 
 
 class ThinV(Dense):
-    """The V of numerical libraries by default: coordinates that were not measured are dropped."""
+    """The V of an economy-size decomposition: coordinates that were not measured are dropped."""
 
     def V(self, x):
         return super().V(x * (self.s > 0))
