@@ -4,24 +4,41 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from ..operators import SVDOperator
+from ..validation import real_tensor
+from .diagnosis import explained
 from .report import Law, Report
 
-__all__ = ["check_operator"]
+__all__ = ["OPERATOR_LAWS", "check_operator"]
+
+EPS = torch.finfo(torch.float64).eps
+SINGULAR = "s: finite, not negative, one per coordinate, no more positive ones than measurements"
+TINY = "s is 0 or larger than rounding"
+RESULTS = "V, Vt, U, Ut return real tensors of the right shape and dtype"
+ARGUMENTS = "arguments are left as they were"
+BATCH = "a batch is a stack of single images"
+LINEAR = "V, Vt, U and Ut are linear"
+DTYPE = "float32 in, float32 out, and the same numbers"
+DEVICE = "results live on the device of the argument"
+TRUTH = "U diag(s) V^T = H"
+OF_THE_CODE = {ARGUMENTS, BATCH, DTYPE, DEVICE}  # how a method treats its argument
+TOLD = OF_THE_CODE | {SINGULAR, TINY, LINEAR}  # laws that tell the cause themselves
 
 
 def check_operator(op: SVDOperator, H: Any = None, *, seed: int = 0) -> Report:
     """Test every law that DDRM relies on, in float64, on random images.
 
     Ledger S09.1-S09.5: V orthogonal, U orthonormal where s > 0, the adjoint, the Penrose equations,
-    linearity, independence of the images of a batch, dtype; and, if the truth is given, that
-    U diag(s) V^T is H at all.
+    linearity, independence of the images of a batch, dtype and device; and, if the truth is given,
+    that U diag(s) V^T is H at all.
 
     Parameters
     ----------
@@ -36,189 +53,513 @@ def check_operator(op: SVDOperator, H: Any = None, *, seed: int = 0) -> Report:
     Returns
     -------
     Report
-        One entry per law; nothing is raised for a law that fails.
+        One entry per law; nothing is raised for a law that fails.  What is wrong with the usual
+        mistakes is found out by trying: the first law that fails tells the one change after which
+        all laws hold.
 
     Examples
     --------
-    >>> from ddrm_edu import SuperResolution
+    >>> from ddrm_edu import Dense, SuperResolution
     >>> print(check_operator(SuperResolution((1, 4, 4), 2)))  # doctest: +ELLIPSIS
     Operator SuperResolution((1, 4, 4) -> (1, 2, 2), rank 4)
       ok      s: finite, not negative, one per coordinate, ...
+    >>> H = torch.tensor([[1.0, 2.0, 0.0], [0.0, 1.0, -1.0]])
+    >>> op = Dense(H)
+    >>> op.s = op.s**2  # the eigenvalues of H^T H
+    >>> print(check_operator(op, H).failures[0].advice)  # doctest: +ELLIPSIS
+    s holds the squares of the singular values, ...
     """
-    laws = tuple(_laws(op, H, seed))
+    trial = Trial(op, H, seed)
+    laws, not_asked = [], []
+    for name, ask in LAWS.items():
+        answer = ask(trial)
+        if isinstance(answer, str):
+            not_asked.append(f"{name}: {answer}")
+        elif answer is not None:
+            laws.append(answer)
+        if name == SINGULAR and math.isnan(answer.error):
+            break  # without shapes and singular values nothing else can be computed
     title = type(op).__name__ if math.isnan(laws[0].error) else repr(op)  # repr counts s > 0
-    return Report(f"Operator {title}", laws)
+    if not math.isnan(laws[0].error):
+        laws = explained(op, trial.truth, laws, lambda other: _is_repaired(other, H, seed), TOLD)
+    return Report(f"Operator {title}", tuple(laws), tuple(not_asked))
 
 
-def _laws(op: SVDOperator, H: Any, seed: int):
-    """Yield the laws in an order in which the first failure is the most telling one."""
-    first = _law_of_singular_values(op)
-    yield first
-    if math.isnan(first.error):
-        return  # without shapes and singular values nothing else can be computed
+def _is_repaired(op: SVDOperator, H: Any, seed: int) -> bool:
+    """True if the laws of the mathematics hold; how a method treats its argument is another cause.
 
-    eps = torch.finfo(torch.float64).eps
-    bound = 100 * eps * op.n**0.5  # each entry of an orthogonal map sums up to n products
-    s = op.s.detach().to(torch.float64).expand(op.in_shape)
-    seen = (s > 0).to(torch.float64)
-    largest, smallest = s.max().item(), s[s > 0].min().item() if (s > 0).any() else 1.0
-    condition = largest / smallest
-
-    generator = torch.Generator().manual_seed(seed)
-    draw = lambda shape: torch.randn((3, *shape), generator=generator, dtype=torch.float64)  # noqa: E731
-    x, a, y = draw(op.in_shape), draw(op.in_shape), draw(op.out_shape)
-
-    def law(
-        name: str, got: Callable[[], Tensor], want: Callable[[], Tensor], advice: str, scale=1.0
-    ):
-        try:
-            return Law(name, _distance(got(), want()), bound * scale, advice)
-        except Exception as error:  # a broken operator may raise anything, the report goes on
-            return Law(name, float("nan"), bound * scale, f"It raised: {error} {advice}")
-
-    # First, because a method that writes into its argument spoils the other laws' x, a and y, and
-    # one that mixes the images of a batch looks like a V that is not orthogonal.
-    yield _law_of_arguments(op, x, y)
-    yield _law_of_batches(op, x, y, bound)
-    yield law(
-        "Vt(V(x)) = x",
-        lambda: op.Vt(op.V(x)),
-        lambda: x,
-        "V and Vt are not inverse to each other. Is V thin (null space missing), or are both the "
-        "same matrix? torch.linalg.svd returns Vh, which is Vt, not V; ask for full_matrices=True.",
-    )
-    yield law(
-        "V(Vt(x)) = x",
-        lambda: op.V(op.Vt(x)),
-        lambda: x,
-        "V does not reach every image. A thin V forgets the null space: keep all n columns.",
-    )
-    yield law(
-        "<V a, x> = <a, Vt x>",
-        lambda: _inner(op.V(a), x),
-        lambda: _inner(a, op.Vt(x)),
-        "Vt is the inverse of V but not its transpose, so V is not orthogonal. A transform without "
-        "its normalisation (a factor 1 / sqrt(n)) is the usual cause.",
-    )
-    yield law(
-        "Ut(U(x)) = x where s > 0, 0 elsewhere",
-        lambda: op.Ut(op.U(seen * x)),
-        lambda: seen * x,
-        "U's columns must be orthonormal where s > 0. Look at the scaling and at the order of the "
-        "coordinates: U and s must list them alike.",
-    )
-    yield law(
-        "U(x) ignores coordinates with s = 0",
-        lambda: op.U((1 - seen) * x),
-        lambda: torch.zeros_like(y),
-        "U must be 0 where s = 0. Are the zeros of s in the places that U leaves out?",
-    )
-    yield law(
-        "<U a, y> = <a, Ut y>",
-        lambda: _inner(op.U(a), y),
-        lambda: _inner(a, op.Ut(y)),
-        "Ut is not the transpose of U. Check the sign, the order and the scaling of both.",
-    )
-    yield law(
-        "<H x, y> = <x, adjoint(y)>",
-        lambda: _inner(op(x), y),
-        lambda: _inner(x, op.adjoint(y)),
-        "The adjoint must be V diag(s) U^T. If you wrote adjoint or __call__ yourself, drop them.",
-    )
-    yield law(
-        "H H^+ H = H",
-        lambda: op(op.pinv(op(x))),
-        lambda: op(x),
-        "The pseudo-inverse does not undo H on its range: s^+ must be 1 / s where s > 0, else 0.",
-        scale=max(1.0, condition),
-    )
-    yield law(
-        "H^+ H H^+ = H^+",
-        lambda: op.pinv(op(op.pinv(y))),
-        lambda: op.pinv(y),
-        "The pseudo-inverse leaves the row space of H. Singular values near 0 must be exactly 0.",
-        scale=max(1.0, condition),
-    )
-    yield law(
-        "H(2 x - 3 a) = 2 H x - 3 H a",
-        lambda: op(2 * x - 3 * a),
-        lambda: 2 * op(x) - 3 * op(a),
-        "The map is not linear. Does it add a constant, clip, or write into its argument?",
-    )
-    yield _law_of_dtypes(op, x, y)
-    if H is not None:
-        yield law(
-            "U diag(s) V^T = H",
-            lambda: op(x),
-            lambda: _apply_truth(H, op, x),
-            "It is a perfect SVD of another matrix. Check the order of the singular values against "
-            "that of the columns, the order of a Kronecker product, and row-major flattening.",
-            scale=10,
-        )
+    In the order of the laws, the first that fails decides, so that a wrong guess costs little.
+    """
+    trial = Trial(op, H, seed)
+    for name, ask in LAWS.items():
+        answer = None if name in OF_THE_CODE else ask(trial)
+        if isinstance(answer, Law) and not answer.ok:
+            return False
+    return True
 
 
-def _law_of_singular_values(op: SVDOperator) -> Law:
-    name = "s: finite, not negative, one per coordinate, no more positive ones than measurements"
-    advice = "s must broadcast to in_shape, with exact zeros on the null space."
+class Trial:
+    """An operator, the truth about it, and the random images on which both are tried."""
+
+    def __init__(self, op: SVDOperator, H: Any, seed: int):
+        self.op, self._H, self._seed = op, H, seed
+        self.truth = None if H is None else self._apply_truth
+
+    @cached_property
+    def s(self) -> Tensor:
+        return self.op.s.detach().double().cpu().expand(self.op.in_shape)
+
+    @cached_property
+    def seen(self) -> Tensor:
+        """1 where s > 0, else 0."""
+        return (self.s > 0).to(torch.float64)
+
+    @cached_property
+    def condition(self) -> float:
+        positive = self.s[self.s > 0]
+        return float(positive.max() / positive.min()) if len(positive) else 1.0
+
+    @cached_property
+    def bound(self) -> float:
+        """Rounding: each entry of an orthogonal map sums up to n products."""
+        return 100 * EPS * self.op.n**0.5
+
+    @cached_property
+    def _images(self) -> list[Tensor]:
+        generator = torch.Generator().manual_seed(self._seed)
+        shapes = [self.op.in_shape, self.op.in_shape, self.op.out_shape]
+        draw = lambda shape: torch.randn((3, *shape), generator=generator, dtype=torch.float64)  # noqa: E731
+        return [draw(shape) for shape in shapes]
+
+    # Copies, because a method that writes into its argument would spoil all other laws.
+    x = property(lambda self: self._images[0].clone())
+    a = property(lambda self: self._images[1].clone())
+    y = property(lambda self: self._images[2].clone())
+
+    def methods(self) -> Iterator[tuple[str, Callable[[Tensor], Tensor], Tensor]]:
+        """Name, method and an argument of the four methods that a subclass writes."""
+        for name in ("V", "Vt", "U", "Ut"):
+            yield name, getattr(self.op, name), self.y if name == "Ut" else self.x
+
+    @cached_property
+    def _matrix(self) -> Tensor:
+        matrix = real_tensor(self._H, "H")
+        m, n = self.op.m, self.op.n
+        if matrix.shape != (m, n):
+            hint = "Is it transposed?" if matrix.shape == (n, m) else "It acts on flattened images."
+            raise ValueError(
+                f"H must have shape ({m}, {n}) for this operator, but has {tuple(matrix.shape)}. "
+                f"{hint}"
+            )
+        return matrix
+
+    def _apply_truth(self, x: Tensor) -> Tensor:
+        if callable(self._H):
+            return torch.as_tensor(self._H(x), dtype=x.dtype)
+        return (x.flatten(1) @ self._matrix.T).reshape(-1, *self.op.out_shape)
+
+
+Ask = Callable[[Trial], Law | str | None]
+"""A law, or why it cannot be asked, or None if there is nothing to ask."""
+
+
+# --------------------------------------------------------------------- laws of s and of the methods
+
+
+def _singular_values(trial: Trial) -> Law:
     try:
-        s = op.s.detach().expand(op.in_shape)
-        bad = int((~s.isfinite() | (s < 0)).sum()) + max(0, int((s > 0).sum()) - op.m)
-    except Exception as raised:  # no shapes, no s, not a tensor, or one that does not broadcast
-        return Law(name, float("nan"), 0.0, f"It raised: {raised} {advice}")
-    return Law(name, float(bad), 0.0, f"{bad} singular values are wrong. {advice}")
+        fault = _fault_of_s(trial)
+    except Exception as raised:  # no shapes, or something that is no tensor at all
+        return Law(SINGULAR, float("nan"), 0.0, _SET_THEM, f"it raised: {_sentence(raised)}")
+    return fault or Law(SINGULAR, 0.0, 0.0, "", within="exactly")
 
 
-def _law_of_batches(op: SVDOperator, x: Tensor, y: Tensor, bound: float) -> Law:
-    name = "a batch is a stack of single images"
-    advice = "The method mixes or ignores the first axis: reshape with x.reshape(len(x), ...)."
-    errors = []
-    for apply, argument in ((op.V, x), (op.Vt, x), (op.U, x), (op.Ut, y)):
+_SET_THEM = (
+    "Set in_shape, out_shape (tuples) and s (a tensor) in __init__; s must broadcast to in_shape."
+)
+
+
+def _fault_of_s(trial: Trial) -> Law | None:
+    op, missing = trial.op, float("nan")
+    shape, n, m, s = tuple(op.in_shape), op.n, op.m, op.s
+    if not isinstance(s, Tensor):
+        what = f"s is a {type(s).__module__.split('.')[0]} {type(s).__name__}."
+        return Law(SINGULAR, missing, 0.0, "Wrap it: self.s = torch.as_tensor(s).", what)
+    if s.is_complex():
+        fix = "Singular values are real: take s.real, and look for a transform that is complex."
+        return Law(SINGULAR, missing, 0.0, fix, f"s has dtype {s.dtype}.")
+    try:
+        s = s.detach().double().expand(shape)
+    except RuntimeError:
+        what = f"s has shape {tuple(s.shape)}, which does not broadcast to in_shape {shape}."
+        fix = "s needs one entry for each coordinate of x."
+        if s.ndim == 1 and len(s) < n:
+            fix += (
+                f" A decomposition returns only {len(s)}, the others are exact zeros: "
+                f"torch.nn.functional.pad(s, (0, {n - len(s)})).reshape(in_shape)."
+            )
+        elif s.numel() == n:
+            fix += " Write s.reshape(in_shape)."
+        return Law(SINGULAR, missing, 0.0, fix, what)
+    unusable, negative = int((~s.isfinite()).sum()), int((s < 0).sum())
+    too_many = max(0, int((s > 0).sum()) - m)
+    count = float(unusable + negative + too_many)
+    if unusable:
+        fix = "A division by a singular value that is 0 is the usual cause."
+        return Law(SINGULAR, count, 0.0, fix, _counted(unusable, n, "NaN or infinite"))
+    if negative:
+        fix = "A sign belongs into U or V: s.abs(), and -u in the place of u where s < 0."
+        return Law(SINGULAR, count, 0.0, fix, _counted(negative, n, "negative"))
+    if too_many:
+        what = f"{m + too_many} singular values are positive, but there are only {m} measurements."
+        fix = "s must be exactly 0 on the null space, with no small number in its place."
+        return Law(SINGULAR, count, 0.0, fix, what)
+    return None
+
+
+def _rounded_zeros(trial: Trial) -> Law | None:
+    """Only what no decomposition could tell from 0; a structured operator knows s much better."""
+    s, floor = trial.s, 4 * EPS
+    tiny = s[(s > 0) & (s <= floor * s.max())]
+    found = ""
+    if len(tiny):
+        found = _counted(len(tiny), trial.op.n, f"below {floor:.0e} times the largest, but not 0")
+    return Law(
+        TINY,
+        float(len(tiny)),
+        0.0,
+        "They are zeros that a decomposition rounded, and H^+ would multiply y by up to "
+        f"{1 / tiny.min() if len(tiny) else 0:.0e}. Set them to 0: "
+        "s[s <= max(m, n) * eps * s.max()] = 0, with eps = torch.finfo(s.dtype).eps.",
+        found,
+        within=f"none below {floor:.0e} s_max",
+    )
+
+
+def _results(trial: Trial) -> Law:
+    op, rank = trial.op, int(trial.seen.sum())
+    for name, apply, argument in trial.methods():
+        due = (3, *(op.out_shape if name == "U" else op.in_shape))
         try:
-            whole = apply(argument)
-        except Exception:  # the laws of this method will tell
+            got = apply(argument)
+        except Exception as raised:
+            return Law(
+                RESULTS, math.nan, 0.0, _why_it_raised(raised), f"{name} raised {_quoted(raised)}"
+            )
+        found, fix = "", ""
+        if not isinstance(got, Tensor):
+            kind = type(got)
+            found = f"{name} returned no tensor, but {kind.__module__}.{kind.__name__}."
+            fix = "Return a torch tensor: torch.as_tensor(result)."
+        elif tuple(got.shape) != due:
+            found = f"{name} returned shape {tuple(got.shape)}, due {due}."
+            fix = _why_the_shape(name, got, due, rank)
+        elif got.is_complex():
+            found = f"{name} returned complex numbers ({got.dtype})."
+            fix = (
+                "V must be a real orthogonal map. For the Fourier basis take real and imaginary "
+                "part together, re - im (the Hartley transform), as CircularBlur does."
+            )
+        elif got.dtype != torch.float64:
+            found = f"{name} was given torch.float64 and returned {got.dtype}."
+            fix = "Convert what you store, not the image: matrix.to(x)."
+        if found:
+            return Law(RESULTS, math.nan, 0.0, fix, found)
+    return Law(RESULTS, 0.0, 0.0, "", within="all four")
+
+
+def _why_the_shape(name: str, got: Tensor, due: tuple[int, ...], rank: int) -> str:
+    if got.numel() == math.prod(due):
+        return f"Reshape at the end: .reshape(-1, {', '.join(map(str, due[1:]))})."
+    if name in ("V", "Vt") and got.ndim and got.shape[-1] in (rank, 3 * rank):
+        return (
+            f"V is thin: it keeps only the {rank} directions with s > 0 and forgets the null "
+            "space. Decompose with full_matrices=True and keep all n columns."
+        )
+    if got.ndim == len(due) - 1 or (got.ndim and got.shape[0] == 1):
+        return "The first axis counts the images of a batch and must be kept."
+    return "The first axis counts images, the others are one entry for each number of an image."
+
+
+def _why_it_raised(raised: Exception) -> str:
+    text = str(raised)
+    if "dtype" in text or "scalar type" in text:
+        return (
+            "A stored tensor and the image have different dtypes: write matrix.to(x), which "
+            "follows the image's dtype and device."
+        )
+    if "shapes cannot be multiplied" in text or "size" in text or "shape" in text:
+        return (
+            "Sizes do not fit: images are rows of a batch, so a matrix M acts as "
+            "x.flatten(1) @ M.T, and V and U have n columns (U padded with zeros)."
+        )
+    return "The method must take a batch of images and return one."
+
+
+def _arguments(trial: Trial) -> Law:
+    wrote, shared = [], []
+    for name, apply, argument in trial.methods():
+        mine = argument.clone()
+        # What a method raises is another law's to tell, and an output whose entries share memory
+        # cannot be doubled; either way only the argument counts here.
+        with contextlib.suppress(Exception):
+            result = apply(mine)
+            if not torch.equal(mine, argument):
+                wrote.append(name)
+                continue
+            result.mul_(2)  # an output that is a view of its input is caught here
+        if not torch.equal(mine, argument):
+            shared.append(name)
+    found, advice = "", "A method writes into its argument or returns a view of it. Use x.clone()."
+    if wrote:
+        found = f"{_and(wrote)} writes into its argument."
+        advice = "The image of the caller is changed behind its back. Start with x = x.clone()."
+    elif shared:
+        found = f"{_and(shared)} returns its argument or a view of it."
+        advice = "Whoever changes the result changes the argument. Return x.clone()."
+    return Law(ARGUMENTS, float(len(wrote + shared)), 0.0, advice, found, within="exactly")
+
+
+def _batches(trial: Trial) -> Law:
+    advice = "The method mixes or ignores the first axis: reshape with x.reshape(len(x), ...)."
+    errors, alike = {}, []
+    for which, apply, argument in trial.methods():
+        try:
+            whole = apply(argument.clone())
+        except Exception:  # another law tells
             continue
         try:
-            errors.append(_distance(torch.cat([apply(one[None]) for one in argument]), whole))
+            single = torch.cat([apply(one[None].clone()) for one in argument])
+            errors[which] = _distance(single, whole)
         except Exception as raised:
-            return Law(name, float("nan"), bound, f"It raised: {raised} {advice}")
-    return Law(name, _largest(errors), bound, advice)
+            found = f"{which} raised for a batch of one image: {_sentence(raised)}"
+            return Law(BATCH, math.nan, trial.bound, advice, found)
+        if torch.equal(whole[:1].expand_as(whole), whole):
+            alike.append(which)
+    wrong = [which for which, error in errors.items() if not error <= trial.bound]
+    worst, found = _largest(errors.values()), ""
+    if wrong:
+        found = f"{_and(wrong)} of three images is not that of each one, but off by {worst:.2g}."
+        if set(wrong) <= set(alike):
+            found = f"{_and(wrong)} gives all images of a batch the same result."
+    return Law(BATCH, worst, trial.bound, advice, found)
 
 
-def _law_of_arguments(op: SVDOperator, x: Tensor, y: Tensor) -> Law:
-    name = "arguments are left as they were"
+def _method_linearity(trial: Trial) -> Law:
+    """Of each method alone: it says more than a map that fails as a whole."""
+    worst, found, advice = 0.0, "", ""
+    for which, apply, x in trial.methods():
+        a = x.flip(0) * 1.3 + 0.1
+        try:
+            zero, again = apply(torch.zeros_like(x)).abs().max(), apply(x.clone())
+            random = _distance(apply(x.clone()), again)
+            error = _distance(apply(2 * x - 3 * a), 2 * again - 3 * apply(a))
+        except Exception:  # another law tells
+            continue
+        size = max(float(zero), random, error)
+        if size <= max(worst, trial.bound):
+            continue
+        worst = size
+        if random:
+            found = f"{which} gives two results for one image, {random:.2g} apart."
+            advice = "It draws random numbers (noise, dropout): draw them once, in __init__."
+        elif zero > trial.bound:
+            found = f"{which} of a zero image is not 0 but as large as {zero:.2g}."
+            advice = "It adds a constant: subtract that from y, and let H be the linear rest."
+        else:
+            found = (
+                f"{which}(2 x - 3 a) is not 2 {which}(x) - 3 {which}(a), but off by {error:.2g}."
+            )
+            advice = "Does it clip, round, take absolute values, or divide by a norm?"
+    return Law(LINEAR, worst, trial.bound, advice, found)
+
+
+def _dtypes(trial: Trial) -> Law:
+    bound = 100 * torch.finfo(torch.float32).eps * trial.op.n**0.5
+    advice = "Convert stored tensors inside the method: matrix.to(x)."
     errors = []
-    for apply, argument in ((op.V, x), (op.Vt, x), (op.U, x), (op.Ut, y)):
-        mine = argument.clone()
-        # What a method raises is the other laws' to tell, and an output whose entries share
-        # memory cannot be doubled; either way only the argument counts here.
-        with contextlib.suppress(Exception):
-            apply(mine).mul_(2)  # an output that is a view of its input would be caught here
-        errors.append(float((mine - argument).abs().max()))
-    advice = "A method writes into its argument or returns a view of it. Work on x.clone()."
-    return Law(name, _largest(errors), 0.0, advice)
-
-
-def _law_of_dtypes(op: SVDOperator, x: Tensor, y: Tensor) -> Law:
-    name = "float32 in, float32 out, and the same numbers"
-    bound = 100 * torch.finfo(torch.float32).eps * op.n**0.5
-    advice = "Convert stored tensors with tensor.to(x) inside the method."
-    errors = []
-    for apply, argument in ((op.V, x), (op.Vt, x), (op.U, x), (op.Ut, y)):
+    for which, apply, argument in trial.methods():
+        found = ""
         try:
             got = apply(argument.float())
             if got.dtype != torch.float32:
-                return Law(name, float("nan"), bound, f"float32 came back as {got.dtype}. {advice}")
-            errors.append(_distance(got.double(), apply(argument)))
+                found = f"{which} was given torch.float32 and returned {got.dtype}."
+            elif not got.isfinite().all():
+                found, advice = f"{which} returns NaN or infinite numbers.", "Does it overflow?"
+            else:
+                errors.append(_distance(got.double(), apply(argument)))
         except Exception as raised:
-            return Law(name, float("nan"), bound, f"It raised: {raised} {advice}")
-    return Law(name, _largest(errors), bound, advice)
+            found = f"{which} raised for float32 images: {_sentence(raised)}"
+        if found:
+            return Law(DTYPE, math.nan, bound, advice, found)
+    return Law(DTYPE, _largest(errors), bound, advice)
 
 
-def _apply_truth(H: Any, op: SVDOperator, x: Tensor) -> Tensor:
-    if callable(H):
-        return H(x)
-    matrix = torch.as_tensor(H.toarray() if hasattr(H, "toarray") else H, dtype=x.dtype)
-    return (x.flatten(1) @ matrix.T).reshape(-1, *op.out_shape)
+def _devices(trial: Trial) -> Law | str:
+    """On torch's device "meta", where tensors have shapes and no numbers: no GPU is needed."""
+    advice = "A stored tensor stays where it was made. Write matrix.to(x), or index.to(x.device)."
+    for which, apply, argument in trial.methods():
+        try:
+            with _OneDevice():
+                got = apply(argument.to("meta"))
+        except _MixedDevices as raised:
+            return Law(DEVICE, math.nan, 0.0, advice, f"{which} mixes devices in {raised}.")
+        except Exception:  # it leaves torch, or looks at the numbers; another law tells the rest
+            return f"{which} can be tried on this device only."
+        if got.device.type != "meta":
+            found = f"{which} answers on the {got.device.type} whatever the device of its argument."
+            return Law(DEVICE, 1.0, 0.0, advice, found)
+    return Law(DEVICE, 0.0, 0.0, "", within="all four")
+
+
+class _MixedDevices(Exception):
+    """A function of torch was called with tensors of two devices; the message is its name."""
+
+
+class _OneDevice(TorchFunctionMode):
+    """Refuses what a GPU would refuse; the device "meta" alone refuses only some of it."""
+
+    MAY_MIX = frozenset({"to", "copy_", "type_as", "__getitem__", "__setitem__"})
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        name = getattr(function, "__name__", str(function))
+        devices = {tensor.device for tensor in _tensors((args, kwargs)) if tensor.ndim}
+        if len(devices) > 1 and name not in self.MAY_MIX:
+            raise _MixedDevices(name.strip("_"))
+        return function(*args, **kwargs)
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _tensors(each)
+
+
+# -------------------------------------------------------------------------------- laws that compare
+
+
+def _equal(
+    name: str,
+    got: Callable[[Trial], Tensor],
+    want: Callable[[Trial], Tensor],
+    advice: str,
+    scale: Callable[[Trial], float] = lambda trial: 1.0,
+) -> tuple[str, Ask]:
+    def ask(trial: Trial) -> Law:
+        bound = trial.bound * scale(trial)
+        try:
+            return Law(name, _distance(got(trial), want(trial)), bound, advice)
+        except Exception as error:  # a broken operator may raise anything, the report goes on
+            return Law(name, math.nan, bound, advice, f"it raised: {_sentence(error)}")
+
+    return name, ask
+
+
+def _truth(trial: Trial) -> Law | None:
+    if trial.truth is None:
+        return None
+    return _equal(
+        TRUTH,
+        lambda t: t.op(t.x),
+        lambda t: t.truth(t.x),
+        "It is a perfect SVD of another matrix. Check the order of the singular values against "
+        "that of the columns, the order of a Kronecker product, and row-major flattening.",
+        scale=lambda t: 10.0,
+    )[1](trial)
+
+
+def _condition(trial: Trial) -> float:
+    return trial.condition
+
+
+# In an order in which the first failure is the most telling one: a method that writes into its
+# argument or mixes the images of a batch would look like a V that is not orthogonal.
+LAWS: dict[str, Ask] = dict(
+    [
+        (SINGULAR, _singular_values),
+        (TINY, _rounded_zeros),
+        (RESULTS, _results),
+        (ARGUMENTS, _arguments),
+        (LINEAR, _method_linearity),
+        (BATCH, _batches),
+        _equal(
+            "Vt(V(x)) = x",
+            lambda t: t.op.Vt(t.op.V(t.x)),
+            lambda t: t.x,
+            "V and Vt are not inverse to each other. Is V thin (null space missing), or are both "
+            "the same matrix? torch.linalg.svd returns Vh, which is Vt, not V.",
+        ),
+        _equal(
+            "V(Vt(x)) = x",
+            lambda t: t.op.V(t.op.Vt(t.x)),
+            lambda t: t.x,
+            "V does not reach every image. A thin V forgets the null space: keep all n columns.",
+        ),
+        _equal(
+            "<V a, x> = <a, Vt x>",
+            lambda t: _inner(t.op.V(t.a), t.x),
+            lambda t: _inner(t.a, t.op.Vt(t.x)),
+            "Vt is not the transpose of V, so V is not orthogonal. A transform without its "
+            "normalisation (a factor 1 / sqrt(n)) is the usual cause.",
+        ),
+        _equal(
+            "Ut(U(x)) = x where s > 0, 0 elsewhere",
+            lambda t: t.op.Ut(t.op.U(t.seen * t.x)),
+            lambda t: t.seen * t.x,
+            "U's columns must be orthonormal where s > 0. Look at the scaling and at the order of "
+            "the coordinates: U and s must list them alike.",
+        ),
+        _equal(
+            "U(x) ignores coordinates with s = 0",
+            lambda t: t.op.U((1 - t.seen) * t.x),
+            lambda t: torch.zeros_like(t.y),
+            "U must be 0 where s = 0. Are the zeros of s in the places that U leaves out?",
+        ),
+        _equal(
+            "<U a, y> = <a, Ut y>",
+            lambda t: _inner(t.op.U(t.a), t.y),
+            lambda t: _inner(t.a, t.op.Ut(t.y)),
+            "Ut is not the transpose of U. Check the sign, the order and the scaling of both.",
+        ),
+        _equal(
+            "<H x, y> = <x, adjoint(y)>",
+            lambda t: _inner(t.op(t.x), t.y),
+            lambda t: _inner(t.x, t.op.adjoint(t.y)),
+            "The adjoint is V diag(s) U^T. If you wrote adjoint or __call__ yourself, drop them.",
+        ),
+        _equal(
+            "H H^+ H = H",
+            lambda t: t.op(t.op.pinv(t.op(t.x))),
+            lambda t: t.op(t.x),
+            "The pseudo-inverse does not undo H: s^+ must be 1 / s where s > 0, else 0.",
+            scale=_condition,
+        ),
+        _equal(
+            "H^+ H H^+ = H^+",
+            lambda t: t.op.pinv(t.op(t.op.pinv(t.y))),
+            lambda t: t.op.pinv(t.y),
+            "The pseudo-inverse leaves the row space of H: a singular value that should be 0 is "
+            "not exactly 0.",
+            scale=_condition,
+        ),
+        _equal(
+            "H(2 x - 3 a) = 2 H x - 3 H a",
+            lambda t: t.op(2 * t.x - 3 * t.a),
+            lambda t: 2 * t.op(t.x) - 3 * t.op(t.a),
+            "The map is not linear. Does it add a constant, clip, or draw noise?",
+        ),
+        (DTYPE, _dtypes),
+        (DEVICE, _devices),
+        (TRUTH, _truth),
+    ]
+)
+OPERATOR_LAWS = tuple(LAWS)
+
+
+# -------------------------------------------------------------------------------------- small tools
 
 
 def _inner(a: Tensor, b: Tensor) -> Tensor:
@@ -236,3 +577,21 @@ def _distance(got: Tensor, want: Tensor) -> float:
     if got.shape != want.shape:
         raise ValueError(f"shape {tuple(got.shape)} instead of {tuple(want.shape)}.")
     return float((got - want).abs().max() / (want.abs().max().item() or 1.0))
+
+
+def _sentence(raised: Exception) -> str:
+    """What was raised in one line that ends in a full stop."""
+    text = " ".join(str(raised).split()) or type(raised).__name__
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _quoted(raised: Exception) -> str:
+    return f"{type(raised).__name__}: {_sentence(raised)}"
+
+
+def _counted(count: int, n: int, what: str) -> str:
+    return f"{count} of {n} singular values {'is' if count == 1 else 'are'} {what}."
+
+
+def _and(names: list[str]) -> str:
+    return " and ".join(names)
