@@ -241,6 +241,7 @@ MASK = RNG.random(IMAGE) < 0.5
 COLUMN, ROW = RNG.standard_normal((3, 1)), RNG.standard_normal((1, 5))
 A, B = RNG.standard_normal((6, 8)), RNG.standard_normal((5, 12))
 K = RNG.standard_normal((4, 3 * 2 * 3))
+WEIGHTS = RNG.standard_normal((8, 12))
 
 
 def zero_boundary(kernel: np.ndarray):
@@ -305,6 +306,27 @@ RECOGNISED = {
     "bicubic": (BicubicSuperResolution(IMAGE, 4), IMAGE, "BicubicSuperResolution"),
     "a blur that is no product": (zero_boundary(KERNEL), IMAGE, "no fast exact SVD"),
     "a sum along rows": (lambda x: x.cumsum(-1), IMAGE, "Kronecker"),
+    "differences of neighbours": (lambda x: x[..., 1:] - x[..., :-1], IMAGE, "Kronecker"),
+    "a column of answers": (
+        lambda x: (torch.from_numpy(A) @ x * torch.arange(12)).sum(-1, keepdim=True),
+        IMAGE,
+        "Kronecker",
+    ),
+    "one number, spread": (
+        lambda x: (
+            (x.double() * torch.from_numpy(WEIGHTS)).sum((2, 3), keepdim=True)
+            * torch.from_numpy(COLUMN @ ROW)
+        ),
+        IMAGE,
+        "No structure",
+    ),
+    "channels summed, then rows": (
+        lambda x: x.sum(1, keepdim=True).flatten(2).cumsum(2).reshape(-1, 1, 8, 12),
+        IMAGE,
+        "No structure",
+    ),
+    "a weight for each pixel": (lambda x: x * torch.from_numpy(WEIGHTS), IMAGE, "No structure"),
+    "one number of all": (lambda x: x.sum((1, 2, 3)).reshape(-1, 1, 1, 1), IMAGE, "No structure"),
     "nothing": (
         lambda x: x.flatten(1).cumsum(1),
         IMAGE,

@@ -51,7 +51,8 @@ class TruncatedSVD(SVDOperator):
     rtol : float, optional
         Singular values up to ``rtol`` times the largest count as 0, as in :class:`Dense`.
     seed : int
-        Of the start vector and the probes; the same seed gives the same operator.
+        Of the start vector and the probes.  The same seed gives the same operator, unless the cut
+        goes through equal singular values: which of them are kept is up to rounding.
 
     Attributes
     ----------
@@ -72,10 +73,11 @@ class TruncatedSVD(SVDOperator):
 
     Notes
     -----
-    What is cut off cannot be restored by the measurement any more, only by the prior.  It does not
-    disturb what is kept, since :math:`U_k^\top(H-H_k)=0`: DDRM reads y through :math:`U_k^\top y`
-    alone, for which sigma_y stays as it is.  A method that compares y with :math:`H_kx` itself sees
-    the difference as noise, of the size ``noise_level``.
+    What is cut off cannot be restored by the measurement any more, only by the prior; singular
+    values well below sigma_y / x_std say next to nothing anyway.  It does not disturb what is kept,
+    since :math:`U_k^\top(H-H_k)=0`: DDRM reads y through :math:`U_k^\top y` alone, for which
+    sigma_y stays as it is.  A method that compares y with :math:`H_kx` itself sees the difference
+    as noise, of the size ``noise_level``; with ``sigma_y = 0``, :math:`H_kx=y` cannot hold.
 
     Examples
     --------
@@ -116,20 +118,13 @@ class TruncatedSVD(SVDOperator):
         else:
             U, s, V = _by_arpack(A, rank, rng)
             self.discarded, self.discarded_error = _energy_left(A, U, s, V, rng)
-        energy = float(s @ s)
-        self.loss = self.discarded / (self.discarded + energy)
+        self.loss = self.discarded / (self.discarded + float(s @ s))
         if self.loss > largest_loss:
-            error = self.discarded_error / (self.discarded + energy)
-            raise ValueError(
-                f"With rank {rank} of {min(m, n)} the part {self.loss:.3g} of the energy "
-                f"||H||_F^2 would be cut off (standard error {error:.1g}), more than largest_loss "
-                f"= {largest_loss:g}. The singular values kept fall from {s[0]:.3g} to "
-                f"{s[-1]:.3g} only: raise the rank, or pass a larger largest_loss."
-            )
+            raise ValueError(self._too_much(s, largest_loss))
         kept = int((s > rtol * s[0]).sum())
-        padded = torch.zeros(n, dtype=torch.float64)
-        padded[:kept] = torch.from_numpy(s[:kept].copy())
-        self.s = padded.reshape(self.in_shape)
+        self.s = torch.zeros(n, dtype=torch.float64)
+        self.s[:kept] = torch.from_numpy(s[:kept].copy())
+        self.s = self.s.reshape(self.in_shape)
         # V_k = Q R with R = diag(+-1) up to rounding; the signs go to U.
         self._reflectors, self._scales = torch.geqrf(torch.from_numpy(V[:, :kept].copy()))
         signs = self._reflectors.diagonal().sign()
@@ -173,6 +168,15 @@ class TruncatedSVD(SVDOperator):
         """
         sigma_y, x_std = require_level(sigma_y, "sigma_y"), require_level(x_std, "x_std")
         return math.sqrt(sigma_y**2 + x_std**2 * self.discarded / self.m)
+
+    def _too_much(self, s: np.ndarray, largest_loss: float) -> str:
+        error = self.discarded_error / (self.discarded + float(s @ s))
+        return (
+            f"With rank {len(s)} of {min(self.m, self.n)} the part {self.loss:.3g} of the energy "
+            f"||H||_F^2 would be cut off (standard error {error:.1g}), more than largest_loss = "
+            f"{largest_loss:g}. The singular values kept fall from {s[0]:.3g} to {s[-1]:.3g} only: "
+            "raise the rank, or pass a larger largest_loss."
+        )
 
     def _reflect(self, x: Tensor, *, transpose: bool) -> Tensor:
         reflectors, scales = self._reflectors.to(x), self._scales.to(x)
@@ -260,12 +264,13 @@ def _require_transpose(A: LinearOperator) -> None:
     m, n = A.shape
     x, y = normal_images((n,)).numpy().T, normal_images((m,), seed=1).numpy().T
     try:
-        there, back = A.matmat(x), A.rmatmat(y)
+        A.rmatvec(y[:, 0])  # rmatmat without it fails in some way or other
     except NotImplementedError:
         raise ValueError(
             "A knows no transpose. Give LinearOperator its rmatvec, or TruncatedSVD a pair of "
             "functions (f, ft)."
         ) from None
+    there, back = A.matmat(x), A.rmatmat(y)
     for image in (there, back):
         require_finite(torch.from_numpy(np.array(image)), "What A returns")
     if not there.any():

@@ -1,7 +1,7 @@
 """Which fast operator a linear function is, found by probing it with a few images.
 
-Every guess is fitted to the answers to few images and then has to predict the answer to a random
-one, so that what is recognised is true, up to rounding and to events of probability 0.
+Every guess has to hold for random images, so that what is recognised is true, up to rounding and to
+events of probability 0.
 """
 
 from __future__ import annotations
@@ -111,8 +111,9 @@ def _circular(f: ImageMap) -> str | None:
 def _rows_and_columns(f: ImageMap) -> str | None:
     r"""A product :math:`AXB^\top`: it maps :math:`uv^\top` to :math:`(Au)(Bv)^\top`, of rank one.
 
-    Two u and two v: the answers to the pairs that share a u must share their columns, those that
-    share a v their rows.
+    Two u and two v: each entry of the answers is a number of u times one of v, so that its values
+    on the four pairs multiply crosswise to the same; the answers to the pairs that share a u share
+    their columns, those that share a v their rows.
     """
     (channels, height, width), (out_channels, _, _) = f.in_shape, f.out_shape
     if channels != out_channels:
@@ -123,10 +124,12 @@ def _rows_and_columns(f: ImageMap) -> str | None:
     answers = f(weights * pairs[:, None]) / weights
     if (answers - answers[:, :1]).abs().max() > f.rounding * answers.abs().max():
         return None
-    first, beside, below, _ = answers[:, 0]
+    first, beside, below, last = answers[:, 0]
+    if (first * last - beside * below).abs().max() > f.rounding * answers.abs().max() ** 2:
+        return None
     for matrix in (torch.cat([first, beside], 1), torch.cat([first, below], 0)):
         s = torch.linalg.svdvals(matrix)
-        if len(s) < 2 or s[1] > f.rounding * s[0]:
+        if s[1:].sum() > f.rounding * s[0]:
             return None
     return (
         f"It acts on rows and columns separately: Kronecker(A, B, channels={channels}) with "
