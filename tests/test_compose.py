@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import random_images, seeds, selected_rows
+from test_operators import peak_bytes
 
 from ddrm_edu import (
     BlockOperator,
@@ -25,6 +26,7 @@ from ddrm_edu import (
     Kronecker,
     SelectedRows,
     SuperResolution,
+    SVDOperator,
     check_operator,
     load_denoiser,
     load_images,
@@ -136,6 +138,36 @@ def test_rectangles_overlap_exactly_if_they_share_a_pixel(height, width, top, le
             DirectSum((1, 8, 8), parts)
     else:
         assert DirectSum((1, 8, 8), parts).rank == painted.sum()
+
+
+BIG = (3, 256, 256)
+
+
+def composed() -> list:
+    quarter = (3, 128, 128)
+    parts = [(SuperResolution(quarter, 4), 0, 0), (Denoising(quarter), 128, 64)]
+    keep = torch.from_numpy(RNG.random((3, 64, 64)) < 0.5)
+    return [
+        DirectSum(BIG, parts),
+        ChangeOfBasis(SuperResolution(BIG, 4), lambda x: x.mT, lambda x: x.mT),
+        SelectedRows(SuperResolution(BIG, 4), keep),
+    ]
+
+
+@pytest.mark.parametrize("op", composed(), ids=lambda op: type(op).__name__)
+def test_compositions_need_little_memory(op):
+    """Two numbers per pixel and one per measurement are stored, and V takes twice the batch."""
+    tensors, values = [], [op]
+    while values:
+        value = values.pop()
+        tensors += [value] if isinstance(value, torch.Tensor) else []
+        values += value if isinstance(value, list | tuple) else []
+        values += vars(value).values() if isinstance(value, SVDOperator) else []
+    storages = {each.untyped_storage().data_ptr(): each.nbytes for each in tensors}
+    assert sum(storages.values()) <= 8 * (2 * op.n + op.m) + 8192
+    x = random_images(BIG, 8, batch=4, dtype=torch.float32)
+    for method in (op.V, op.Vt):
+        assert peak_bytes(lambda method=method: method(x)) <= 2 * x.nbytes
 
 
 # -- other coordinates -----------------------------------------------------------------------------

@@ -184,6 +184,11 @@ def test_a_function_that_is_not_linear_is_refused_in_a_sentence(name):
         assert word in str(refused.value), str(refused.value)
 
 
+def test_a_batch_holds_at_least_one_image():
+    with pytest.raises(ValueError, match="at least 1"):
+        from_function(lambda x: x, SHAPE, batch=0)
+
+
 def test_the_message_for_an_affine_function_is_right():
     f = lambda x: 2 * x + 0.25  # noqa: E731
     assert torch.equal(from_function(lambda x: f(x) - f(0 * x), (3,)).s, torch.full((3,), 2.0))

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..validation import image_shape, positive_shape, real_matrix
 from .base import SVDOperator
+from .probing import normal_images
 
 __all__ = ["ChangeOfBasis", "DirectSum", "SelectedRows"]
 
@@ -196,7 +197,7 @@ class ChangeOfBasis(SVDOperator):
 
     def _require_orthogonal(self) -> None:
         op_shape = self._op.in_shape
-        new, old = (_normals(shape).to(self.s.device) for shape in (self.in_shape, op_shape))
+        new, old = (normal_images(shape).to(self.s.device) for shape in (self.in_shape, op_shape))
         before = new.clone(), old.clone()
         there = self._checked(self._Q, "Q", new, op_shape)
         back = self._checked(self._Qt, "Qt", old, self.in_shape)
@@ -381,11 +382,6 @@ def _rotation(Q: Any, Qt: Any, n: int) -> tuple[Any, Any]:
 
 def _inner(a: Tensor, b: Tensor) -> Tensor:
     return (a * b.reshape(a.shape)).flatten(1).sum(1)
-
-
-def _normals(shape: tuple[int, ...], batch: int = 3) -> Tensor:
-    generator = torch.Generator().manual_seed(0)
-    return torch.randn((batch, *shape), generator=generator, dtype=torch.float64)
 
 
 def _owned_entries(op: SVDOperator, seen: Tensor) -> Tensor:

@@ -151,6 +151,8 @@ def _dense(
     batch: int,
 ) -> Dense:
     """The operator of a map that is linear, as it turns out, and not too large."""
+    if batch < 1:
+        raise ValueError(f"batch must be at least 1, the images in one call, but was {batch}.")
     f.require_linear()
     _require_affordable(f, memory_limit)
     H = _matrix(f, batch)
