@@ -80,6 +80,21 @@ def rank_cut(H: np.ndarray) -> float:
     return max(H.shape) * EPS64
 
 
+def for_every_operator(*strategies):
+    """The law is tried on each class by itself: drawn from all of them, a class may not come up."""
+
+    def decorate(law):
+        @pytest.mark.parametrize("kind", OPERATORS, ids=lambda kind: kind.__name__)
+        def test(kind):
+            few = settings(max_examples=settings.default.max_examples // 6)
+            few(given(OPERATORS[kind](), *strategies)(law))()
+
+        test.__doc__ = law.__doc__
+        return test
+
+    return decorate
+
+
 # -- the strategy itself ---------------------------------------------------------------------------
 
 
@@ -110,7 +125,7 @@ def test_strategy_draws_matrices_of_every_kind(trait):
 # -- H, its transpose and its pseudo-inverse -------------------------------------------------------
 
 
-@given(operators(), dtypes, seeds)
+@for_every_operator(dtypes, seeds)
 def test_call_equals_the_independent_matrix(case, dtype, seed):
     """S09.1, S20.1-S20.3, S21.1, S22.3: U diag(s) V^T is the H of the definition."""
     op, H = case
@@ -120,7 +135,7 @@ def test_call_equals_the_independent_matrix(case, dtype, seed):
     assert_near(y, times(H, x), rounding(dtype, op.n, spectrum(H)[0], largest_norm(x)))
 
 
-@given(operators())
+@for_every_operator()
 def test_matrix_equals_the_independent_matrix(case):
     """S09.1."""
     op, H = case
@@ -129,7 +144,7 @@ def test_matrix_equals_the_independent_matrix(case):
     assert_near(matrix.T, H.T, rounding(torch.float64, op.n, spectrum(H)[0]))
 
 
-@given(operators(), dtypes, seeds)
+@for_every_operator(dtypes, seeds)
 def test_adjoint_equals_the_transposed_matrix(case, dtype, seed):
     """S09.1: H^T = V diag(s) U^T."""
     op, H = case
@@ -149,7 +164,7 @@ def pinv_bound(H: np.ndarray, dtype: torch.dtype, y: Tensor, rcond: float) -> fl
     return rounding(dtype, n, *norms) + rounding(torch.float64, n, condition, *norms)
 
 
-@given(operators(), dtypes, seeds)
+@for_every_operator(dtypes, seeds)
 def test_pinv_equals_numpy_pinv(case, dtype, seed):
     """S09.2."""
     op, H = case
@@ -172,7 +187,7 @@ def test_rtol_of_dense_cuts_where_numpy_pinv_cuts(H, rtol, seed):
     assert_near(op.pinv(y), want, pinv_bound(H, torch.float64, y, rtol))
 
 
-@given(operators(), seeds)
+@for_every_operator(seeds)
 def test_penrose_equations_hold(case, seed):
     """S09.2: the four equations that define H^+, as matrices."""
     op, H = case
@@ -191,7 +206,7 @@ def test_penrose_equations_hold(case, seed):
 # -- the factors -----------------------------------------------------------------------------------
 
 
-@given(operators(), dtypes, seeds)
+@for_every_operator(dtypes, seeds)
 def test_v_and_vt_are_inverse_to_each_other(case, dtype, seed):
     """S09.3: x = V V^T x, in both orders, and lengths are kept."""
     op = case.op
@@ -203,7 +218,7 @@ def test_v_and_vt_are_inverse_to_each_other(case, dtype, seed):
     assert (lengths[0] - lengths[1]).abs().max() <= bound
 
 
-@given(operators())
+@for_every_operator()
 def test_vt_is_the_transpose_of_v_and_ut_that_of_u(case):
     """S09.1, S09.3: the full V is orthogonal, null space included."""
     op = case.op
@@ -215,7 +230,7 @@ def test_vt_is_the_transpose_of_v_and_ut_that_of_u(case):
     assert np.linalg.norm(Ut - U.T, 2) <= bound
 
 
-@given(operators(), dtypes, seeds)
+@for_every_operator(dtypes, seeds)
 def test_ut_after_u_keeps_what_is_measured_and_drops_the_rest(case, dtype, seed):
     """S09.1: U^T U = diag(s > 0), since U is padded by zero columns."""
     op = case.op
@@ -223,7 +238,7 @@ def test_ut_after_u_keeps_what_is_measured_and_drops_the_rest(case, dtype, seed)
     assert_near(op.Ut(op.U(x)), (op.s > 0) * x, rounding(dtype, op.n, largest_norm(x)))
 
 
-@given(operators(), seeds)
+@for_every_operator(seeds)
 def test_u_after_ut_projects_on_the_range_of_h(case, seed):
     """S09.1: U U^T = H H^+."""
     op, H = case
@@ -233,7 +248,7 @@ def test_u_after_ut_projects_on_the_range_of_h(case, seed):
     assert_near(op.U(op.Ut(y)), times(projection, y), bound)
 
 
-@given(operators(), dtypes, seeds)
+@for_every_operator(dtypes, seeds)
 def test_u_and_ut_are_exactly_zero_where_s_is_zero(case, dtype, seed):
     """S13.3 corrected by E4: what is not measured is 0 in the spectral measurement."""
     op = case.op
@@ -244,7 +259,7 @@ def test_u_and_ut_are_exactly_zero_where_s_is_zero(case, dtype, seed):
     assert not op.measure_spec(y)[:, lost].any()
 
 
-@given(operators())
+@for_every_operator()
 def test_singular_values_equal_numpy_svd(case):
     """S09.1, S23.2: zeros included, sorted; their own order is the operator's to choose."""
     op, H = case
@@ -255,7 +270,7 @@ def test_singular_values_equal_numpy_svd(case):
     assert (s == 0).sum() == op.n - op.rank, "zeros must be exact"
 
 
-@given(operators(), seeds)
+@for_every_operator(seeds)
 def test_measure_spec_shows_the_measured_coordinates_and_scaled_noise(case, seed):
     """S09.5 corrected by E3: Sigma^+ U^T (H x + z) = Sigma^+ Sigma V^T x + Sigma^+ U^T z."""
     op, H = case
@@ -267,7 +282,7 @@ def test_measure_spec_shows_the_measured_coordinates_and_scaled_noise(case, seed
     assert_near(op.measure_spec(y), want, pinv_bound(H, torch.float64, y, rank_cut(H)))
 
 
-@given(operators(), st.floats(0.01, 3.0))
+@for_every_operator(st.floats(0.01, 3.0))
 def test_measurement_noise_is_independent_over_coordinates(case, sigma_y):
     """S09.6: the FULL covariance of the noise in y_spec is diag(sigma_y^2 / s^2)."""
     op = case.op
@@ -283,7 +298,7 @@ def test_measurement_noise_is_independent_over_coordinates(case, sigma_y):
 # -- batches, types, containers --------------------------------------------------------------------
 
 
-@given(operators(), dtypes, seeds)
+@for_every_operator(dtypes, seeds)
 def test_a_batch_is_a_stack_of_single_images(case, dtype, seed):
     op, H = case
     s = spectrum(H)
@@ -295,7 +310,7 @@ def test_a_batch_is_a_stack_of_single_images(case, dtype, seed):
         assert_near(method(x), want, rounding(dtype, op.n, largest, largest_norm(x)))
 
 
-@given(operators())
+@for_every_operator()
 def test_an_empty_batch_stays_empty(case):
     op = case.op
     for name, side in (METHODS | DERIVED).items():
@@ -304,7 +319,7 @@ def test_an_empty_batch_stays_empty(case):
         assert result.shape == (0, *other)
 
 
-@given(operators(), dtypes, seeds)
+@for_every_operator(dtypes, seeds)
 def test_results_have_the_dtype_of_the_argument_and_leave_it_alone(case, dtype, seed):
     op = case.op
     for name, side in (METHODS | DERIVED).items():
@@ -317,7 +332,7 @@ def test_results_have_the_dtype_of_the_argument_and_leave_it_alone(case, dtype, 
         assert not shared, f"{name} returns its argument or a view of it"
 
 
-@given(operators(), dtypes, seeds)
+@for_every_operator(dtypes, seeds)
 def test_strided_arguments_give_the_same_numbers(case, dtype, seed):
     """Images in channels-last order or cut from larger arrays are common."""
     op, H = case
@@ -331,7 +346,7 @@ def test_strided_arguments_give_the_same_numbers(case, dtype, seed):
         assert_near(method(strided), method(x), rounding(dtype, op.n, largest, largest_norm(x)))
 
 
-@given(operators(), seeds)
+@for_every_operator(seeds)
 def test_to_makes_a_converted_copy_and_leaves_the_original(case, seed):
     op, H = case
     before = {name: value for name, value in vars(op).items() if isinstance(value, Tensor)}
@@ -348,7 +363,7 @@ def test_to_makes_a_converted_copy_and_leaves_the_original(case, seed):
     assert_near(moved(x), op(x), rounding(torch.float32, op.n, spectrum(H)[0], largest_norm(x)))
 
 
-@given(operators(), seeds)
+@for_every_operator(seeds)
 def test_as_scipy_acts_like_the_matrix(case, seed):
     op, H = case
     linear = op.as_scipy()
@@ -424,7 +439,7 @@ def test_spectral_measurement_is_0_where_s_is_whatever_ut_says():
     assert op.pinv(torch.ones(1, 3)).tolist() == [[0.5, 0.0, 2.0]]
 
 
-@given(operators())
+@for_every_operator()
 def test_repr_names_class_shapes_and_rank(case):
     op, H = case
     text = repr(op)
@@ -433,8 +448,7 @@ def test_repr_names_class_shapes_and_rank(case):
 
 
 @pytest.mark.gpu
-@settings(max_examples=30)
-@given(operators(), seeds)
+@for_every_operator(seeds)
 def test_operators_follow_the_device_of_their_argument(case, seed):
     op, H = case
     x = argument(op, "in", seed)

@@ -188,6 +188,8 @@ def _mirrored(a: Tensor) -> Tensor:
 
 def _hartley(x: Tensor) -> Tensor:
     """Orthonormal Hartley transform over the last two axes: symmetric, its own inverse."""
+    if not len(x):
+        return x.clone()  # the FFT library refuses to transform nothing
     half = torch.fft.rfft2(x, norm="ortho")  # the frequencies 0 to width // 2 of the last axis
     rest = half[..., 1 : (x.shape[-1] + 1) // 2]  # conjugate to those that are left out
     rest = (rest.real + rest.imag).flip(-2, -1).roll(1, -2)
