@@ -221,20 +221,12 @@ KERNELS = {
 
 
 @pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
-@pytest.mark.parametrize("shape", [(2, 24, 31), (1, 25, 32)], ids=str)
+@pytest.mark.parametrize("shape", [(2, 24, 31), (1, 25, 32), (1, 4, 5)], ids=str)
 def test_circular_blur_is_scipys_convolution_that_wraps(shape, kernel):
-    """Centred at ((k - 1) // 2, (l - 1) // 2), whatever symmetry the kernel has not."""
+    """Centred at ((k - 1) // 2, (l - 1) // 2); a large kernel wraps around several times."""
     op, x = CircularBlur(shape, kernel), random_images(shape, 4)
     bound = rounding(torch.float64, op.n, np.abs(kernel).sum(), largest_norm(x))
     assert_near(op(x), convolved(x, kernel, "wrap"), bound)
-
-
-def test_a_kernel_may_be_several_times_as_large_as_the_image():
-    """scipy wraps once; the oracle as often as it takes."""
-    kernel, shape = RNG.standard_normal((23, 17)), (1, 4, 5)
-    op = CircularBlur(shape, kernel)
-    want = blur_matrix(shape, kernel, wrap=True)
-    assert_near(op.matrix().T, want.T, rounding(torch.float64, op.n, np.abs(kernel).sum()))
 
 
 @given(image_shapes(max_side=7), seeds)
@@ -302,7 +294,9 @@ def test_each_method_of_a_circular_blur_makes_one_fft(method):
 # -- compressed sensing ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shape", [(1, 16, 32), (3, 8, 16), (5, 12, 3), (1, 1, 1), (3, 1, 1)])
+@pytest.mark.parametrize(
+    "shape", [(1, 16, 32), (3, 8, 16), (5, 12, 3), (1, 7, 9), (1, 1, 1), (3, 1, 1)]
+)
 def test_compressed_sensing_is_scipys_hadamard_matrix_between_random_orders(shape):
     """X11: W / sqrt(n) if n is a power of two, C_p (x) W with scipy's DCT otherwise."""
     n = int(np.prod(shape))
@@ -341,7 +335,7 @@ def test_measurements_are_drawn_by_the_generator_alone():
     assert torch.equal(CompressedSensing((1, 4, 4), 5).matrix(), first)
 
 
-@pytest.mark.parametrize("shape", [(3, 224, 224), (3, 250, 250), (1, 67, 67), (6, 5, 9)], ids=str)
+@pytest.mark.parametrize("shape", [(3, 224, 224), (3, 250, 250), (1, 5, 13), (6, 5, 9)], ids=str)
 def test_a_refused_image_is_told_the_largest_crop_that_works(shape):
     with pytest.raises(ValueError, match="odd part of at most 64") as refused:
         CompressedSensing(shape, 1)

@@ -26,7 +26,7 @@ class CircularBlur(SVDOperator):
     r"""Convolution with any real kernel on an image that is repeated periodically.
 
     A circular convolution is diagonal in the Fourier basis, with the kernel's transform
-    :math:`\lambda_k` on the diagonal.  In the real Hartley basis
+    :math:`\lambda_k` on the diagonal.  In the real basis of Hartley (Bracewell 1983),
     :math:`a_k=\mathrm{Re}\,\hat x_k-\mathrm{Im}\,\hat x_k`, which is orthonormal, symmetric and its
     own inverse, H scales and rotates each pair :math:`(a_k,a_{-k})`:
 
@@ -46,7 +46,7 @@ class CircularBlur(SVDOperator):
         mode="same", boundary="wrap")``, which computes the same.
     rtol : float, optional
         Singular values up to ``rtol`` times the largest count as 0; by default 8 times the
-        float64 rounding unit times the root of the number of pixels.
+        float64 rounding unit times the root of the number of pixels, a bound on the FFT's rounding.
 
     Raises
     ------
@@ -126,7 +126,7 @@ class CompressedSensing(SVDOperator):
     Row r of H is row ``kept[r]`` of the transform applied to ``x.flatten()[order]``, with ``order``
     the first ``torch.randperm(n)`` and ``kept`` the first entries of the second, sorted.
 
-        Examples
+    Examples
     --------
     >>> CompressedSensing((3, 32, 32), 512, generator=torch.Generator().manual_seed(0))
     CompressedSensing((3, 32, 32) -> (512,), rank 512)
@@ -197,7 +197,7 @@ def _hartley(x: Tensor) -> Tensor:
 
 
 LARGEST_ODD = 64
-"""Longest cosine transform that is made: n times as many products are asked of every image."""
+"""Longest cosine transform: it costs as many products for each entry of an image."""
 
 
 def _orthogonal_factors(shape: tuple[int, int, int]) -> list[Tensor]:
