@@ -118,7 +118,7 @@ def growth(side: int, rounds: int) -> list[dict]:
 def slope(rows: list[dict], key: str) -> float:
     """Exponent a of ``key ~ n^a``, by least squares over all sizes."""
     n, values = (np.log([row[column] for row in rows]) for column in ("n", key))
-    return np.polyfit(n, values, 1)[0]
+    return np.polyfit(n, values, 1)[0].round(2) + 0.0  # no -0.00
 
 
 def growth_table(rows: list[dict]) -> list[str]:
