@@ -5,6 +5,7 @@ from .denoising import *
 from .gaps import *
 from .images import *
 from .inverse_problems import *
+from .lab import *
 from .noising import *
 from .paths import *
 from .restorations import *
