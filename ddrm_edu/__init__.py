@@ -13,7 +13,7 @@ NeurIPS 2022), after the lecture by T. Badmaev of 18 March 2022:
 True
 """
 
-from .checks import check, check_mc, check_operator, check_sampler
+from .checks import check, check_H, check_mc, check_operator, check_sampler
 from .data import load_images
 from .ddpm import ddim_coefficients, ddpm_samples
 from .ddrm import ddrm_coefficients, ddrm_samples, ddrm_start_coefficients, restore
@@ -93,6 +93,7 @@ __all__ = [
     "TruncatedSVD",
     "VDenoiser",
     "check",
+    "check_H",
     "check_mc",
     "check_operator",
     "check_sampler",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 from pathlib import Path
 
 import click
@@ -177,47 +176,31 @@ def _square(picture, size: int):
 
 
 @main.command()
-@click.argument("target", metavar="FILE.py:OPERATOR")
-@click.option("--truth", metavar="NAME", help="Name in FILE.py of the matrix H, built separately.")
+@click.argument("target", metavar="FILE.py:NAME")
+@click.option("--truth", metavar="NAME", help="Name in FILE.py of H, built another way.")
+@click.option("--in-shape", metavar="C,H,W", help="Shape of one image, if H is a function.")
+@click.option("--sigma-y", type=float, default=0.05, help="Noise in y.")
 @_one_line_errors
-def check(target, truth):
-    """Test every law of an operator: an SVDOperator, a function that makes one, or a matrix."""
-    from . import Dense, SVDOperator, check_operator
+def check(target, truth, in_shape, sigma_y):
+    """Test your own H: the laws of its SVD, its assumptions, and what DDRM does with it.
 
-    file, _, name = target.rpartition(":")
-    if not file or not Path(file).is_file():
-        raise ValueError(
-            f"Expected FILE.py:OPERATOR with an existing file, but was given {target!r}."
-        )
-    module = _load_module(Path(file))
-    op = _attribute(module, name)
-    if not isinstance(op, SVDOperator):
-        op = op() if callable(op) else op
-    if not isinstance(op, SVDOperator):
-        op = Dense(op)
-    report = check_operator(op, _attribute(module, truth) if truth else None)
-    click.echo(report)
-    if not report.ok:
+    NAME is a matrix, an SVDOperator, a scipy LinearOperator, a function of images, a pair of
+    functions (forward, adjoint), or a function without arguments that makes one of these.
+    The same as tests: pytest --H FILE.py:NAME
+    """
+    from .checks.own import attribute_of, loaded, shape_of
+    from .checks.suite import check_H
+
+    H, module = loaded(target)
+    reports = check_H(
+        H,
+        in_shape=shape_of(in_shape) if in_shape else None,
+        truth=attribute_of(module, truth) if truth else None,
+        sigma_y=sigma_y,
+    )
+    click.echo(reports)
+    if not reports.ok:
         raise SystemExit(1)
-
-
-def _load_module(path: Path):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ValueError(f"{path} could not be run: {type(error).__name__}: {error}") from error
-    return module
-
-
-def _attribute(module, name: str):
-    if not hasattr(module, name):
-        public = [key for key in vars(module) if not key.startswith("_")]
-        raise ValueError(
-            f"{module.__file__} defines no {name!r}; it defines {', '.join(public) or 'nothing'}."
-        )
-    return getattr(module, name)
 
 
 @main.command()

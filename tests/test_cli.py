@@ -25,6 +25,9 @@ class Broken(Dense):
     def Vt(self, x): return super().V(x)
 
 broken = Broken(H)
+
+def differences(x):
+    return x[..., 1:] - x[..., :-1]
 """
 
 
@@ -130,6 +133,23 @@ def test_check_fails_for_a_broken_operator(operators):
     result = run("check", f"{operators}:broken", "--truth", "H")
     assert result.exit_code == 1
     assert "FAILED  U diag(s) V^T = H" in result.output
+    assert "V and Vt are exchanged" in result.output
+
+
+def test_check_takes_a_function_with_a_shape_and_a_noise(operators):
+    result = run("check", f"{operators}:differences", "--in-shape", "1,4,6", "--sigma-y", 100)
+    assert result.exit_code == 0, result.output
+    assert "Operator Dense((1, 4, 6) -> (1, 4, 5), rank 20)" in result.output
+    assert "note    every measured coordinate starts at y_spec" in result.output
+    result = run("check", f"{operators}:differences")
+    assert result.exit_code == 1
+    assert "in_shape=" in result.output
+
+
+def test_check_reports_what_ddrm_does_with_h(operators):
+    result = run("check", f"{operators}:good")
+    for title in ("Assumptions", "Marginals", "Sampler", "Recovery"):
+        assert f"\n{title}\n" in result.output
 
 
 @pytest.mark.parametrize("target", ["nowhere.py:op", "nothing", "{path}:missing"])
@@ -137,6 +157,7 @@ def test_check_says_what_it_expected(operators, target):
     result = run("check", target.format(path=operators))
     assert result.exit_code == 1
     assert result.output.startswith("Error: ")
+    assert len(result.output.strip().splitlines()) == 1
 
 
 def test_operator_named_in_the_report_is_the_one_that_was_checked(operators):

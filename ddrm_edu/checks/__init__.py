@@ -3,6 +3,16 @@
 from .operators import check_operator
 from .report import Law, Report
 from .samplers import check_sampler
+from .suite import Reports, check_H
 from .values import check, check_mc
 
-__all__ = ["Law", "Report", "check", "check_mc", "check_operator", "check_sampler"]
+__all__ = [
+    "Law",
+    "Report",
+    "Reports",
+    "check",
+    "check_H",
+    "check_mc",
+    "check_operator",
+    "check_sampler",
+]

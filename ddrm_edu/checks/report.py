@@ -17,17 +17,28 @@ class Law:
     advice: str  #: likely cause and fix, for the case that it fails
     found: str = ""  #: where it is broken, what was found and what was due, in words
     within: str = ""  #: the bound in words, if it is not one on the rounding error
+    remark: bool = False  #: no law but an assumption: it is told if it fails, as no error
 
     @property
-    def ok(self) -> bool:
+    def holds(self) -> bool:
         """True if the deviation is within its bound (a NaN is not)."""
         return self.error <= self.bound
 
-    def __str__(self) -> str:
-        if self.ok:
-            return f"ok      {self.name}  ({self.within or f'error <= {self.bound:.0e}'})"
+    @property
+    def ok(self) -> bool:
+        """True if it holds, or need not."""
+        return self.holds or self.remark
+
+    @property
+    def sentence(self) -> str:
+        """What was found, the likely cause and the fix."""
         found = self.found or f"off by {self.error:.2g}, due <= {self.bound:.0e}."
-        return f"FAILED  {self.name}: {found} {self.advice}"
+        return f"{found} {self.advice}".rstrip()
+
+    def __str__(self) -> str:
+        if self.holds:
+            return f"ok      {self.name}  ({self.within or f'error <= {self.bound:.0e}'})"
+        return f"{'note  ' if self.remark else 'FAILED'}  {self.name}: {self.sentence}"
 
 
 @dataclass(frozen=True)
@@ -48,13 +59,19 @@ class Report:
         """The laws that do not hold."""
         return [law for law in self.laws if not law.ok]
 
+    @property
+    def notes(self) -> list[Law]:
+        """The assumptions that do not hold, which is no error."""
+        return [law for law in self.laws if law.ok and not law.holds]
+
     def __str__(self) -> str:
-        held = len(self.laws) - len(self.failures)
+        held = len(self.laws) - len(self.failures) - len(self.notes)
+        what = "assumptions" if any(law.remark for law in self.laws) else "laws"
         return "\n".join(
             [
                 self.title,
                 *(f"  {law}" for law in self.laws),
                 *(f"  --      {reason}" for reason in self.not_asked),
-                f"{held} of {len(self.laws)} laws hold.",
+                f"{held} of {len(self.laws)} {what} hold." if self.laws else "Nothing was asked.",
             ]
         )
