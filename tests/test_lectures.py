@@ -214,3 +214,12 @@ def test_named_files_of_the_repository_exist(path):
     for cell in cells(path, "markdown"):
         for name in named.findall(cell.source):
             assert (ROOT / name).exists(), f"{path.name} names {name}"
+
+
+@every_lecture
+def test_the_syllabus_lists_the_lecture_and_its_time(path):
+    """Both READMEs link to it."""
+    time = re.search(r"\*\*Time\.\*\* (\d+ min)", read(path).cells[0].source)[1]
+    syllabus = (ROOT / "lectures" / "README.md").read_text()
+    assert re.search(rf"\({re.escape(path.name)}\) \|.*\| {time} \|", syllabus)
+    assert f"](lectures/{path.name})" in (ROOT / "README.md").read_text()
