@@ -154,7 +154,14 @@ def broken_maker():
     raise RuntimeError("no data")
 
 
+def takes_three_images(x):
+    if len(x) != 3:
+        raise RuntimeError("three images, please")
+    return x
+
+
 REFUSED = {
+    "three images": (takes_three_images, IN_SHAPE, "RuntimeError: three images, please."),
     "clip": (lambda x: x.clamp(-1, 1), IN_SHAPE, "is not linear"),
     "affine": (lambda x: x + 1, IN_SHAPE, "affine"),
     "noise": (lambda x: x + 0.1 * torch.randn_like(x), IN_SHAPE, "random"),

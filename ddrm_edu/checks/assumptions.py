@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from .operators import Trial
 from .own import OwnH
 from .report import Law
+from .trial import EPS, Trial
 
 __all__ = ["ASSUMPTIONS", "assumptions"]
 
@@ -25,7 +25,6 @@ CONDITION = "H is well conditioned"
 ASSUMPTIONS = (SIZE, LINEAR, LOSES, START, CUT, CONDITION)
 
 LARGEST_MATRIX = 1024  # entries of an image up to which the cut singular values are computed again
-EPS = torch.finfo(torch.float64).eps
 
 
 def assumptions(own: OwnH, sigmas: Tensor, sigma_y: float) -> Iterator[Law | str]:

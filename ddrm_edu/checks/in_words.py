@@ -62,6 +62,8 @@ def spectrum_in_words(s: Tensor, due: Tensor) -> str:
     d = due.where(seen, torch.zeros_like(due))
     positive = d.abs().where(seen, torch.ones_like(d))
     flipped = (d < 0).nonzero()[:, 0]
+    if size and close(s, d.abs()) and len(flipped) == int(seen.sum()):
+        return "This is the SVD of -H: U or V needs the other sign, not both."
     if size and close(s, d.abs()):
         return (
             f"u_i and v_i do not fit together in sign in {listed(flipped)}: U and V of two "

@@ -83,6 +83,8 @@ def own(
         raise
     except ValueError as error:
         return OwnH(type(H).__name__, refused=str(error))
+    except Exception as error:  # a reader's function may raise anything
+        return OwnH(type(H).__name__, refused=f"it raised {_said(error)}.")
 
 
 class _Unusable(ValueError):

@@ -11,7 +11,9 @@ import functools
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
 from oracles import super_resolution_matrix
+from strategies import operators
 from torch.nn.functional import conv2d, pad
 
 from ddrm_edu import CircularBlur, Dense, Inpainting, Kronecker, SVDOperator, check_operator
@@ -638,6 +640,7 @@ BROKEN = {
     "answers on the CPU": (AnswersOnTheCpu(H), H, DEVICE, "Ut answers on the cpu"),
     "numpy result": (NumpyResult(H), H, RESULTS, "U returned no tensor, but numpy.ndarray"),
     "raises": (RaisesSomething(H), H, RESULTS, "V raised KeyError"),
+    "minus H": (Dense(-TALL), TALL, TRUTH, "This is the SVD of -H"),
     "H transposed": (Dense(SQUARE.T), SQUARE, TRUTH, "This is the SVD of H^T"),
     "H transposed, singular": (
         Dense(SINGULAR_SQUARE.T),
@@ -831,3 +834,49 @@ def test_a_method_that_computes_on_the_cpu_alone_is_not_judged_without_a_gpu():
     report = check_operator(OfNumpy(H), H)
     assert report.ok, str(report)
     assert report.not_asked == (f"{DEVICE}: V can be tried on this device only.",)
+
+
+class Changed(SVDOperator):
+    """Any operator with one thing changed, by a function of its parts."""
+
+    def __init__(self, op, change):
+        self.in_shape, self.out_shape = op.in_shape, op.out_shape
+        parts = {"s": op.s.expand(op.in_shape), "V": op.V, "Vt": op.Vt, "U": op.U, "Ut": op.Ut}
+        self.parts = parts | change(**parts)
+        self.s = self.parts["s"]
+
+    def V(self, x):
+        return self.parts["V"](x)
+
+    def Vt(self, x):
+        return self.parts["Vt"](x)
+
+    def U(self, x):
+        return self.parts["U"](x)
+
+    def Ut(self, y):
+        return self.parts["Ut"](y)
+
+
+CHANGES = {
+    "exchanged": lambda V, Vt, **_: {"V": Vt, "Vt": V},
+    "squares": lambda s, **_: {"s": s**2},
+    "another order": lambda s, **_: {"s": s.flatten().roll(1).reshape(s.shape)},
+    "sign": lambda U, **_: {"U": lambda x: -U(x)},
+    "of -H": lambda U, Ut, **_: {"U": lambda x: -U(x), "Ut": lambda y: -Ut(y)},
+    "every length by 3": lambda V, **_: {"V": lambda x: 3 * V(x)},
+    "every length by 1 / 5": lambda U, Ut, **_: {
+        "U": lambda x: U(x) / 5,
+        "Ut": lambda y: Ut(y) / 5,
+    },
+    "adds a constant": lambda Ut, **_: {"Ut": lambda y: Ut(y) + 0.5},
+}
+
+
+@pytest.mark.parametrize("words", CHANGES)
+@settings(max_examples=25)
+@given(case=operators())
+def test_one_change_to_any_operator_is_told(words, case):
+    """Or it changes nothing: a symmetric V, equal singular values, s of ones, an H of zeros."""
+    report = check_operator(Changed(case.op, CHANGES[words]), case.H)
+    assert report.ok or words in report.failures[0].sentence, str(report)
