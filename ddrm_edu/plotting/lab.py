@@ -122,15 +122,16 @@ def spectrum_and_cases(
 
 def _noise_panel(ax: Axes, s: np.ndarray, sigma_y: float, first: float) -> None:
     n, rank = len(s), int((s > 0).sum())
-    ax.plot(np.arange(1, rank + 1), s[:rank], color=ACCENT, lw=2.4)
+    look = {"color": ACCENT, "lw": 2.4, "marker": "o" if rank < 40 else "", "ms": 4}
+    ax.plot(np.arange(1, rank + 1), s[:rank], **look)
     low = min(s[rank - 1], sigma_y / first) / 3
-    high = 4 * max(s[0], sigma_y)
+    high = 6 * max(s[0], sigma_y)
     if rank < n:
         ax.axvspan(rank + 0.5, n, fc="#f2f2f2", ec="#cfcfcf", hatch="///", lw=0, zorder=0)
-        box = {"fc": "w", "ec": "none", "pad": 1.5}
-        label = f"$s_i=0$:\n{n - rank} of {n}"
-        middle = np.sqrt(low * high)
-        ax.text((rank + n) / 2, middle, label, ha="center", fontsize=9, color=INK, bbox=box)
+        look = {"fontsize": 9, "color": INK, "bbox": {"fc": "w", "ec": "none", "pad": 1.5}}
+        middle = min((rank + n) / 2, 0.82 * n)
+        label = f"$s_i=0$: {n - rank} of {n}"
+        ax.text(middle, high / 1.5, label, ha="center", va="top", **look)
     noises = ((sigma_y, r"$\sigma_y$", "--"), (sigma_y / first, r"$\sigma_y/\sigma_T$", ":"))
     for level, name, ls in noises:
         ax.axhline(level, color=CONTRAST, ls=ls, lw=1.8, zorder=1)
@@ -144,7 +145,7 @@ def _noise_panel(ax: Axes, s: np.ndarray, sigma_y: float, first: float) -> None:
             fontsize=10,
             color=INK,
         )
-    ax.set(yscale="log", ylim=(low, high), xlim=(1, n))
+    ax.set(yscale="log", ylim=(low, high), xlim=(0, n + 1))
     ax.set(xlabel="coordinate $i$, by decreasing $s_i$", ylabel="singular value $s_i$")
 
 
