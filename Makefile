@@ -26,8 +26,10 @@ $(READY): pyproject.toml constraints.txt
 	  --editable '.[lectures,test]'
 	@touch $@
 
-# The lectures run two at a time, each with one thread; OMP_NUM_THREADS=2 in front overrides that.
+# The lectures run two at a time, each with one thread; OMP_NUM_THREADS=2 in front overrides that,
+# and then threads that wait must sleep: they would take the core of those that work.
 lectures figures handout grade test bite refresh: export OMP_NUM_THREADS ?= 1
+lectures figures handout grade test bite refresh: export OMP_WAIT_POLICY ?= passive
 
 lectures: setup ## run the lectures from top to bottom, write figures/ and HTML pages
 	@$(MAKE) --no-print-directory -j 2 $(LECTURES:lectures/%.ipynb=$(BUILD)/%.html)
