@@ -72,6 +72,7 @@ class CircularBlur(SVDOperator):
         real, imaginary = eigenvalues.real, eigenvalues.imag
         real, imaginary = (real + _mirrored(real)) / 2, (imaginary - _mirrored(imaginary)) / 2
         s = torch.hypot(real, imaginary)
+        s = torch.maximum(s, _mirrored(s))  # a vectorised hypot rounds the last few otherwise
         default = 8 * torch.finfo(torch.float64).eps * math.sqrt(s.numel())
         self.s = exact_zeros(s, default if rtol is None else rtol)
         if not s.max() > default * kernel.abs().sum():
