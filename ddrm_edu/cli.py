@@ -201,6 +201,11 @@ def check(target, truth, in_shape, sigma_y):
     click.echo(reports)
     if not reports.ok:
         raise SystemExit(1)
+    if not reports.examined:
+        click.echo(
+            "\nNOT EXAMINED: no law of an operator was asked, see the reasons above.", err=True
+        )
+        raise SystemExit(2)
 
 
 @main.command()

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from strategies import operators, seeds
 
-from ddrm_edu import Dense, check_operator
+from ddrm_edu import Denoising, Dense, Inpainting, check_operator
 from ddrm_edu.checks import check_mc
 from ddrm_edu.checks.operators import OPERATOR_LAWS
 
@@ -233,3 +233,18 @@ def test_one_column_may_be_given_by_numbers():
 def test_check_mc_refuses_what_it_cannot_compare(arguments, words):
     with pytest.raises(ValueError, match=words):
         check_mc(**{"name": "claim", "samples": normal_draws(2000, 0)} | arguments)
+
+
+def test_a_truth_of_another_size_is_no_proof_of_another_matrix():
+    report = check_operator(Dense(torch.ones(2, 3)), torch.ones(2, 5))
+    (law,) = report.failures
+    assert "must take 3 numbers per image" in str(law)
+    assert "return 2. Is it transposed" in str(law)
+    assert "another matrix" not in str(law)
+
+
+def test_beyond_the_size_of_a_diagnosis_a_smaller_image_is_advised():
+    op, other = Denoising((1, 40, 40)), Inpainting(torch.rand(1, 40, 40) > 0.5)
+    report = check_operator(op, lambda x: other.pinv(other(x)))
+    (law,) = report.failures
+    assert "Make the same from smaller images, up to 1024 numbers" in str(law)

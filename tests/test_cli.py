@@ -146,6 +146,13 @@ def test_check_takes_a_function_with_a_shape_and_a_noise(operators):
     assert "in_shape=" in result.output
 
 
+def test_check_does_not_call_an_h_good_that_it_could_not_examine(operators):
+    result = run("check", f"{operators}:differences", "--in-shape", "3,256,256")
+    assert result.exit_code == 2
+    assert result.output.strip().endswith("see the reasons above.")
+    assert "NOT EXAMINED" in result.output
+
+
 def test_check_reports_what_ddrm_does_with_h(operators):
     result = run("check", f"{operators}:good")
     for title in ("Assumptions", "Marginals", "Sampler", "Recovery"):

@@ -248,8 +248,8 @@ def test_coordinates_that_start_unobserved_are_counted():
     assert START not in notes(check_H(np.diag(s), sigma_y=0.0, sigmas=levels))
 
 
-def test_the_default_levels_are_twenty_of_the_linear_schedule():
-    sigma_T = NoiseSchedule.linear().sigmas(20)[0].item()
+def test_the_default_levels_are_twenty_of_the_shipped_networks():
+    sigma_T = NoiseSchedule.cosine().sigmas(20)[0].item()
     for factor, noted in ((0.999, False), (1.001, True)):
         H = np.diag([1.0, 0.0])
         assert (START in notes(check_H(H, sigma_y=factor * sigma_T))) == noted
@@ -307,9 +307,14 @@ def test_too_large_an_h_is_refused_before_its_memory_is_taken(H, options, words)
     reports = check_H(H, **options)
     assert time.process_time() - start < 5
     assert reports.ok
+    assert not reports.examined
     assert words in notes(reports)[SIZE]
     assert "a dense decomposition would take about" in notes(reports)[SIZE].lower()
     assert not_asked(reports).count("H is too large") == 5
+
+
+def test_an_h_that_was_decomposed_is_examined():
+    assert check_H(WIDE).examined
 
 
 # -- the sampler -----------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from .in_words import columns_in_words, differing_entries, lengths_in_words, spe
 from .rearrangements import Order, rearrangements
 from .report import Law
 
-__all__ = ["explained"]
+__all__ = ["LARGEST_MATRIX", "explained"]
 
 LARGEST_MATRIX = 1024  # entries of an image up to which a method is written as a matrix
 FLOAT32 = torch.finfo(torch.float32).eps

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..operators import SVDOperator
-from .diagnosis import explained
+from .diagnosis import LARGEST_MATRIX, explained
 from .methods import (
     ARGUMENTS,
     BATCH,
@@ -129,11 +129,21 @@ def _truth(trial: Trial) -> Law | None:
     if trial.truth is None:
         return None
     advice = "It is a perfect SVD of another matrix."
+    if max(trial.op.n, trial.op.m) > LARGEST_MATRIX:
+        advice += (
+            f" Make the same from smaller images, up to {LARGEST_MATRIX} numbers: then the cause "
+            "is looked for."
+        )
     try:
         due = trial.truth(trial.x)
         bound = 10 * trial.bound * max(1.0, torch.finfo(due.dtype).eps / EPS)
         return Law(TRUTH, distance(trial.op(trial.x), due.double()), bound, advice)
     except Exception as raised:
+        advice = (
+            f"The truth must take {trial.op.n} numbers per image (a matrix; a function takes "
+            f"images of shape {trial.op.in_shape}) and return {trial.op.m}. Is it transposed, or "
+            "is in_shape= missing?"
+        )
         return Law(TRUTH, math.nan, 10 * trial.bound, advice, f"it raised: {sentence(raised)}")
 
 
