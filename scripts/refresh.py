@@ -21,11 +21,26 @@ def refresh(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     folder = {"metadata": {"path": str(path.parent)}}
     NotebookClient(notebook, timeout=600, record_timing=False, resources=folder).execute()
-    notebook.metadata.pop("widgets", None)  # a slider without a kernel moves nothing
+    # A slider without a kernel moves nothing, and the version of Python is nobody's difference.
+    notebook.metadata = {"kernelspec": notebook.metadata["kernelspec"]}
     for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = _joined(cell.outputs)
         for output in cell.get("outputs", []):
             output.get("data", {}).pop(WIDGET, None)
     nbformat.write(notebook, path)
+
+
+def _joined(outputs: list) -> list:
+    """Pieces of one stream as one output: where a kernel cuts it is chance."""
+    whole = []
+    for output in outputs:
+        streams = output.output_type == "stream" and whole and whole[-1].output_type == "stream"
+        if streams and whole[-1].name == output.name:
+            whole[-1].text += output.text
+        else:
+            whole.append(output)
+    return whole
 
 
 if __name__ == "__main__":
