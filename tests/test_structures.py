@@ -87,6 +87,7 @@ def test_check_operator_finds_no_fault(kind):
     def holds(case):
         report = check_operator(case.op, case.H)
         assert report.ok, report
+        assert case.op.s.dtype == torch.float64
 
     holds()
 
@@ -348,18 +349,43 @@ def test_measurements_are_drawn_by_the_generator_alone():
     assert torch.equal(CompressedSensing((1, 4, 4), 5).matrix(), first)
 
 
-@pytest.mark.parametrize("shape", [(3, 224, 224), (3, 250, 250), (1, 5, 13), (6, 5, 9)], ids=str)
+def odd_part(number: int) -> int:
+    while number % 2 == 0:
+        number //= 2
+    return number
+
+
+@pytest.mark.parametrize(
+    "shape", [(3, 224, 224), (3, 150, 130), (6, 5, 9), (1, 1, 95), (1, 95, 1)], ids=str
+)
 def test_a_refused_image_is_told_the_largest_crop_that_works(shape):
     with pytest.raises(ValueError, match="odd part of at most 64") as refused:
         CompressedSensing(shape, 1)
     crop = tuple(int(part) for part in str(refused.value).split("to (")[1].split(")")[0].split(","))
-    assert crop[0] == shape[0]
     assert CompressedSensing(crop, 1).in_shape == crop
-    larger = [(crop[0], crop[1] + 1, crop[2]), (crop[0], crop[1], crop[2] + 1)]
-    for candidate in larger:
-        if all(a <= b for a, b in zip(candidate, shape, strict=True)):
-            with pytest.raises(ValueError, match="odd part"):
-                CompressedSensing(candidate, 1)
+    channels, height, width = shape
+    sizes = {i * j for i in range(1, height + 1) for j in range(1, width + 1)}
+    largest = max(size for size in sizes if odd_part(channels * size) <= 64)
+    assert crop[0] == channels
+    assert crop[1] * crop[2] == largest
+    assert crop[1] <= height
+    assert crop[2] <= width
+
+
+@pytest.mark.parametrize(
+    ("shape", "sizes"),
+    [
+        ((3, 256, 256), [3, 16, 16, 16, 16]),
+        ((1, 32, 32), [32, 32]),
+        ((1, 4, 16), [8, 8]),
+        ((9, 7, 1), [63]),
+        ((1, 1, 1), [1]),
+    ],
+    ids=str,
+)
+def test_the_transform_is_a_product_of_few_small_matrices(shape, sizes):
+    """At most 32 rows each besides the odd one, in as few factors as that takes."""
+    assert [len(factor) for factor in CompressedSensing(shape, 1)._factors] == sizes
 
 
 # -- blocks ----------------------------------------------------------------------------------------
