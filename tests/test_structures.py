@@ -598,6 +598,7 @@ REFUSED = {
     "measures half": (CompressedSensing, (SHAPE, 0.5), r"was 0.5. A fraction f .* int\(f \* 3072"),
     "67 channels": (CompressedSensing, ((67, 8, 8), 1), "Measure fewer channels"),
     "K too wide": (BlockOperator, (np.ones((2, 4)), SHAPE), "K must have 3 columns.*had 4"),
+    "K too narrow": (BlockOperator, (np.ones((2, 2)), SHAPE), "K must have 3 columns.*had 2"),
     "K a vector": (BlockOperator, (np.ones(3), SHAPE), r"K must be a matrix .* \(3,\)"),
     "K not finite": (BlockOperator, ([[np.nan, 0, 0]], SHAPE), "K must be finite"),
     "patch that does not tile": (
@@ -605,7 +606,8 @@ REFUSED = {
         (np.ones((1, 5)), SHAPE, (1, 5, 1)),
         r"\(1, 5, 1\) for an image of shape \(3, 32, 32\)",
     ),
-    "patch of two axes": (BlockOperator, (np.ones((1, 4)), SHAPE, (2, 2)), "patch must be"),
+    "patch of two axes": (BlockOperator, (np.ones((1, 4)), SHAPE, (3, 32)), "patch must be"),
+    "patch of four axes": (BlockOperator, (np.ones((1, 4)), SHAPE, (3, 1, 1, 1)), "patch must be"),
     "patch 0": (BlockOperator, (np.ones((1, 4)), SHAPE, (0, 2, 2)), "patch must be .* positive"),
 }
 
