@@ -248,9 +248,11 @@ Separable blur and bicubic reduction are two products with h x h matrices, n^1.5
     beside = f"""
 ## Beside others
 
-{BATCH} colour images of {SIDE} x {SIDE} pixels. The authors' separable blur is not the blur of its
-kernel, and deepinv's V of inpainting returns its argument and that of colorization leaves out the
-null space, so those do less than ours. A dash: no such operator with an SVD, or not measured.
+{BATCH} colour images of {SIDE} x {SIDE} pixels. The authors' classes are those of the repository
+bahjat-kawar/ddrm (2022); their separable blur of colour images is not the blur of its kernel
+(lecture 13, section 5). deepinv's V of inpainting returns its argument and that of colorization
+leaves out the null space, so those do less than ours. A dash: no such operator with an SVD, or not
+measured.
 """
     return "\n".join([head, *growth_table(grown), beside, *peers_table(compared)]) + "\n"
 

@@ -366,7 +366,7 @@ def test_a_wrong_sampler_fails_the_laws_of_sampler_and_recovery(name, shape, mon
 
 
 def test_coefficients_that_break_proposition_3_1_fail_the_marginals(monkeypatch):
-    """S12.1 with the noise of a public implementation, smaller by the root of 2."""
+    """S12.1 with the noise of deepinv 0.5.0 (sampling/diffusion.py), divided by the root of 2."""
     right = law_module.ddrm_coefficients
 
     def wrong(*arguments, **rates):

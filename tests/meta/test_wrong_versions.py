@@ -447,7 +447,10 @@ def prediction_clipped(denoiser, *args, **kwargs):
 
 
 def strict_boundary(s, sigma, sigma_next, sigma_y, *, eta, eta_b):
-    """M33: strict '>' and '<', as in the official code: equality falls to case 3."""
+    """M33: strict '>' and '<': equality falls to case 3.
+
+    So in functions/denoising.py, lines 74 and 75, of bahjat-kawar/ddrm (2022, commit 32b6b3c).
+    """
     change = {
         "case_1": lambda s, sigma, level, tau: (s > 0) & (level > tau),
         "case_2": lambda s: (s > 0) & (sigma_next < sigma_y / s),
@@ -738,7 +741,7 @@ class TransposedV(Dense):
 
 
 class OtherOrder(Dense):
-    """Singular values in another order than the coordinates (three projects copied it)."""
+    """Singular values in another order than the coordinates (an invented mistake)."""
 
     def __init__(self, H):
         super().__init__(H)
