@@ -250,8 +250,9 @@ def hint_1(V1: float, alpha: float, V2: float, *, gamma: float = 0.0) -> tuple[f
     :math:`p(z_2\mid z_1,z_0)=N(\alpha z_1+\gamma z_0,V_2)` give
     :math:`p(z_2\mid z_0)=N((\alpha+\gamma)z_0,\ \alpha^2V_1+V_2)`.
 
-    The slide states it for :math:`\gamma=0`, that is for :math:`z_2\perp z_0\mid z_1`; slides 14-16
-    use it for means that contain :math:`z_0` as well, which needs ``gamma`` (erratum E16).
+    The slide states it for :math:`\gamma=0`, that is for :math:`z_2\perp z_0\mid z_1`.  ``gamma``
+    is a shortcut (ledger E16, a remark): it does at once what slide 14 does by hint 1 for
+    :math:`\eta_b\bar y` and then hint 2 for the sum.
 
     Examples
     --------

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from ledger.registry import CAUGHT, IDS, Item, all_items
+from ledger.registry import CAUGHT, IDS, WITHDRAWN, Item, all_items
 
 ENTRIES = all_items()
 
@@ -29,8 +29,8 @@ def test_no_law_is_registered_twice_under_one_id():
 
 
 def test_every_erratum_states_what_was_printed():
-    """E1-E20: the printed version is among those that are rejected."""
-    errata = [entry for entry in ENTRIES if entry.id.startswith("E")]
+    """E1-E20 but the withdrawn: the printed version is among those that are rejected."""
+    errata = [e for e in ENTRIES if e.id.startswith("E") and e.id not in WITHDRAWN]
     assert [entry.id for entry in errata if "as printed" not in entry.wrong] == []
 
 

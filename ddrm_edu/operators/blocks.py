@@ -29,8 +29,8 @@ class PatchFunctional(SVDOperator):
     r"""One weighted sum per patch, the patches tiling the image: :math:`H=(I\otimes k^\top)P`.
 
     Slides 21-23 (ledger S22.3, S23.1).  The permutation P of the slides, which gathers patches,
-    and the permutation :math:`P_2` that they forget (erratum E9), are both reshapes here: the
-    coordinate that is measured sits at the first pixel of its patch.
+    is a reshape here: the coordinate that is measured sits at the first pixel of its patch.  The
+    second one, which the form of slide 9 would ask for (ledger E9, a remark), is not needed.
 
     Parameters
     ----------

@@ -24,6 +24,9 @@ IDS += ["S24", *[f"X{k:02d}" for k in range(1, 17)]]
 IDS += [f"G{k:02d}" for k in range(1, 18)]
 IDS += [f"E{k}" for k in range(1, 21)]
 
+#: Errata in which the slide is right after all: their laws stay, as remarks.
+WITHDRAWN = ("E9", "E16")
+
 MODULES = ["slides_02_04", "slides_05_07", "slides_08_10", "slides_11_16", "slides_17_19"]
 MODULES += ["slides_20_24", "theorem_3_2", "beyond", "gaussian_theory"]
 
@@ -70,7 +73,7 @@ def item(
     right : formula, or whatever the law takes
         The library's own version where there is one.
     wrong : mapping from description to formula
-        At least one; an erratum's first entry is "as printed".
+        At least one; an erratum's first entry is "as printed", unless it was withdrawn.
     bound : float
         Largest error that rounding (or, if the law draws, the stated z-score) explains.
     """

@@ -568,10 +568,11 @@ def first_hint(hint) -> float:
 
 @item(
     "E16",
-    "slide 13: slides 14-16 need mean alpha z1 + gamma z0, which gives (alpha + gamma) z0",
+    "withdrawn: the charitable reading is right (slide 14: hint 1 for eta_b ybar, then hint 2); "
+    "remark: a mean alpha z1 + gamma z0 gives (alpha + gamma) z0 at once",
     right=lambda V1, alpha, V2, gamma: hint_1(V1, alpha, V2, gamma=gamma),
     wrong={
-        "as printed": lambda V1, alpha, V2, gamma: hint_1(V1, alpha, V2),
+        "hint 1 without hint 2 after it": lambda V1, alpha, V2, gamma: hint_1(V1, alpha, V2),
         "gamma in the variance as well": lambda V1, alpha, V2, gamma: hint_1(V1, alpha + gamma, V2),
     },
     bound=1e-14,

@@ -410,10 +410,11 @@ def four_factors(H_of) -> float:
 
 @item(
     "E9",
-    "slide 23: an SVD needs P_2: Sigma = (I (x) Sigma_k) P_2 and V^T = P_2^T (I (x) V_k^T) P",
+    "withdrawn: the charitable reading is right (slide 23: one nonzero entry in each row); "
+    "remark: slide 9's form is Sigma = (I (x) Sigma_k) P_2, V^T = P_2^T (I (x) V_k^T) P",
     right=lambda S, Vt, P2: (S @ P2, P2.T @ Vt),
     wrong={
-        "as printed": lambda S, Vt, P2: (S, Vt),
+        "without P_2": lambda S, Vt, P2: (S, Vt),
         "P_2 in Sigma only": lambda S, Vt, P2: (S @ P2, Vt),
         "P_2 for its inverse": lambda S, Vt, P2: (S @ P2.T, P2 @ Vt),
     },
