@@ -1,0 +1,179 @@
+"""What the course says about the slides and about other people's code is no more than is so."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+import nbformat
+import pytest
+import torch
+from ledger.registry import WITHDRAWN, all_items
+from notebooks import LECTURES, ROOT, SOLUTIONS
+
+from ddrm_edu import Dense, Gaussian, Kronecker, hint_1, hint_2
+
+ERRATA = ROOT / "lectures" / "ERRATA.md"
+TEXTS = ("*.md", "*.py", "*.toml", "*.cff")
+FOLDERS = ("ddrm_edu", "lectures", "tests", "benchmarks", "scripts")
+
+#: Sentences that were printed once and are not so, and a pattern for each kind of them.
+FALSE_CLAIMS = {
+    "three public projects": r"(?:two|three|several) (?:other |public )*projects",
+    "in two projects that copied it": r"projects? (?:that )?(?:had )?copied",
+    "of a kind that once lived in published code": r"\blived in\b[^.]*\b(?:public|published)",
+    "a separable blur that lived in three public projects": r"\blived in\b[^.]*\bprojects?",
+    "B, F and the division of K in the released implementation": r"\breleased (?:impl|code)",
+    "as in a public implementation": r"\b(?:a|one) public (?:implementation|library|project)",
+    "as in the official code": r"the official (?:code|implementation)",
+    "by 85 to 92 %": r"85 (?:to|-) 92 ?%",
+    "on a photograph by 12 to 16 %": r"12 (?:to|-) 16 ?%",
+    "This is how all published tables were made": r"\ball published\b",
+    "Published code that wrote > loses it": r"\bPublished code that\b",
+    "20 of its lines are not right": r"\b20 (?:of its lines|errata)",
+    "the proof of each of the 20 errata": r"\b20 (?:of its lines|errata)",
+    "a permutation that they forget (erratum E9)": r"\berratum\W+E(?:9|16)\b",
+    "means that contain z_0 (erratum **E16**)": r"\berratum\W+E(?:9|16)\b",
+    "E9 as printed": r"\bE(?:9|16) as printed",
+    "case 1 by Hint 1 as printed": r"Hint 1 as printed",
+}
+
+
+@cache
+def prose() -> dict[Path, str]:
+    """Every text of the repository but this file, on one line each, markup of cells removed."""
+    files = [*ROOT.glob("*.md"), ROOT / "CITATION.cff"]
+    files += [path for name in FOLDERS for kind in TEXTS for path in (ROOT / name).rglob(kind)]
+    texts = {path: path.read_text() for path in files if path != Path(__file__).resolve()}
+    for path in [*LECTURES.values(), *SOLUTIONS.values()]:
+        cells = nbformat.read(path, as_version=4).cells
+        texts[path] = "\n".join(cell.source for cell in cells)
+    return {path: " ".join(text.split()) for path, text in texts.items()}
+
+
+def section_5() -> str:
+    """Lecture 13, "The case files"."""
+    return prose()[LECTURES["13"]].split("## 5 ·")[1].split("## What we verified")[0]
+
+
+@pytest.mark.parametrize("sentence", FALSE_CLAIMS)
+def test_a_claim_that_is_not_so_is_made_nowhere(sentence):
+    pattern = re.compile(FALSE_CLAIMS[sentence])
+    assert pattern.search(sentence), "the pattern does not see the sentence it was made for"
+    assert [str(path) for path, text in prose().items() if pattern.search(text)] == []
+
+
+def test_a_claim_about_other_peoples_code_names_project_and_version():
+    """Wherever a text names one of their files, year or version stand in the same paragraph."""
+    files = r"functions/\w+\.py|deepinv/\S+\.py|\bsampling/diffusion\.py"
+    versions = r"ddrm` ?\(2022|bahjat-kawar/ddrm\W+\(?2022|deepinv 0\.5\.0"
+    bare = []
+    for path, text in prose().items():
+        for found in re.finditer(files, text):
+            if not re.search(versions, text[max(0, found.start() - 900) : found.end() + 200]):
+                bare.append((path.name, found[0]))
+    assert bare == []
+
+
+def test_lecture_13_says_which_suspects_stand_in_public_code():
+    """Four do, with a place; F and H are invented, and H's relative is told by its mechanism."""
+    text = section_5()
+    places = re.findall(r"\| (\w) \| (?:bahjat-kawar/ddrm|deepinv 0\.5\.0), `([\w/]+\.py)`", text)
+    assert places == [
+        ("B", "functions/denoising.py"),
+        ("K", "functions/svd_replacement.py"),
+        ("C", "deepinv/sampling/diffusion.py"),
+        ("J", "deepinv/physics/range.py"),
+    ]
+    assert "Four of the ten bugs stand in public code" in text
+    assert "D, E, F, G, H and I are invented" in text
+    assert "draws fresh noise in every step" in text
+    assert "permutes $U$ and $V$ with it" in text
+    assert "`repeat_interleave(3)`; line 461 has `repeat(1, 3)`" in text
+
+
+def rows(taps: list[float], side: int) -> torch.Tensor:
+    """Matrix of a blur of one line, black outside; entry (i, j) is tap j - i + 2."""
+    lag = torch.arange(side) - torch.arange(side)[:, None] + 2
+    known = (lag >= 0) & (lag < len(taps))
+    values = torch.tensor(taps, dtype=torch.float64)
+    return torch.where(known, values[lag.clamp(0, len(taps) - 1)], 0.0)
+
+
+def test_the_figures_of_the_relative_of_h():
+    """Lecture 13: 79 % for repeat(1, 3), nothing for repeat_interleave(3), 25 % for the tap."""
+    full, short = rows([0.1, 0.2, 0.4, 0.2, 0.1], 8), rows([0.1, 0.2, 0.4, 0.2], 8)
+    factor = Dense(short)
+    s, order = torch.outer(factor.s, factor.s).flatten().sort(descending=True)
+    V = factor.V(torch.eye(8).double()).T
+    U = short @ V / factor.s
+    U, V, colours = torch.kron(U, U)[:, order], torch.kron(V, V)[:, order], torch.eye(3).double()
+    U, V = torch.kron(U, colours), torch.kron(V, colours)
+    H = torch.kron(torch.kron(short, short), colours)
+
+    def off(repeated: torch.Tensor) -> float:
+        return float((U * repeated @ V.T - H).norm() / H.norm())
+
+    assert off(s.repeat_interleave(3)) < 1e-12
+    assert round(off(s.repeat(1, 3).flatten()), 2) == 0.79
+    got, want = Kronecker(short, short).matrix(), Kronecker(full, full).matrix()
+    assert round(float((got - want).norm() / want.norm()), 2) == 0.25
+
+
+# --------------------------------------------------------------------------- withdrawn errata
+
+
+def entries() -> dict[str, tuple[str, str]]:
+    """Heading and text of each entry of ERRATA.md by its ID, with the part it stands in."""
+    found = {}
+    for part in re.split(r"^## ", ERRATA.read_text(), flags=re.MULTILINE)[1:]:
+        for entry in re.split(r"^### ", part, flags=re.MULTILINE)[1:]:
+            found[entry.split(".")[0]] = part.splitlines()[0], entry
+    return found
+
+
+def test_errata_that_wrong_the_slide_are_withdrawn_on_the_page():
+    withdrawn = [id for id, (part, _) in entries().items() if part == "Withdrawn"]
+    assert tuple(withdrawn) == WITHDRAWN == ("E9", "E16")
+    for id in withdrawn:
+        heading, _, text = entries()[id][1].partition("\n")
+        assert heading.endswith("(withdrawn)")
+        assert "*Remark.*" in text
+        assert "Read:" not in text
+
+
+def test_withdrawn_errata_keep_their_laws_and_accuse_nobody():
+    of_withdrawn = [entry for entry in all_items() if entry.id in WITHDRAWN]
+    assert {entry.id for entry in of_withdrawn} == set(WITHDRAWN)
+    for entry in of_withdrawn:
+        assert entry.statement.startswith("withdrawn: the charitable reading is right")
+        assert "remark: " in entry.statement
+        assert "as printed" not in entry.wrong
+
+
+def test_the_counts_of_errata_in_prose_are_those_of_the_page():
+    parts = [part for part, _ in entries().values()]
+    words = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight"]
+    wrong, silent, clash = (
+        words[parts.count(part)]
+        for part in ("Wrong as printed", "Missing conditions", "Clashes of notation")
+    )
+    text = prose()[ERRATA]
+    assert f"{wrong} formulas that are not right as printed" in text
+    assert f"{silent} missing conditions, {clash} clashes of notation" in text
+    standing = len(parts) - len(WITHDRAWN)
+    assert standing == 18
+    assert "Eighteen entries" in text
+    assert f"{standing} [errata](lectures/ERRATA.md)" in prose()[ROOT / "README.md"]
+    assert f"{standing} errata" in prose()[ROOT / "lectures" / "README.md"]
+
+
+def test_slide_14_is_right_by_its_own_two_hints():
+    """S14.1, E16: hint 1 as printed for eta_b ybar given x_0, then hint 2, at generic numbers."""
+    b, eta_b, level, x_0 = 0.37, 0.62, 1.3, -1.7
+    factor, variance = hint_1(V1=b, alpha=eta_b, V2=0.0)
+    rest = (1 - eta_b) * x_0, level**2 - eta_b**2 * b
+    both = hint_2(Gaussian([factor * x_0, rest[0]], [[variance, 0.0], [0.0, rest[1]]]))
+    assert float(both.mean) == pytest.approx(x_0, abs=1e-14)
+    assert float(both.cov) == pytest.approx(level**2, abs=1e-14)
