@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import functools
+import io
+import os
+import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+    from torch import Tensor
 
 TASKS = ["denoise", "inpaint", "superres", "colorize"]
 
@@ -48,12 +56,17 @@ def main():
 @click.option("--eta-b", type=float, default=1.0)
 @click.option("--seed", type=int, default=0)
 @click.option("--device", default="cpu", help="cpu or cuda.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="PNG to write.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="New file to write, PNG unless its suffix says otherwise.  [default: IMAGE-TASK.png]",
+)
 @_one_line_errors
 def restore(image, task, measured, sigma_y, factor, missing, mask, model, size, out, **options):
     """Degrade IMAGE, restore it, and write truth, measurement and restoration side by side.
 
     With --measured, IMAGE is taken for the measurement y, at its own size, and nothing is degraded.
+    A file that exists is never overwritten.
     """
     import matplotlib
 
@@ -62,6 +75,9 @@ def restore(image, task, measured, sigma_y, factor, missing, mask, model, size, 
 
     from . import load_denoiser, plotting, psnr, restore, ssim
 
+    out = out or image.with_name(f"{image.stem}-{task}.png").absolute()
+    _require_new(out)
+    kind = _format_of(out)
     denoiser = load_denoiser(model, device=options["device"])
     sigma_y = (0.25 if task == "denoise" else 0.0) if sigma_y is None else sigma_y
     generator = torch.Generator().manual_seed(options["seed"])
@@ -101,8 +117,9 @@ def restore(image, task, measured, sigma_y, factor, missing, mask, model, size, 
         captions = {"DDRM": [score.replace("  ", "\n")]}
         click.echo(f"pseudo-inverse  {plain}\nDDRM            {score}")
     click.echo(f"|H x - y| / |y| = {residual:.1e}  (noise in y: sigma_y = {sigma_y:g})")
-    out = out or image.with_name(f"{image.stem}-{task}.png").absolute()
-    plotting.restoration_grid(columns, [task], captions).savefig(out, dpi=150)
+    content = io.BytesIO()
+    plotting.restoration_grid(columns, [task], captions).savefig(content, dpi=150, format=kind)
+    _write_new(out, content.getvalue())
     click.echo(f"wrote {out}")
 
 
@@ -129,7 +146,57 @@ def _operator(task, picture, measured, channels, factor, missing, kept, generato
     return Inpainting(kept, channels=channels)
 
 
-def _read(path: Path, channels: int):
+def _require_new(path: Path) -> None:
+    """Refuse a name that is taken, or whose folder takes no file, before the network runs."""
+    if os.path.lexists(path):  # a link that leads nowhere is somebody's file, too
+        raise ValueError(
+            f"restore writes its picture to a new file, but {path} exists already and is left as "
+            "it is. Give another name with --out, or move that file away."
+        )
+    if not path.parent.is_dir():
+        raise ValueError(
+            f"--out expects a file in a folder that exists, but there is no folder {path.parent}. "
+            "Make it first, or give another --out."
+        )
+    if not os.access(path.parent, os.W_OK):
+        raise ValueError(
+            f"--out expects a folder that you may write to, but {path.parent} is read-only for "
+            "you. Give another --out."
+        )
+
+
+def _format_of(path: Path) -> str:
+    """The format that a name asks for: its suffix, PNG without one."""
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    known = sorted(FigureCanvasBase.get_supported_filetypes())
+    kind = path.suffix[1:].lower() or "png"
+    if kind not in known:
+        raise ValueError(
+            f"--out expects a name that ends in one of {', '.join(known)}, or in nothing (which "
+            f"gives a PNG), but was {path}. Give another --out."
+        )
+    return kind
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, and never over another one.
+
+    The name is taken by an exclusive creation, which fails if the file appeared during the run;
+    hard links would do it in one step, but not every file system has them.
+    """
+    with tempfile.TemporaryDirectory(prefix=".ddrm-edu-", dir=path.parent) as folder:
+        whole = Path(folder, "picture")
+        whole.write_bytes(content)
+        try:
+            path.touch(exist_ok=False)
+        except FileExistsError:
+            _require_new(path)
+            raise
+        whole.replace(path)
+
+
+def _read(path: Path, channels: int) -> Tensor:
     """Image file as a float tensor (1, channels, h, w) in [-1, 1]."""
     import numpy as np
     import torch
@@ -137,10 +204,53 @@ def _read(path: Path, channels: int):
 
     from .data import to_float
 
-    with Image.open(path) as file:
-        pixels = np.asarray(file.convert("L" if channels == 1 else "RGB"))
+    # As a stream: Pillow maps an uncompressed TIFF into memory by its path, in the rotated shape.
+    with path.open("rb") as stream, Image.open(stream) as file:
+        picture = _upright_8_bit(file, path.name)
+        pixels = np.asarray(picture.convert("L" if channels == 1 else "RGB"))
     pixels = pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
     return torch.from_numpy(to_float(pixels)).float()[None]
+
+
+# Pillow's modes of 8 bits per value whose conversion to grey or RGB keeps the range 0..255.
+MODES_8_BIT = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
+
+
+def _upright_8_bit(file: Picture, name: str) -> Picture:
+    """The picture the way up that its EXIF entry says, if converting it changes no value's meaning.
+
+    Raises
+    ------
+    ValueError
+        For more than 8 bits per value or floats (Pillow's ``convert`` clips them to 0..255), for
+        modes that are not understood, and for transparent pixels (their colour is arbitrary).
+    """
+    from PIL import ImageOps
+
+    # Pillow opens colours of 16 bits in the mode of 8; only the layout in the file tells.
+    if file.format == "TIFF":
+        deep = max(file.tag_v2.get(258, (1,))) > 8  # BitsPerSample
+    else:
+        deep = any(";16B" in str(tile[3]) for tile in getattr(file, "tile", []))
+    if deep or file.mode in ("I", "F") or file.mode.startswith("I;"):
+        raise ValueError(
+            f"restore expects a picture with 8 bits per value (0..255), but {name} has 16 or more, "
+            f"or floats (Pillow's mode {file.mode}), and would be clipped or cut off. "
+            "Save it as an 8-bit PNG first: round(255 * value / largest possible value)."
+        )
+    if file.mode not in MODES_8_BIT:
+        raise ValueError(
+            f"restore expects a grey, RGB, CMYK or palette picture, but {name} has Pillow's mode "
+            f"{file.mode}, whose values mean something else. Save it as an RGB PNG first."
+        )
+    picture = ImageOps.exif_transpose(file)
+    alpha = "A" in picture.getbands() or "transparency" in picture.info
+    if alpha and picture.convert("RGBA").getchannel("A").getextrema()[0] < 255:
+        raise ValueError(
+            f"restore expects a picture whose pixels all have a colour, but {name} has "
+            "transparent ones. Put it on a background and save it without alpha channel first."
+        )
+    return picture
 
 
 def _read_mask(path: Path, shape):

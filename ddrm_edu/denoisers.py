@@ -8,7 +8,7 @@ the whole batch.  The functions below convert what networks predict into x0_hat 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -96,8 +96,7 @@ class _NetworkDenoiser:
             )
         parameters = getattr(self.net, "parameters", None)
         weight = next(parameters(), x) if parameters else x
-        out = self.net(to_vp(x, sigma).to(weight.dtype), level)
-        out = getattr(out, "sample", out)  # diffusers wraps its output
+        out = self._tensor_of(self.net(to_vp(x, sigma).to(weight.dtype), level))
         if out.shape != x.shape:
             raise ValueError(
                 f"The network returned shape {tuple(out.shape)} for an image of shape "
@@ -105,6 +104,9 @@ class _NetworkDenoiser:
                 "channels: keep the first half."
             )
         return out.to(x.dtype)
+
+    def _tensor_of(self, out: Any) -> Tensor:
+        return getattr(out, "sample", out)  # diffusers wraps its output
 
 
 class EpsDenoiser(_NetworkDenoiser):
@@ -165,14 +167,61 @@ class VDenoiser(_NetworkDenoiser):
         ``sigma (batch,)``.
     schedule : NoiseSchedule, optional
         The levels at which a sampler should call it by default.
+
+    Raises
+    ------
+    ValueError
+        For a network of diffusers, which takes the integer time in place of the level: at once if
+        it can be told, else when it returns an object with its tensor in ``.sample``.
+
+    Examples
+    --------
+    A network that takes the integer time t, counted from 0, of the schedule it was trained with:
+
+    >>> schedule = NoiseSchedule.linear()
+    >>> net = lambda x_t, t: torch.zeros_like(x_t)
+    >>> def wrapped(x_t, sigma):
+    ...     t = schedule.nearest_t(sigma[0]) - 1
+    ...     return net(x_t, torch.full((len(x_t),), t, device=x_t.device))
+    >>> VDenoiser(wrapped, schedule)(torch.ones(1, 1, 2, 2), 1.0).mean()
+    tensor(0.5000)
     """
 
     def __init__(
         self, net: Callable[[Tensor, Tensor], Tensor], schedule: NoiseSchedule | None = None
     ):
+        if _is_of_diffusers(net):
+            raise ValueError(_TIME_FOR_LEVEL.format("was given a network of diffusers"))
         self.net = net
         self.schedule = schedule
 
     def __call__(self, x: Tensor, sigma: Level) -> Tensor:
         level = torch.full((len(x),), float(sigma), dtype=torch.float32, device=x.device)
         return x0_from_v(x, sigma, self._predict(x, sigma, level))
+
+    def _tensor_of(self, out: Any) -> Tensor:
+        if hasattr(out, "sample"):
+            raise ValueError(
+                _TIME_FOR_LEVEL.format("its network returned an object with .sample, as they do")
+                + " If yours does take sigma: VDenoiser(lambda x_t, sigma: net(x_t, sigma).sample)."
+            )
+        return out
+
+
+_TIME_FOR_LEVEL = (
+    "VDenoiser calls net(x_t, sigma) with the continuous level sigma, but {}. Networks of "
+    "diffusers take the integer time t: they would read sigma = 17.4 as the time 17.4, where t = "
+    "750 of the linear schedule is meant, and return v of another level, without an error. Wrap "
+    "it, with the schedule that it was trained with: VDenoiser(lambda x_t, sigma: "
+    "net(x_t.to(net.dtype), torch.full((len(x_t),), schedule.nearest_t(sigma[0]) - 1, "
+    "device=x_t.device)).sample, schedule)."
+)
+
+
+def _is_of_diffusers(net: object) -> bool:
+    """Whether ``net`` is a model of diffusers, which is not imported for that."""
+    config = getattr(net, "config", None)
+    fields = config if isinstance(config, Mapping) else getattr(config, "__dict__", {})
+    return bool({"_diffusers_version", "_use_default_values"} & set(fields)) or any(
+        kind.__module__.partition(".")[0] == "diffusers" for kind in type(net).__mro__
+    )

@@ -168,11 +168,10 @@ def test_default_schedule_is_that_of_ddpm():
     assert net.calls[0][1].tolist() == [999]
 
 
-@pytest.mark.parametrize("kind", [EpsDenoiser, VDenoiser])
-def test_output_objects_are_unwrapped(kind):
+def test_output_objects_of_an_eps_network_are_unwrapped():
     """diffusers returns an object with the tensor in .sample."""
     x = _draws(4, 1, (2, 1, 2, 2))[0]
-    assert torch.equal(kind(Recorder(wrap=True))(x, 0.8), kind(Recorder())(x, 0.8))
+    assert torch.equal(EpsDenoiser(Recorder(wrap=True))(x, 0.8), EpsDenoiser(Recorder())(x, 0.8))
 
 
 @pytest.mark.parametrize("kind", [EpsDenoiser, VDenoiser])
@@ -274,6 +273,75 @@ def test_v_network_sees_the_variance_preserving_image():
     torch.testing.assert_close(net.calls[0][0], x / 1.25)
     # x0 = cos x_vp - sin v with cos = 1 / 1.25 and sin = 0.75 / 1.25
     torch.testing.assert_close(out, x / 1.25**2 - 0.6 * 0.25)
+
+
+class IntegerTimeV:
+    """The exact v-network of a Gaussian with diffusers' contract: integer t from 0, .sample."""
+
+    dtype = torch.float64
+
+    def __init__(self, case, schedule):
+        self.eps_net, self.schedule = gaussian_eps_network(case.mean, case.cov, schedule), schedule
+
+    def __call__(self, x_t, t):
+        assert t.dtype == torch.long, "embeds an integer time"
+        a, eps = self.schedule.alpha_bar[1 + t[0]], self.eps_net(x_t, t)
+        return SimpleNamespace(sample=(eps - (1 - a).sqrt() * x_t) / a.sqrt())
+
+
+def test_v_network_of_integer_times_is_exact_when_wrapped_as_the_refusal_says():
+    """X08: the lambda is taken out of the message, and gives the exact denoiser on all levels."""
+    case, schedule = random_case(6, 1, 1, 0.1, seed=1), default_schedule()
+    prior = GaussianPrior(torch.as_tensor(case.mean).reshape(1, 2, 3), torch.as_tensor(case.cov))
+    net = IntegerTimeV(case, schedule)
+    with pytest.raises(ValueError, match="integer time t") as refusal:
+        VDenoiser(Configured(net, _diffusers_version="0.42.1"))
+    shown = str(refusal.value).split("trained with: ")[1].removesuffix(".")
+    names = {"VDenoiser": VDenoiser, "torch": torch, "net": net, "schedule": schedule}
+    denoiser = eval(shown, names)
+    assert denoiser.schedule is schedule
+    for sigma in schedule.sigmas(9)[:-1]:
+        x = sigma * _draws(2, 2, (1, 2, 3))
+        torch.testing.assert_close(denoiser(x, sigma), prior(x, sigma), atol=1e-10, rtol=1e-10)
+
+
+class Configured:
+    """A callable with a configuration, as diffusers keeps it."""
+
+    def __init__(self, net, kind=SimpleNamespace, **config):
+        self.net, self.config = net, kind(**config)
+
+    def __call__(self, x, level):
+        return self.net(x, level)
+
+
+OF_DIFFUSERS = {
+    "a namespace that was loaded": Configured(None, _diffusers_version="0.42.1"),
+    "a dictionary of a new model": Configured(None, dict, _use_default_values=[]),
+    "a class": type("UNet2DModel", (), {"__module__": "diffusers.models.unets.unet_2d"})(),
+    "a class derived from one": type(
+        "Mine", (type("UNet2DModel", (), {"__module__": "diffusers.models"}),), {}
+    )(),
+}
+
+
+@pytest.mark.parametrize("name", OF_DIFFUSERS)
+def test_v_networks_of_diffusers_are_refused(name):
+    """sigma would be read as the time: refused before any call; as noise predictor it is right."""
+    with pytest.raises(ValueError, match=r"continuous level.*diffusers.*nearest_t.*schedule\)\.$"):
+        VDenoiser(OF_DIFFUSERS[name])
+    assert EpsDenoiser(OF_DIFFUSERS[name]).net is OF_DIFFUSERS[name]
+
+
+def test_v_network_that_wraps_its_output_is_refused_at_the_first_call():
+    """A lambda hides where the network comes from; unwrapped by its owner it is taken."""
+    net, x = Recorder(wrap=True), _draws(4, 1, (2, 1, 2, 2))[0]
+    with pytest.raises(ValueError, match=r"object with \.sample.*integer time") as refusal:
+        VDenoiser(lambda x_t, t: net(x_t, t))(x, 0.8)
+    shown = str(refusal.value).split("does take sigma: ")[1].removesuffix(".")
+    unwrapped = eval(shown, {"VDenoiser": VDenoiser, "net": net})
+    assert torch.equal(unwrapped(x, 0.8), VDenoiser(Recorder())(x, 0.8))
+    assert VDenoiser(Recorder(config={"in_channels": 1}))(x, 0.8).shape == x.shape
 
 
 # -------------------------------------------------------------------------------- standard_normal
