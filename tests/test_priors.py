@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from laws import largest, posterior_law, random_case, relative
+from memory import peak_bytes
 from prior_laws import (
     MixtureCase,
     denoiser_error,
@@ -28,7 +29,6 @@ from prior_laws import (
 from scipy.integrate import quad
 from scipy.stats import norm
 from strategies import operators, seeds
-from test_operators import peak_bytes
 
 from ddrm_edu import Dense, GaussianPrior, Inpainting, SuperResolution
 from ddrm_edu.denoisers import score_from_x0

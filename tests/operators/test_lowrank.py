@@ -8,9 +8,9 @@ import scipy.sparse
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from memory import peak_bytes, stored_bytes
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 from strategies import random_images, seeds
-from test_operators import peak_bytes, stored_bytes
 
 from ddrm_edu import (
     GaussianPrior,

@@ -9,17 +9,16 @@ magnifies this by the condition number.
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 import torch
+from comparing import EPS64, assert_near, dense_of, largest_norm, rounding, times
 from hypothesis import find, given, settings
 from hypothesis import strategies as st
+from memory import peak_bytes, stored_bytes
 from oracles import colorization_matrix, inpainting_matrix, patch_functional_matrix
 from strategies import OPERATORS, dtypes, matrices, operators, random_images, seeds
 from torch import Tensor
-from torch.profiler import ProfilerActivity, profile
 
 from ddrm_edu import (
     Colorization,
@@ -33,40 +32,12 @@ from ddrm_edu import (
 
 METHODS = {"V": "in", "Vt": "in", "U": "in", "Ut": "out"}
 DERIVED = {"__call__": "in", "adjoint": "out", "pinv": "out", "measure_spec": "out"}
-EPS64 = torch.finfo(torch.float64).eps
 RNG = np.random.default_rng(9)
-
-
-def rounding(dtype: torch.dtype, n: int, *norms: float) -> float:
-    """``10 eps sqrt(n)`` of the arithmetic and 50 units of the decomposition, times the norms."""
-    eps = torch.finfo(dtype).eps
-    return (10 * eps * n**0.5 + 50 * EPS64) * float(np.prod(norms))
 
 
 def argument(op: SVDOperator, side: str, seed: int, *, batch=3, dtype=torch.float64) -> Tensor:
     shape = op.in_shape if side == "in" else op.out_shape
     return random_images(shape, seed, batch=batch, dtype=dtype)
-
-
-def assert_near(got: Tensor, want: Tensor | np.ndarray, bound: float) -> None:
-    """Every image of the batch is within ``bound`` of the truth in the Euclidean norm."""
-    want = torch.as_tensor(np.asarray(want)).reshape(got.shape)
-    assert (got.double() - want.double()).flatten(1).norm(dim=1).max() <= bound
-
-
-def times(matrix: np.ndarray, x: Tensor) -> np.ndarray:
-    """The matrix applied to each flattened image of a batch, in float64."""
-    return x.double().flatten(1).numpy() @ matrix.T
-
-
-def largest_norm(x: Tensor) -> float:
-    return x.double().flatten(1).norm(dim=1).max().item()
-
-
-def dense_of(method, shape: tuple[int, ...]) -> np.ndarray:
-    """Matrix of a method, column by column."""
-    unit = torch.eye(int(np.prod(shape)), dtype=torch.float64)
-    return method(unit.reshape(-1, *shape)).flatten(1).T.numpy()
 
 
 def spectrum(H: np.ndarray) -> np.ndarray:
@@ -619,20 +590,6 @@ def big_operators() -> list[SVDOperator]:
     ]
 
 
-def peak_bytes(work) -> int:
-    """Most bytes alive at a time that ``work()`` asked of PyTorch's CPU allocator, with its result.
-
-    The profiler reports every allocation and release, those inside kernels too; a
-    TorchDispatchMode would see the tensors that come out of operations, not their scratch space.
-    """
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
-        result = work()  # kept alive until the recording ends
-    events = [e for e in recorded.profiler.kineto_results.events() if e.name() == "[memory]"]
-    changes = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
-    del result
-    return int(np.cumsum([0, *changes]).max())
-
-
 def test_peak_bytes_counts_what_is_alive_at_one_time():
     """The meter itself: two of these three arrays are alive at a time, then a third of them."""
     x = torch.ones(1000, 1000)
@@ -652,15 +609,6 @@ def test_v_and_vt_need_at_most_twice_the_batch_in_memory(op, method):
     """S23.3: a reflection costs O(1) per pixel and stores one vector; no matrix of any size."""
     x = random_images(BIG, 7, batch=4, dtype=torch.float32)
     assert x.nbytes <= peak_bytes(lambda: getattr(op, method)(x)) <= 2 * x.nbytes
-
-
-def stored_bytes(value) -> int:
-    """Bytes behind an attribute: of the whole storage of a tensor, of each number of a list."""
-    if isinstance(value, Tensor):
-        return value.untyped_storage().nbytes()
-    assert isinstance(value, (tuple, list, int, float)), f"what does a {type(value)} hold?"
-    parts = value if isinstance(value, (tuple, list)) else ()
-    return sys.getsizeof(value) + sum(map(stored_bytes, parts))
 
 
 @pytest.mark.parametrize("op", big_operators(), ids=lambda op: type(op).__name__)

@@ -10,8 +10,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from memory import peak_bytes
 from strategies import random_images, seeds, selected_rows
-from test_operators import peak_bytes
 
 from ddrm_edu import (
     BlockOperator,

@@ -14,8 +14,10 @@ import scipy.linalg
 import scipy.signal
 import scipy.sparse
 import torch
+from comparing import assert_near, dense_of, largest_norm, rounding, times
 from hypothesis import example, given
 from hypothesis import strategies as st
+from memory import peak_bytes, stored_bytes
 from oracles import blur_matrix, kronecker_matrix, patch_functional_matrix
 from PIL import Image
 from strategies import (
@@ -26,15 +28,6 @@ from strategies import (
     random_images,
     seeds,
     small_matrices,
-)
-from test_operators import (
-    assert_near,
-    dense_of,
-    largest_norm,
-    peak_bytes,
-    rounding,
-    stored_bytes,
-    times,
 )
 from torch.profiler import ProfilerActivity, profile
 
