@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .own import OwnH
-from .report import Law
+from ._laws import Law
 from .trial import EPS, Trial
 
 __all__ = ["ASSUMPTIONS", "assumptions"]

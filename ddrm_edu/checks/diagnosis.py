@@ -19,7 +19,7 @@ from torch import Tensor
 from ..operators import SVDOperator
 from .in_words import columns_in_words, differing_entries, lengths_in_words, spectrum_in_words
 from .rearrangements import Order, rearrangements
-from .report import Law
+from ._laws import Law
 
 __all__ = ["LARGEST_MATRIX", "explained"]
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from .report import Law
+from ._laws import Law
 from .trial import EPS, Trial, distance, sentence
 
 __all__ = [

@@ -29,7 +29,7 @@ from .methods import (
     rounded_zeros,
     singular_values,
 )
-from .report import Law, Report
+from ._laws import Law, Report
 from .trial import EPS, Trial, distance, sentence
 
 __all__ = ["OPERATOR_LAWS", "check_operator"]

@@ -13,7 +13,7 @@ from ..priors import GaussianPrior
 from .calling import Setting
 from .exam import Exam, Run, SamplerRaised, about, where
 from .problems import boundary_level, boundary_setting
-from .report import Law
+from ._laws import Law
 from .steps import PairOfRuns
 from .tally import Chance, Exact
 from .values import covariance_scores, cross_scores

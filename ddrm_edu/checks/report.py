@@ -1,77 +1,111 @@
-"""What a check found: one sentence for each law."""
+"""What a check found: a finding for each claim, and the report that lists them."""
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from dataclasses import dataclass
+from typing import Any, Literal
 
-__all__ = ["Law", "Report"]
+__all__ = ["Finding", "Report", "Status"]
+
+Status = Literal["holds", "broken", "not asked"]
 
 
 @dataclass(frozen=True)
-class Law:
-    """One law of a contract, and how far the thing under test is from it."""
+class Finding:
+    """What was found out about one claim.
 
-    name: str
-    error: float  #: largest deviation found, relative to the size of what is compared
-    bound: float  #: largest deviation that rounding or chance explains
-    advice: str  #: likely cause and fix, for the case that it fails
-    found: str = ""  #: where it is broken, what was found and what was due, in words
+    Made by :meth:`measured`, :meth:`answered` or :meth:`not_asked`, which set the status.
+    """
+
+    name: str  #: what is claimed
+    status: Status
+    error: float = 0.0  #: largest deviation found; NaN where nothing could be compared
+    bound: float = 0.0  #: largest deviation that rounding or chance explains
+    found: str = ""  #: where it is broken, what was found and what was due; or why it was not asked
+    cause: str = ""  #: the likely cause
+    fix: str = ""  #: what to do about it
     within: str = ""  #: the bound in words, if it is not one on the rounding error
-    remark: bool = False  #: no law but an assumption: it is told if it fails, as no error
+    remark: bool = False  #: an assumption: that it does not hold is told, and is no error
+
+    @classmethod
+    def measured(cls, name: str, error: float, bound: float, **words: Any) -> Finding:
+        """A claim about numbers, which holds if ``error <= bound`` (a NaN is not)."""
+        status: Status = "holds" if error <= bound else "broken"
+        return cls(name, status, float(error), float(bound), **words)
+
+    @classmethod
+    def answered(cls, name: str, fault: str = "", **words: Any) -> Finding:
+        """A claim that is true or not: broken if ``fault`` says what is wrong."""
+        if not fault:
+            return cls(name, "holds", **words)
+        return cls(name, "broken", math.nan, found=fault, **words)
+
+    @classmethod
+    def not_asked(cls, name: str, reason: str) -> Finding:
+        """A claim that could not be put to the test."""
+        return cls(name, "not asked", found=reason)
 
     @property
     def holds(self) -> bool:
-        """True if the deviation is within its bound (a NaN is not)."""
-        return self.error <= self.bound
+        """True if it was asked and is so."""
+        return self.status == "holds"
 
     @property
     def ok(self) -> bool:
-        """True if it holds, or need not."""
-        return self.holds or self.remark
+        """True unless it is broken and had to hold."""
+        return self.status != "broken" or self.remark
 
     @property
     def sentence(self) -> str:
         """What was found, the likely cause and the fix."""
         found = self.found or f"off by {self.error:.2g}, due <= {self.bound:.0e}."
-        return f"{found} {self.advice}".rstrip()
+        return " ".join(filter(None, (found, self.cause, self.fix)))
 
     def __str__(self) -> str:
-        if self.holds:
+        if self.status == "holds":
             return f"ok      {self.name}  ({self.within or f'error <= {self.bound:.0e}'})"
+        if self.status == "not asked":
+            return f"--      {self.name}: {self.found}"
         return f"{'note  ' if self.remark else 'FAILED'}  {self.name}: {self.sentence}"
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a check found, law by law; ``print`` it, or ask ``report.ok``."""
+    """What a check found, claim by claim; ``print`` it, or ask ``report.ok``."""
 
     title: str
-    laws: tuple[Law, ...]
-    not_asked: tuple[str, ...] = ()  #: laws that could not be put to the test, and why
+    findings: tuple[Finding, ...]
 
     @property
     def ok(self) -> bool:
-        """True if every law holds."""
-        return all(law.ok for law in self.laws)
+        """True if nothing that had to hold is broken."""
+        return all(finding.ok for finding in self.findings)
 
     @property
-    def failures(self) -> list[Law]:
-        """The laws that do not hold."""
-        return [law for law in self.laws if not law.ok]
+    def failures(self) -> list[Finding]:
+        """What is broken and had to hold."""
+        return [finding for finding in self.findings if not finding.ok]
 
     @property
-    def notes(self) -> list[Law]:
+    def notes(self) -> list[Finding]:
         """The assumptions that do not hold, which is no error."""
-        return [law for law in self.laws if law.ok and not law.holds]
+        return [finding for finding in self.findings if finding.ok and finding.status == "broken"]
+
+    @property
+    def asked(self) -> list[Finding]:
+        """What was put to the test."""
+        return [finding for finding in self.findings if finding.status != "not asked"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same for machines: plain strings, numbers and lists."""
+        findings = [dataclasses.asdict(finding) for finding in self.findings]
+        return {"title": self.title, "ok": self.ok, "findings": findings}
 
     def __str__(self) -> str:
-        held = len(self.laws) - len(self.failures) - len(self.notes)
-        what = "assumptions" if any(law.remark for law in self.laws) else "laws"
-        return "\n".join(
-            [
-                self.title,
-                *(f"  {law}" for law in self.laws),
-                *(f"  --      {reason}" for reason in self.not_asked),
-                f"{held} of {len(self.laws)} {what} hold." if self.laws else "Nothing was asked.",
-            ]
-        )
+        asked = self.asked
+        held = sum(finding.holds for finding in asked)
+        what = "assumptions" if any(finding.remark for finding in asked) else "claims"
+        count = f"{held} of {len(asked)} {what} hold." if asked else "Nothing was asked."
+        return "\n".join([self.title, *(f"  {finding}" for finding in self.findings), count])

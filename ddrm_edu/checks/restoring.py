@@ -15,7 +15,7 @@ from ..law import AffineLaw, inference_network, sampler_law
 from ..noise import standard_normal
 from ..operators import SVDOperator
 from ..priors import GaussianPrior
-from .report import Law
+from ._laws import Law
 from .values import check_mc
 
 __all__ = ["MARGINAL", "RECOVERY", "SAMPLER", "marginal_laws", "recovery_laws", "sampler_laws"]

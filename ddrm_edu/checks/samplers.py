@@ -19,7 +19,7 @@ from ..schedule import decreasing_sigmas
 from .calling import TOLD_BY, Observed, Setting, Subject
 from .exam import Exam, SamplerRaised
 from .outcome import boundary_laws, lost_law, marginal_law, noiseless_laws, output_law
-from .report import Law, Report
+from ._laws import Law, Report
 from .steps import fresh_law, noise_law, start_law, weight_laws
 from .tally import Exact
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .calling import Setting
 from .exam import CASES, Exam, Run, level, where
-from .report import Law
+from ._laws import Law
 from .tally import Chance, Exact
 from .values import covariance_scores, cross_scores, variance_scores
 

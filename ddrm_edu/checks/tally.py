@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from .report import Law
+from ._laws import Law
 from .values import FALSE_ALARM
 
 __all__ = ["Chance", "Exact"]
