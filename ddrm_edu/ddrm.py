@@ -21,6 +21,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from collections import deque
 from collections.abc import Iterator
 
 import torch
@@ -28,7 +29,7 @@ from torch import Tensor
 
 from .diffusion import Denoiser, Step, StepCoefficients, combine, diffusion_steps
 from .noise import Generators, standard_normal
-from .operators import SVDOperator
+from .operators.base import SVDOperator
 from .schedule import NoiseSchedule, decreasing_sigmas
 from .validation import require_batch, require_finite, require_level, require_unit_interval
 
@@ -111,11 +112,9 @@ def ddrm_coefficients(
             f"but was asked to go from {sigma:.6g} to {sigma_next:.6g}. Are the levels increasing?"
         )
     s = s.detach().to(torch.float64)
-    snr = (
-        s * sigma_next / (sigma_y or 1.0)
-    )  # sigma_next / tau; without noise its size means nothing
-    measured = s > 0
-    above = measured & (s * sigma_next >= sigma_y * (1 - EQUALITY_RTOL))  # case 1
+    # sigma_next / tau; without noise its size means nothing
+    snr = s * sigma_next / (sigma_y or 1.0)
+    measured, above = s > 0, _in_case_1(s, sigma_next, sigma_y)
     eta, kept = _eta(eta, snr if sigma_y else torch.zeros_like(s))
     if math.isinf(sigma) and not torch.as_tensor(eta == 1).all():
         raise ValueError(
@@ -135,6 +134,11 @@ def ddrm_coefficients(
     y = torch.where(above, zero + eta_b, torch.where(measured, kept * snr, zero))
     xt = torch.where(measured, zero, zero + kept * sigma_next / sigma)
     return StepCoefficients(1 - xt - y, xt, y, variance.sqrt())
+
+
+def _in_case_1(s: Tensor, sigma_next: float, sigma_y: float) -> Tensor:
+    """Which coordinates are measured well enough: tau = sigma_y / s is at most sigma_next."""
+    return (s > 0) & (s * sigma_next >= sigma_y * (1 - EQUALITY_RTOL))
 
 
 def _eta(eta: Rate, snr: Tensor) -> tuple[float | Tensor, float | Tensor]:
@@ -168,17 +172,17 @@ def _eta_b(
         limit = torch.where(above, (s * sigma_next / sigma_y).clamp(min=1), limit)
     bad = ~((eta_b >= 0) & (eta_b <= limit * (1 + EQUALITY_RTOL)) & eta_b.isfinite())
     if bad.any():
-        limit = float(limit.expand(bad.shape)[bad].min())
+        smallest = limit.expand(bad.shape)[bad].min().item()
         raise ValueError(
-            f"eta_b must lie in [0, {limit:.6g}] at the level sigma = {sigma_next:.6g} "
+            f"eta_b must lie in [0, {smallest:.6g}] at the level sigma = {sigma_next:.6g} "
             "(the smallest s sigma / sigma_y there), but was "
-            f"{float(eta_b.expand(bad.shape)[bad].max()):.6g}: the variance "
+            f"{eta_b.expand(bad.shape)[bad].max().item():.6g}: the variance "
             "sigma^2 - (eta_b sigma_y / s)^2 would be negative. Up to 1 it is always admissible."
         )
     return eta_b
 
 
-def _per_coordinate(rate: Tensor, what: str, s: Tensor) -> Tensor:
+def _per_coordinate(rate: float | Tensor, what: str, s: Tensor) -> Tensor:
     """``rate`` as a float64 tensor that broadcasts with ``s``."""
     rate = torch.as_tensor(rate, dtype=torch.float64, device=s.device)
     try:
@@ -256,38 +260,47 @@ def ddrm_samples(
     levels = decreasing_sigmas(sigmas)
     require_batch(y, op.out_shape, "y")
     require_finite(y, "y")
-    s = op.s.to(y.device)
+    sigma_y = require_level(sigma_y, "sigma_y")
+    s = op.s.detach().to(y.device, torch.float64)  # op.to(y) rounds it to the dtype of y
+    _require_admissible(op, s, levels, sigma_y, eta, eta_b)
     op = op.to(y)
 
-    table = functools.partial(ddrm_coefficients, sigma_y=sigma_y, eta=eta, eta_b=eta_b)
-
-    # Bad input is refused now, not after half the run; whether a level admits a rate depends on
-    # the values in s alone, and these are usually few, unless each coordinate has its own rate.
-    own_rates = any(isinstance(rate, Tensor) and rate.ndim for rate in (eta, eta_b))
-    spectrum = s.expand(op.in_shape) if own_rates else s.unique()
-    if not ((spectrum >= 0) & spectrum.isfinite()).all():
-        raise ValueError(
-            f"The singular values of {op!r} must be finite and not negative, but range from "
-            f"{spectrum.min():.6g} to {spectrum.max():.6g}. Put a sign into U or V; "
-            "check_operator(op) tells what else is wrong."
-        )
-    for sigma, sigma_next in itertools.pairwise(levels):
-        table(spectrum, sigma, sigma_next)
-
+    table = functools.partial(ddrm_coefficients, s, sigma_y=sigma_y, eta=eta, eta_b=eta_b)
+    start = ddrm_start_coefficients(s, levels[0], sigma_y)
     y_spec = op.measure_spec(y)
     nothing = torch.zeros_like(y_spec)
-    start = ddrm_start_coefficients(s, levels[0], sigma_y)
     x_spec = combine(start, nothing, nothing, y_spec, standard_normal(nothing, generator))
     return diffusion_steps(
         denoiser,
         x_spec,
         levels,
-        functools.partial(table, s),
+        table,
         y_spec=y_spec,
         to_pixels=op.V,
         to_spec=op.Vt,
         generator=generator,
     )
+
+
+def _require_admissible(
+    op: SVDOperator, s: Tensor, levels: Tensor, sigma_y: float, eta: Rate, eta_b: Rate
+) -> None:
+    """Raise ``ValueError`` now for what a step would refuse after half the run.
+
+    Whether a level admits a rate depends on the values in s alone, and these are usually few,
+    unless each coordinate has its own rate.
+    """
+    own_rates = any(isinstance(rate, Tensor) and rate.ndim for rate in (eta, eta_b))
+    s = s.expand(op.in_shape) if own_rates else s.unique()
+    if not ((s >= 0) & s.isfinite()).all():
+        raise ValueError(
+            f"The singular values of {op!r} must be finite and not negative, but range from "
+            f"{s.min():.6g} to {s.max():.6g}. Put a sign into U or V; "
+            "check_operator(op) tells what else is wrong."
+        )
+    _eta(eta, s)
+    for sigma in levels[1:].tolist():
+        _eta_b(eta_b, s, _in_case_1(s, sigma, sigma_y), sigma, sigma_y)
 
 
 def restore(
@@ -347,6 +360,4 @@ def restore(
         from tqdm.auto import tqdm
 
         run = tqdm(run, total=steps, desc="DDRM", unit="step", delay=1)
-    for step in run:
-        last = step
-    return last.x
+    return deque(run, maxlen=1).pop().x  # the steps are drawn one by one, and the last one kept

@@ -140,9 +140,9 @@ class EpsDenoiser(_NetworkDenoiser):
         schedule: NoiseSchedule | None = None,
         *,
         first_t: int = 0,
-    ):
+    ) -> None:
         self.net = net
-        self.schedule = schedule or NoiseSchedule.linear()
+        self.schedule: NoiseSchedule = schedule or NoiseSchedule.linear()
         self.first_t = first_t
 
     def __call__(self, x: Tensor, sigma: Level) -> Tensor:

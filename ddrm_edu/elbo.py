@@ -16,7 +16,7 @@ import functools
 import itertools
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,8 +25,8 @@ from .ddpm import ddim_coefficients
 from .ddrm import Rate, ddrm_coefficients, ddrm_start_coefficients
 from .diffusion import StepCoefficients
 from .gaussian import Gaussian
-from .law import flattened, inference_network, require_gaussian, spectral_law, spectrum
-from .operators import SVDOperator
+from .law import flattened, inference_network, require_gaussian, spectral_law
+from .operators.base import SVDOperator
 from .priors import GaussianPrior
 from .schedule import NoiseSchedule, decreasing_sigmas
 
@@ -163,7 +163,7 @@ def ddrm_nelbo(
     levels = decreasing_sigmas(sigmas)
     require_gaussian(prior, op)
     require_gaussian(denoiser or prior, op)
-    s = spectrum(op)
+    s = op.spectrum()
     table = functools.partial(ddrm_coefficients, s, sigma_y=sigma_y, eta=eta, eta_b=eta_b)
     return _nelbo(
         spectral_law(prior, op),
@@ -189,7 +189,7 @@ def ddpm_nelbo(
     arguments as in :func:`ddrm_nelbo` and :func:`ddrm_edu.ddpm_samples`.
     """
     levels = decreasing_sigmas(sigmas)
-    data, model = (Gaussian(p.mean.flatten(), p.cov) for p in (prior, denoiser or prior))
+    data, model = prior.law, (denoiser or prior).law
     one = torch.ones(data.n, dtype=torch.float64)
 
     def table(sigma: Tensor, sigma_next: Tensor) -> StepCoefficients:
@@ -219,8 +219,8 @@ def ddrm_nelbo_direct(
     """
     levels = decreasing_sigmas(sigmas)
     require_gaussian(prior, op)
-    s = spectrum(op)
-    rates = {"sigma_y": sigma_y, "eta": eta, "eta_b": eta_b}
+    s = op.spectrum()
+    rates: dict[str, Any] = {"sigma_y": sigma_y, "eta": eta, "eta_b": eta_b}
     network = inference_network(spectral_law(prior, op), s, levels, **rates)
     model, N = spectral_law(denoiser or prior, op), len(levels) - 1
 

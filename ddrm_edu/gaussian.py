@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from .noise import Generators, standard_normal
-from .validation import real_tensor, require_covariance, require_finite
+from .validation import EPS, real_tensor, require_covariance, require_finite, require_level
 
 __all__ = ["Gaussian", "GaussianNetwork", "hint_1", "hint_2"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Gaussian:
     r"""The law :math:`N(\text{mean},\text{cov})` of a vector of n numbers.
 
@@ -30,6 +30,13 @@ class Gaussian:
     mean : array (n,)
     cov : array (n, n)
         Symmetric without negative eigenvalues; it may be singular, a Dirac has ``cov = 0``.
+
+    Attributes
+    ----------
+    eigenvalues : Tensor, shape (n,)
+        Variances along the principal axes, in increasing order.
+    axes : Tensor, shape (n, n)
+        The principal axes as columns: ``cov = axes @ diag(eigenvalues) @ axes.T``.
 
     Raises
     ------
@@ -45,18 +52,20 @@ class Gaussian:
 
     mean: Tensor
     cov: Tensor
+    eigenvalues: Tensor
+    axes: Tensor
 
-    def __post_init__(self):
-        mean, cov = real_tensor(self.mean, "mean"), real_tensor(self.cov, "cov")
+    def __init__(self, mean: Any, cov: Any) -> None:
+        mean, cov = real_tensor(mean, "mean"), real_tensor(cov, "cov")
         if mean.ndim != 1:
             raise ValueError(
                 f"mean must be one vector, of shape (n,), but had shape {tuple(mean.shape)}. "
                 "Flatten images first; GaussianPrior keeps their shape."
             )
         require_finite(mean, "mean")
-        require_covariance(cov, len(mean))
-        object.__setattr__(self, "mean", mean)
-        object.__setattr__(self, "cov", (cov + cov.T) / 2)
+        eigenvalues, axes = require_covariance(cov, len(mean))
+        cov = (cov + cov.T) / 2
+        vars(self).update(mean=mean, cov=cov, eigenvalues=eigenvalues, axes=axes)
 
     @property
     def n(self) -> int:
@@ -101,10 +110,7 @@ class Gaussian:
         given = torch.arange(self.n)[index]
         rest = torch.tensor(sorted(set(range(self.n)) - set(given.tolist())), dtype=torch.long)
         centred = _vector(value, len(given), "value") - self.mean[given]
-        # Scaled to a diagonal of ones: otherwise small variances beside large ones count as 0.
-        std = self.cov.diagonal()[given].sqrt()
-        scale = 1 / torch.where(std > 0, std, torch.ones_like(std))
-        correlation = scale[:, None] * self.cov[given][:, given] * scale
+        scale, correlation = standardised(self.cov[given][:, given])
         inverse = torch.linalg.pinv(correlation, hermitian=True)
         scaled = scale * centred
         impossible = _largest(scaled - correlation @ inverse @ scaled)
@@ -121,19 +127,38 @@ class Gaussian:
     def sample(self, batch: int, *, generator: Generators = None) -> Tensor:
         """Draws, float64, of shape ``(batch, n)``."""
         z = standard_normal(torch.empty(batch, self.n, dtype=torch.float64), generator)
-        return self.mean + z @ _root(self.cov)
+        return self.mean + z @ _root(self.eigenvalues, self.axes)
 
-    def log_density(self, x: Tensor) -> Tensor:
-        """Logarithm of the density at each row of ``x (batch, n)``; needs a regular ``cov``."""
-        values, axes = torch.linalg.eigh(self.cov)
-        if values[0] <= _rounding(self.n) * values[-1]:
+    def along_axes(self, x: Tensor, sigma: float | Tensor = 0.0) -> tuple[Tensor, Tensor]:
+        r"""Rows of ``x (batch, n)`` less the mean, along the axes, and the variances there; float64.
+
+        The variances are those of x with noise, :math:`N(\text{mean},\text{cov}+\sigma^2I)`.
+
+        Raises
+        ------
+        ValueError
+            If sigma is 0 and ``cov`` singular: such a law has no density.
+        """
+        variance = require_level(sigma, "sigma") ** 2
+        smallest, largest = self.eigenvalues[[0, -1]].tolist()
+        if variance == 0 and smallest <= _rounding(self.n) * largest:
             raise ValueError(
-                "A Gaussian with a singular covariance has no density. Its smallest eigenvalue is "
-                f"{values[0]:.3g}, rounding beside {values[-1]:.3g}; add noise, or drop the "
-                "coordinates that others determine."
+                "A Gaussian with a singular covariance has no density at sigma = 0, but the "
+                f"eigenvalues of cov range from {smallest:.3g} to {largest:.3g}. Ask for a level "
+                "sigma > 0, add a small multiple of the identity to cov, or drop the coordinates "
+                "that others determine."
             )
-        z = (x.to(axes) - self.mean) @ axes / values.sqrt()
-        return -(z.square().sum(1) + (2 * math.pi * values).log().sum()) / 2
+        centred = (x.double() - self.mean.to(x.device)) @ self.axes.to(x.device)
+        return centred, self.eigenvalues.to(x.device) + variance
+
+    def log_density(self, x: Tensor, sigma: float | Tensor = 0.0) -> Tensor:
+        r"""Logarithm of :math:`N(x;\text{mean},\text{cov}+\sigma^2I)` for each row of ``x (batch, n)``.
+
+        Float64, of shape ``(batch,)``; with sigma = 0 it needs a regular ``cov``.
+        """
+        centred, variances = self.along_axes(x, sigma)
+        scale = variances.log().sum() + self.n * math.log(2 * math.pi)
+        return -((centred**2 / variances).sum(1) + scale) / 2
 
     def kl(self, other: Gaussian) -> float:
         r"""Kullback-Leibler divergence :math:`D_{KL}(\text{self}\,\Vert\,\text{other})` in nats.
@@ -173,7 +198,7 @@ class GaussianNetwork:
     Gaussian(n=1, trace of cov=1)
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._means: dict[str, Tensor] = {}
         self._factors: dict[str, Tensor] = {}  # (n, standard normals so far)
 
@@ -215,14 +240,14 @@ class GaussianNetwork:
             )
         n = sizes.pop()
         cov = _matrix(cov, n, "cov")
-        require_covariance(cov, n)
+        root = _root(*require_covariance(cov, n))
         mean = _vector(offset, n, "offset").clone()
         factor = torch.zeros(n, self._width, dtype=torch.float64)
         for parent, A in maps.items():
             mean += A @ self._means[parent]
             old = self._factors[parent]
             factor[:, : old.shape[1]] += A @ old
-        noise = _root(cov) if cov.any() else cov[:, :0]
+        noise = root if cov.any() else cov[:, :0]
         self._means[name], self._factors[name] = mean, torch.cat([factor, noise], 1)
 
     def joint(self, *names: str) -> Gaussian:
@@ -290,7 +315,7 @@ def hint_2(pair: Gaussian) -> Gaussian:
     k = pair.n // 2
     std = pair.cov.diagonal().sqrt()
     correlation = _largest(pair.cov[:k, k:] / torch.outer(std[:k], std[k:]).clamp(min=1e-300))
-    if correlation > pair.n * torch.finfo(torch.float64).eps:
+    if correlation > pair.n * EPS:
         raise ValueError(
             "Hint 2 needs independent summands, but theirs are correlated: the largest correlation "
             f"is {correlation:.3g}. The variance of the sum is then V1 + V2 + C12 + C12^T: "
@@ -301,7 +326,7 @@ def hint_2(pair: Gaussian) -> Gaussian:
 
 def bures(A: Tensor, B: Tensor) -> Tensor:
     r"""Covariance part of :math:`W_2^2`: :math:`\mathrm{tr}(A+B-2(A^{1/2}BA^{1/2})^{1/2})`."""
-    root = _root(A)
+    root = _root(*torch.linalg.eigh(A))
     cross = torch.linalg.eigvalsh(root @ B @ root).clamp(min=0).sqrt().sum()
     return (A.trace() + B.trace() - 2 * cross).clamp(min=0)
 
@@ -323,15 +348,24 @@ def expected_kl(second: Tensor, cov: Tensor, other: Tensor) -> float:
     return float((trace - len(own) + values[plane].log().sum() - own.log().sum()) / 2)
 
 
+def standardised(cov: Tensor) -> tuple[Tensor, Tensor]:
+    """1 / std of each coordinate (1 where it is 0), and ``cov`` scaled to a diagonal of ones by it.
+
+    Otherwise a decomposition takes small variances beside large ones for zeros.
+    """
+    variances = cov.diagonal()
+    scale = torch.where(variances > 0, variances, 1.0).rsqrt()
+    return scale, scale[:, None] * cov * scale
+
+
 def _rounding(n: int) -> float:
     """Eigenvalues below this share of the largest are rounding."""
-    return 10 * n * torch.finfo(torch.float64).eps
+    return 10 * n * EPS
 
 
-def _root(cov: Tensor) -> Tensor:
+def _root(eigenvalues: Tensor, axes: Tensor) -> Tensor:
     """Symmetric square root; eigenvalues that rounding made negative count as 0."""
-    values, axes = torch.linalg.eigh(cov)
-    return axes * values.clamp(min=0).sqrt() @ axes.T
+    return axes * eigenvalues.clamp(min=0).sqrt() @ axes.T
 
 
 def _matrix(value: Any, n: int, what: str) -> Tensor:

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from .gaussian import Gaussian
 from .noise import Generators, standard_normal
-from .operators import SVDOperator
-from .validation import require_batch, require_finite, require_floating, require_level
+from .operators.base import SVDOperator
+from .validation import EPS, require_batch, require_finite, require_floating, require_level
 
 __all__ = ["langevin_law", "langevin_samples", "posterior_score", "stationary_law"]
 
@@ -195,9 +195,9 @@ def _stationary(variances: Tensor, step: float) -> Tensor:
 def _stable_directions(target: Gaussian, step: float) -> tuple[Tensor, Tensor]:
     """Variances and axes of the target, after checking that the step is small enough for all."""
     step = _positive(step)
-    variances, axes = torch.linalg.eigh(target.cov)
+    variances, axes = target.eigenvalues, target.axes
     limit = 2 * variances[0].item()
-    rounding = target.n * torch.finfo(variances.dtype).eps * variances[-1].item()
+    rounding = target.n * EPS * variances[-1].item()
     if limit <= 2 * rounding:
         raise ValueError(
             "Langevin dynamics needs a target with a density, but the smallest eigenvalue of its "

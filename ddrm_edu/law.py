@@ -25,10 +25,10 @@ from .ddpm import ddim_coefficients
 from .ddrm import Rate, ddrm_coefficients, ddrm_start_coefficients
 from .diffusion import StepCoefficients
 from .gaussian import Gaussian, GaussianNetwork, bures, expected_kl
-from .operators import SVDOperator
+from .operators.base import SVDOperator, dense_map
 from .priors import GaussianPosterior, GaussianPrior
 from .schedule import decreasing_sigmas
-from .validation import require_batch, require_finite, require_level
+from .validation import EPS, require_batch, require_finite, require_level
 
 __all__ = [
     "AffineLaw",
@@ -71,7 +71,7 @@ class AffineLaw:
         require_batch(y, self.op.out_shape, "y")
         require_finite(y, "y")
         mean = self.op.measure_spec(y.double()).flatten(1) @ self.A.T + self.c
-        to_pixels = _dense(self.op.V, self.op)
+        to_pixels = dense_map(self.op.V, self.op.in_shape)
         mean = self.op.V(mean.reshape(-1, *self.op.in_shape))
         return GaussianPosterior(mean, to_pixels @ self.cov @ to_pixels.T)
 
@@ -122,7 +122,7 @@ def sampler_law(
     """
     levels = decreasing_sigmas(sigmas)
     require_gaussian(prior, op)
-    s = spectrum(op)
+    s = op.spectrum()
     table = functools.partial(ddrm_coefficients, s, sigma_y=sigma_y, eta=eta, eta_b=eta_b)
     start = ddrm_start_coefficients(s, levels[0], sigma_y)
     mean, axes = _spectral(prior, op)
@@ -137,14 +137,14 @@ def ddpm_law(prior: GaussianPrior, sigmas: Tensor, *, eta_ddim: float = 1.0) -> 
     """
     levels = decreasing_sigmas(sigmas)
     require_gaussian(prior)
-    zero = torch.zeros(prior.mean.numel(), dtype=torch.float64)
+    zero = torch.zeros_like(prior.law.mean)
 
     def table(sigma: Tensor, sigma_next: Tensor) -> StepCoefficients:
         step = ddim_coefficients(sigma, sigma_next, eta_ddim=eta_ddim)
         return StepCoefficients(*(number.expand(len(zero)) for number in step))
 
     start = StepCoefficients(zero + 1, zero, zero, zero + levels[0])
-    parts = prior.mean.flatten(), prior.axes, prior.eigenvalues
+    parts = prior.law.mean, prior.law.axes, prior.law.eigenvalues
     _, c, cov = _recursion(*parts, levels, table, start)
     return Gaussian(c, cov)
 
@@ -156,9 +156,9 @@ def posterior_law(prior: GaussianPrior, op: SVDOperator, *, sigma_y: float) -> A
     """
     require_gaussian(prior, op)
     gain, cov = prior.posterior_map(op, sigma_y=sigma_y)
-    to_spec = _dense(op.Vt, op)
+    to_spec = dense_map(op.Vt, op.in_shape)
     A = to_spec @ gain
-    mean = to_spec @ prior.mean.flatten()
+    mean = to_spec @ prior.law.mean
     return AffineLaw(
         A, mean - A @ mean, to_spec @ cov @ to_spec.T, _law_of_y_spec(prior, op, sigma_y), op
     )
@@ -290,7 +290,7 @@ def _recursion(
     n = len(mean)
     cov = axes * eigenvalues @ axes.T
     diagonal = cov.diagonal()
-    rounding = n * torch.finfo(cov.dtype).eps * diagonal.max()
+    rounding = n * EPS * diagonal.max()
     alone = (cov - diagonal.diag()).abs().max() <= rounding
     shape = (n, 1) if alone else (1, n)
     axes = torch.ones(n, 1, 1, dtype=cov.dtype) if alone else axes[None]
@@ -326,11 +326,6 @@ def _spectral(prior: GaussianPrior, op: SVDOperator) -> tuple[Tensor, Tensor]:
     return to_spec(prior.mean[None])[0], to_spec(prior.axes.T).T
 
 
-def spectrum(op: SVDOperator) -> Tensor:
-    """Singular values of shape ``in_shape``, in float64 on the CPU, as everything here."""
-    return op.s.detach().double().cpu().expand(op.in_shape)
-
-
 def flattened(c: StepCoefficients) -> StepCoefficients:
     """Coefficients of images as those of vectors."""
     return StepCoefficients(*(number.flatten() for number in c))
@@ -338,7 +333,7 @@ def flattened(c: StepCoefficients) -> StepCoefficients:
 
 def _law_of_y_spec(prior: GaussianPrior, op: SVDOperator, sigma_y: float) -> Gaussian:
     """y_spec = x_spec + N(0, (sigma_y / s)^2) where s > 0, and 0 elsewhere (S09.4-S09.6)."""
-    s = spectrum(op)
+    s = op.spectrum()
     return spectral_law(prior, op).push((s > 0).flatten(), cov=_var_of_y_spec(s, sigma_y))
 
 
@@ -353,12 +348,6 @@ def _var_of_y_spec(s: Tensor, sigma_y: float) -> Tensor:
     s = s.flatten().double()
     std = require_level(sigma_y, "sigma_y") / s.where(s > 0, torch.ones_like(s))
     return torch.where(s > 0, std**2, 0.0)
-
-
-def _dense(apply: Callable[[Tensor], Tensor], op: SVDOperator) -> Tensor:
-    """Matrix (n, n) of ``op.V`` or ``op.Vt``."""
-    unit = torch.eye(op.n, dtype=torch.float64)
-    return apply(unit.reshape(-1, *op.in_shape)).flatten(1).T
 
 
 def require_gaussian(prior: GaussianPrior, op: SVDOperator | None = None) -> None:

@@ -9,21 +9,16 @@ of :math:`x_t=x_0+\sigma\epsilon`, so the three are one object seen three times:
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from .denoisers import score_from_x0
+from .gaussian import Gaussian, standardised
 from .noise import Generators, standard_normal
-from .operators import SVDOperator
-from .validation import (
-    real_tensor,
-    require_batch,
-    require_covariance,
-    require_finite,
-    require_level,
-)
+from .operators.base import SVDOperator, dense_map
+from .validation import EPS, real_tensor, require_batch, require_finite, require_level
 
 __all__ = [
     "EmpiricalPosterior",
@@ -57,10 +52,9 @@ class GaussianPrior:
 
     Attributes
     ----------
-    eigenvalues : Tensor, shape (n,)
-        Variances along the principal axes, in increasing order.
-    axes : Tensor, shape (n, n)
-        The principal axes as columns: ``cov = axes @ diag(eigenvalues) @ axes.T``.
+    law : Gaussian
+        The same of the flattened image, whose ``eigenvalues`` and ``axes`` (n,), (n, n) are also
+        the prior's.
 
     Raises
     ------
@@ -74,12 +68,11 @@ class GaussianPrior:
     tensor([[4.]])
     """
 
-    def __init__(self, mean: Tensor, cov: Tensor):
+    def __init__(self, mean: Any, cov: Any) -> None:
         self.mean = real_tensor(mean, "mean")
-        self.cov = real_tensor(cov, "cov")
         self.shape = tuple(self.mean.shape)
-        require_finite(self.mean, "mean")
-        self.eigenvalues, self.axes = require_covariance(self.cov, self.mean.numel())
+        self.law = Gaussian(self.mean.flatten(), cov)
+        self.cov, self.eigenvalues, self.axes = self.law.cov, self.law.eigenvalues, self.law.axes
 
     def __call__(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         r"""Exact denoiser :math:`E[x_0\mid x_t=x]` at level ``sigma``, of the shape of ``x``."""
@@ -100,32 +93,17 @@ class GaussianPrior:
         ValueError
             If ``cov`` is singular and sigma is 0: such a prior has no density.
         """
-        centred, variances = self._along_axes(x, sigma)
-        scale = variances.log().sum() + self.mean.numel() * math.log(2 * math.pi)
-        return -((centred**2 / variances).sum(1) + scale) / 2
+        require_batch(x, self.shape, "x")
+        return self.law.log_density(x.flatten(1), sigma)
 
     def score(self, x: Tensor, sigma: float | Tensor = 0.0) -> Tensor:
         r""":math:`\nabla\log p_\sigma(x)=-(C+\sigma^2I)^{-1}(x-m)`, of the shape of ``x`` (S02.5).
 
         As ``log_density``, it exists at sigma = 0 only if ``cov`` has full rank.
         """
-        centred, variances = self._along_axes(x, sigma)
-        return -(centred / variances @ self.axes.to(centred).T).reshape(x.shape).to(x)
-
-    def _along_axes(self, x: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
-        """x - mean in the principal axes, and the variances of x_t there; float64."""
         require_batch(x, self.shape, "x")
-        sigma = require_level(sigma, "sigma")
-        smallest, largest = self.eigenvalues[[0, -1]].tolist()
-        rounding = 10 * self.mean.numel() * torch.finfo(torch.float64).eps * largest
-        if sigma**2 == 0 and smallest <= rounding:
-            raise ValueError(
-                "A prior whose covariance is singular has no density at sigma = 0, but the "
-                f"eigenvalues of cov range from {smallest:.3g} to {largest:.3g}. Ask for a level "
-                "sigma > 0, or add a small multiple of the identity to cov."
-            )
-        centred = (x.double() - self.mean.to(x.device)).flatten(1) @ self.axes.to(x.device)
-        return centred, self.eigenvalues.to(x.device) + sigma**2
+        centred, variances = self.law.along_axes(x.flatten(1), sigma)
+        return -(centred / variances @ self.axes.to(centred).T).reshape(x.shape).to(x)
 
     def sample(self, batch: int, *, generator: Generators = None) -> Tensor:
         """Draws from the prior, float64, of shape ``(batch, *shape)``."""
@@ -166,16 +144,10 @@ class GaussianPrior:
         cov : Tensor, shape (n, n)
             :math:`\mathrm{Cov}[x\mid y]` of the flattened image.
         """
-        seen, Vt, var_y = _measured(self, op, sigma_y)
-        cross = self.cov @ Vt.T
-        cov_y = Vt @ cross + torch.diag(var_y)
-        # pinv, because without noise a singular prior leaves cov_y singular; scaled to a diagonal
-        # of ones, because otherwise it takes precise coordinates beside noisy ones for zeros.
-        scale = cov_y.diagonal().clamp(min=torch.finfo(cov_y.dtype).tiny).rsqrt()
+        seen, _, cross, scale, correlation = self._measured(op, sigma_y)
+        # pinv, because without noise a singular prior leaves the correlations singular.
         gain = torch.zeros_like(self.cov)
-        gain[:, seen] = scale * (
-            cross * scale @ torch.linalg.pinv(scale[:, None] * cov_y * scale, hermitian=True)
-        )
+        gain[:, seen] = scale * (cross * scale @ torch.linalg.pinv(correlation, hermitian=True))
         cov = self.cov - gain[:, seen] @ cross.T
         return gain, (cov + cov.T) / 2
 
@@ -185,35 +157,34 @@ class GaussianPrior:
         The law of the measured coordinates of y-bar, :math:`N(V^\top m, V^\top CV+b)`; whatever
         else there is in y is noise, independent of the image (S09.7).
         """
-        seen, Vt, var_y = _measured(self, op, sigma_y)
-        cov = Vt @ self.cov @ Vt.T + torch.diag(var_y)
-        # Scaled to a diagonal of ones, as in posterior_map.
-        scale = cov.diagonal().clamp(min=torch.finfo(cov.dtype).tiny).rsqrt()
-        variances, axes = torch.linalg.eigh(scale[:, None] * cov * scale)
-        if (variances <= 10 * len(cov) * torch.finfo(cov.dtype).eps).any():
+        seen, mean, _, scale, correlation = self._measured(op, sigma_y)
+        variances, axes = torch.linalg.eigh(correlation)
+        if (variances <= 10 * len(correlation) * EPS).any():
             raise ValueError(
                 "The measurement has no density under a component whose covariance is singular "
                 f"where it was measured, and sigma_y = {float(sigma_y):.3g} adds no noise that "
                 "counts. Give a larger sigma_y; for a finite set of images use EmpiricalPrior."
             )
-        residual = op.measure_spec(y.to(self.mean)).flatten(1)[:, seen] - Vt @ self.mean.flatten()
+        residual = op.measure_spec(y.to(self.mean)).flatten(1)[:, seen] - mean
         along = scale * residual @ axes
         return scale.log().sum() - (along**2 / variances).sum(1) / 2 - variances.log().sum() / 2
 
+    def _measured(
+        self, op: SVDOperator, sigma_y: float
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Law of the coordinates of y_spec with s > 0, after checking that the operator fits.
 
-def _measured(
-    prior: GaussianPrior, op: SVDOperator, sigma_y: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Which spectral coordinates have s > 0, their rows of V^T, and the variance of y_spec there.
-
-    Dense, float64, after checking that the operator fits the prior.
-    """
-    sigma_y = require_level(sigma_y, "sigma_y")
-    _require_fit(op, prior.shape)
-    s = op.s.to(prior.mean).expand(prior.shape).flatten()
-    seen = s > 0
-    unit = torch.eye(len(s), dtype=torch.float64).to(s).reshape(-1, *prior.shape)
-    return seen, op.Vt(unit).flatten(1).T[seen], (sigma_y / s[seen]) ** 2
+        Which they are (n,), of the k that are: mean (k,), covariance with the image (n, k), and
+        their own, as ``standardised``: scale (k,) and correlation (k, k).
+        """
+        sigma_y = require_level(sigma_y, "sigma_y")
+        _require_fit(op, self.shape)
+        s = op.spectrum().flatten()
+        seen = s > 0
+        Vt = dense_map(op.Vt, self.shape)[seen]
+        cross = self.cov @ Vt.T
+        cov = Vt @ cross + torch.diag((sigma_y / s[seen]) ** 2)
+        return seen, Vt @ self.mean.flatten(), cross, *standardised(cov)
 
 
 def _require_fit(op: SVDOperator, shape: tuple[int, ...]) -> None:
@@ -293,7 +264,7 @@ class GaussianMixture:
     tensor([[1.]])
     """
 
-    def __init__(self, weights: Tensor, means: Tensor, covs: Tensor):
+    def __init__(self, weights: Any, means: Any, covs: Any) -> None:
         weights, means = real_tensor(weights, "weights"), real_tensor(means, "means")
         covs = real_tensor(covs, "covs")
         fit = weights.shape == means.shape[:1] == covs.shape[:-2]
@@ -428,7 +399,7 @@ class EmpiricalPrior:
             [0.]])
     """
 
-    def __init__(self, images: Tensor):
+    def __init__(self, images: Any) -> None:
         self.images = real_tensor(images, "images")
         if self.images.ndim < 2 or self.images.numel() == 0:
             raise ValueError(

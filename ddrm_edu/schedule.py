@@ -10,10 +10,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Integral
 
 import torch
 from torch import Tensor
+
+from .validation import is_integer
 
 __all__ = ["NoiseSchedule", "alpha_bar_of", "decreasing_sigmas", "sigma_of", "to_ve", "to_vp"]
 
@@ -55,7 +56,7 @@ class NoiseSchedule:
 
     beta: Tensor
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         beta = torch.as_tensor(self.beta, dtype=torch.float64, device="cpu")
         inside = beta.ndim == 1 and len(beta) > 1 and bool(((beta[1:] > 0) & (beta[1:] < 1)).all())
         if not inside or beta[0] != 0:
@@ -126,7 +127,7 @@ class NoiseSchedule:
             network at t = 1 and starts somewhat below T.  ``"trailing"``: t = ceil((j + 1) T /
             steps); the run starts at T itself, which matters when ``steps`` is very small.
         """
-        if not isinstance(steps, Integral) or isinstance(steps, bool) or not 1 <= steps <= self.T:
+        if not is_integer(steps) or isinstance(steps, bool) or not 1 <= steps <= self.T:
             raise ValueError(
                 f"steps must be an integer from 1 to T = {self.T}, but was {steps!r}: "
                 "a run cannot visit more noise levels than the schedule has."

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from numbers import Integral
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
 from torch import Tensor
 
 __all__ = [
+    "EPS",
     "image_shape",
+    "is_batch",
+    "is_integer",
     "positive_shape",
     "real_matrix",
     "real_tensor",
@@ -21,8 +24,12 @@ __all__ = [
     "require_finite",
     "require_floating",
     "require_level",
+    "require_rtol",
     "require_unit_interval",
 ]
+
+EPS = torch.finfo(torch.float64).eps
+"""Rounding unit of the numbers in which all coefficients, operators and laws are computed."""
 
 
 def real_tensor(values: Any, what: str) -> Tensor:
@@ -60,10 +67,15 @@ def real_matrix(values: Any, what: str) -> Tensor:
     return matrix
 
 
+def is_integer(value: Any) -> TypeGuard[int]:
+    """True for an integer of Python or numpy."""
+    return isinstance(value, Integral)
+
+
 def positive_shape(shape: Any, what: str) -> tuple[int, ...]:
     """``shape`` as a tuple of positive integers."""
     if not isinstance(shape, Sequence | torch.Size) or not all(
-        isinstance(side, Integral) and side > 0 for side in shape
+        is_integer(side) and side > 0 for side in shape
     ):
         raise ValueError(
             f"{what} must be a tuple of positive integers, such as (3, 32, 32), but was {shape!r}."
@@ -73,13 +85,14 @@ def positive_shape(shape: Any, what: str) -> tuple[int, ...]:
 
 def image_shape(shape: Any) -> tuple[int, int, int]:
     """``shape`` as (channels, height, width)."""
-    shape = positive_shape(shape, "in_shape")
-    if len(shape) != 3:
+    sides = positive_shape(shape, "in_shape")
+    if len(sides) != 3:
         raise ValueError(
-            f"in_shape must be (channels, height, width), but was {shape}. "
+            f"in_shape must be (channels, height, width), but was {sides}. "
             "A single grey image has shape (1, height, width)."
         )
-    return shape
+    channels, height, width = sides
+    return channels, height, width
 
 
 def require_floating(x: Any, what: str, of_shape: str = "") -> None:
@@ -96,18 +109,26 @@ def require_floating(x: Any, what: str, of_shape: str = "") -> None:
         )
 
 
-def require_batch(x: Tensor, shape: tuple[int, ...], what: str) -> None:
+def is_batch(x: Any, shape: tuple[int, ...]) -> bool:
+    """True for a floating-point tensor of shape ``(batch, *shape)``."""
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        return False
+    return x.ndim > 0 and tuple(x.shape[1:]) == tuple(shape)
+
+
+def require_batch(x: Any, shape: tuple[int, ...], what: str) -> None:
     """Raise ``ValueError`` unless ``x`` is a floating-point tensor of shape ``(batch, *shape)``."""
+    if is_batch(x, shape):
+        return
     wanted = f"(batch, {', '.join(map(str, shape))})"
     require_floating(x, what, f" of shape {wanted}")
-    if x.shape[1:] != torch.Size(shape) or x.ndim != len(shape) + 1:
-        if tuple(x.shape) == tuple(shape):
-            fix = "The batch dimension is missing: pass x[None]."
-        elif x.ndim == len(shape) + 1 and sorted(x.shape[1:]) == sorted(shape):
-            fix = "The axes are in another order: images are (batch, channels, height, width)."
-        else:
-            fix = "Build the operator for this shape, or crop or reshape the tensor to it."
-        raise ValueError(f"{what} must have shape {wanted}, but had {tuple(x.shape)}. {fix}")
+    if tuple(x.shape) == tuple(shape):
+        fix = "The batch dimension is missing: pass x[None]."
+    elif x.ndim == len(shape) + 1 and sorted(x.shape[1:]) == sorted(shape):
+        fix = "The axes are in another order: images are (batch, channels, height, width)."
+    else:
+        fix = "Build the operator for this shape, or crop or reshape the tensor to it."
+    raise ValueError(f"{what} must have shape {wanted}, but had {tuple(x.shape)}. {fix}")
 
 
 def require_finite(x: Tensor, what: str) -> None:
@@ -129,7 +150,7 @@ def require_covariance(cov: Tensor, n: int) -> tuple[Tensor, Tensor]:
             f"but had {tuple(cov.shape)}."
         )
     require_finite(cov, "cov")
-    eigenvalues, axes = torch.linalg.eigh(cov)
+    eigenvalues, axes = torch.linalg.eigh((cov + cov.T) / 2)
     smallest, largest = (eigenvalues[[0, -1]] if n else eigenvalues.new_zeros(2)).tolist()
     asymmetry = (cov - cov.T).abs().max().item() if n else 0.0
     rounding = 1e-10 * max(largest, 0.0)
@@ -142,7 +163,7 @@ def require_covariance(cov: Tensor, n: int) -> tuple[Tensor, Tensor]:
     return eigenvalues.clamp(min=0), axes  # rounding only, as just checked
 
 
-def require_level(sigma: float, what: str) -> float:
+def require_level(sigma: float | Tensor, what: str) -> float:
     """``sigma`` as a float; ``ValueError`` unless it is finite and not negative."""
     sigma = float(sigma)
     if not math.isfinite(sigma) or sigma < 0:
@@ -153,7 +174,18 @@ def require_level(sigma: float, what: str) -> float:
     return sigma
 
 
-def require_unit_interval(value: float, what: str) -> float:
+def require_rtol(rtol: float | None, default: float) -> float:
+    """``rtol`` as a float, or the default in the place of None; ``ValueError`` outside [0, 1)."""
+    rtol = default if rtol is None else float(rtol)
+    if not 0 <= rtol < 1:
+        raise ValueError(
+            f"rtol must lie in [0, 1), but was {rtol:g}: singular values up to rtol times the "
+            "largest count as 0, and with 1 nothing would be left."
+        )
+    return rtol
+
+
+def require_unit_interval(value: float | Tensor, what: str) -> float:
     """``value`` as a float; ``ValueError`` unless it lies in [0, 1]."""
     value = float(value)
     if not 0 <= value <= 1:

@@ -11,36 +11,38 @@ import copy
 import functools
 import math
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor
 
-from ..validation import require_batch
+from ..validation import is_batch, require_batch
 
 if TYPE_CHECKING:
+    import numpy as np
     import pylops
     from scipy.sparse.linalg import LinearOperator
 
-__all__ = ["SVDOperator"]
+__all__ = ["SVDOperator", "dense_map"]
 
 _DOMAIN = {"V": "in_shape", "Vt": "in_shape", "U": "in_shape", "Ut": "out_shape"}
 
 
-def _guarded(method, name: str):
+def _guarded(method: Callable[[Any, Tensor], Tensor], name: str) -> Callable[[Any, Tensor], Tensor]:
     """``method`` behind a check of its argument's shape and type."""
 
     @functools.wraps(method)
-    def guarded(self, x: Tensor) -> Tensor:
-        require_batch(
-            x, getattr(self, _DOMAIN[name]), f"The argument of {type(self).__name__}.{name}"
-        )
+    def guarded(self: SVDOperator, x: Tensor) -> Tensor:
+        shape = getattr(self, _DOMAIN[name])
+        if not is_batch(x, shape):  # asked in every step of every run: no sentence is made up yet
+            require_batch(x, shape, f"The argument of {type(self).__name__}.{name}")
         return method(self, x)
 
     return guarded
 
 
-def _moved(value, *args, **kwargs):
+def _moved(value: Any, *args: Any, **kwargs: Any) -> Any:
     """``value`` with all the tensors in it moved; integers keep their dtype."""
     if isinstance(value, SVDOperator):
         return value.to(*args, **kwargs)
@@ -100,7 +102,7 @@ class SVDOperator(ABC):
     out_shape: tuple[int, ...]
     s: Tensor
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for name in _DOMAIN.keys() & vars(cls).keys():
             setattr(cls, name, _guarded(vars(cls)[name], name))
@@ -164,13 +166,18 @@ class SVDOperator(ABC):
         """Number of coordinates with s > 0."""
         return int((self.s.expand(self.in_shape) > 0).sum())
 
+    def spectrum(self) -> Tensor:
+        """All singular values, one for each entry of x: of shape ``in_shape``, float64, on the CPU.
+
+        ``s`` itself may be broadcast, and lives where the operator does.
+        """
+        return self.s.detach().double().cpu().expand(self.in_shape)
+
     def matrix(self) -> Tensor:
         """H as a dense float64 matrix of shape (m, n), column by column; for small n."""
-        unit = torch.eye(self.n, dtype=torch.float64, device=self.s.device)
-        columns = [self(part.reshape(-1, *self.in_shape)).flatten(1) for part in unit.split(256)]
-        return torch.cat(columns).T.contiguous()
+        return dense_map(self, self.in_shape, self.s.device)
 
-    def to(self, *args, **kwargs) -> SVDOperator:
+    def to(self, *args: Any, **kwargs: Any) -> Self:
         """A copy whose tensors live on another device or have another dtype (as ``Tensor.to``).
 
         Calling an operator never needs this, it only saves the conversion in every call.
@@ -184,8 +191,9 @@ class SVDOperator(ABC):
         """H as a ``scipy.sparse.linalg.LinearOperator`` of shape (m, n) acting on flat vectors."""
         from scipy.sparse.linalg import LinearOperator
 
-        def flat(apply, shape):
-            def act(vectors):  # (length,) or (length, k), as scipy calls matvec and matmat
+        def flat(apply: Callable[[Tensor], Tensor], shape: tuple[int, ...]) -> Callable:
+            # (length,) or (length, k), as scipy calls matvec and matmat
+            def act(vectors: np.ndarray) -> np.ndarray:
                 rows = torch.as_tensor(vectors.T.copy(), dtype=torch.float64).reshape(-1, *shape)
                 return apply(rows).flatten(1).T.reshape(-1, *vectors.shape[1:]).numpy()
 
@@ -220,3 +228,14 @@ class SVDOperator(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.in_shape} -> {self.out_shape}, rank {self.rank})"
+
+
+def dense_map(
+    apply: Callable[[Tensor], Tensor],
+    in_shape: tuple[int, ...],
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """Matrix of a linear map of images, such as ``op.V``: float64, its columns from unit images."""
+    unit = torch.eye(math.prod(in_shape), dtype=torch.float64, device=device)
+    rows = [apply(part.reshape(-1, *in_shape)).flatten(1) for part in unit.split(256)]
+    return torch.cat(rows).T.contiguous()

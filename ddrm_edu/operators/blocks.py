@@ -12,13 +12,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..validation import image_shape, positive_shape, real_matrix, real_tensor, require_finite
+from ..validation import (
+    image_shape,
+    is_integer,
+    positive_shape,
+    real_matrix,
+    real_tensor,
+    require_finite,
+)
 from .base import SVDOperator
 from .dense import Dense
 
@@ -154,14 +160,14 @@ class Colorization(PatchFunctional):
 
     def __init__(self, in_shape: tuple[int, ...], weights: Sequence[float] = (1 / 3, 1 / 3, 1 / 3)):
         channels = image_shape(in_shape)[0]
-        weights = real_tensor(weights, "weights")
-        if weights.shape != (channels,):
+        k = real_tensor(weights, "weights")
+        if k.shape != (channels,):
             raise ValueError(
                 f"weights must hold one number per channel, {channels} in all, "
-                f"but had shape {tuple(weights.shape)}. A grey image has no colour to restore."
+                f"but had shape {tuple(k.shape)}. A grey image has no colour to restore."
             )
-        require_finite(weights, "weights")
-        super().__init__(in_shape, weights[:, None, None])
+        require_finite(k, "weights")
+        super().__init__(in_shape, k[:, None, None])
 
 
 class BlockOperator(SVDOperator):
@@ -264,7 +270,7 @@ class BlockOperator(SVDOperator):
 def require_factor(factor: Any, in_shape: tuple[int, int, int]) -> None:
     """Raise ``ValueError`` unless ``factor`` is an integer by which the image can be reduced."""
     _, height, width = in_shape
-    if not isinstance(factor, Integral) or factor < 1 or height % factor or width % factor:
+    if not is_integer(factor) or factor < 1 or height % factor or width % factor:
         raise ValueError(
             f"factor must be a positive integer that divides height {height} and width {width}, "
             f"but was {factor!r}. Crop the image to a multiple of the factor."

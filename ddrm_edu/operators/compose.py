@@ -5,20 +5,17 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..validation import image_shape, positive_shape, real_matrix
+from ..validation import EPS, image_shape, is_integer, positive_shape, real_matrix
 from .base import SVDOperator
 from .probing import normal_images
 
 __all__ = ["ChangeOfBasis", "DirectSum", "SelectedRows"]
-
-EPS = torch.finfo(torch.float64).eps
 
 
 class DirectSum(SVDOperator):
@@ -327,15 +324,16 @@ def _fitting_part(part: Any, image: tuple[int, int, int]) -> tuple[SVDOperator, 
             f"Each part sees all channels of its rectangle, so its in_shape must be ({image[0]}, "
             f"height, width), but {op!r} was given. Build the operator for that many channels."
         )
-    if not isinstance(top, Integral) or not isinstance(left, Integral):
+    if not is_integer(top) or not is_integer(left):
         raise ValueError(f"top and left must be integers, but were {top!r} and {left!r}.")
+    top, left = int(top), int(left)
     (_, rows, columns), (_, height, width) = op.in_shape, image
     if not (0 <= top <= height - rows and 0 <= left <= width - columns):
         raise ValueError(
             f"Each part must lie inside the image of {height} rows and {width} columns, but "
             f"{_place(op, top, left)} does not. Rows and columns are counted from 0."
         )
-    return op, int(top), int(left)
+    return op, top, left
 
 
 def _place(op: SVDOperator, top: int, left: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..validation import positive_shape, real_matrix
+from ..validation import EPS, positive_shape, real_matrix, require_rtol
 from .base import SVDOperator
 
 __all__ = ["Dense"]
@@ -58,13 +58,7 @@ class Dense(SVDOperator):
         self.out_shape = _fitting("out_shape", out_shape, m, "rows")
         # Full V (n x n) always; of U only the first n columns are ever used.
         U, s, Vt = torch.linalg.svd(H, full_matrices=m < n)
-        rtol = max(m, n) * torch.finfo(torch.float64).eps if rtol is None else float(rtol)
-        if not 0 <= rtol < 1:
-            raise ValueError(
-                f"rtol must lie in [0, 1), but was {rtol:g}: singular values up to rtol times the "
-                "largest count as 0, and with 1 nothing would be left."
-            )
-        rank = int((s > rtol * s.max()).sum())
+        rank = int((s > require_rtol(rtol, max(m, n) * EPS) * s.max()).sum())
         padded = torch.zeros(n, dtype=torch.float64, device=H.device)
         padded[:rank] = s[:rank]
         self.s = padded.reshape(self.in_shape)

@@ -6,13 +6,20 @@ small decompositions make the large one: :math:`V=V_A\otimes V_B`, :math:`s=s_A\
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..validation import image_shape, real_matrix, real_tensor, require_finite
+from ..validation import (
+    EPS,
+    image_shape,
+    is_integer,
+    real_matrix,
+    real_tensor,
+    require_finite,
+    require_rtol,
+)
 from .base import SVDOperator
 from .blocks import require_factor
 
@@ -59,7 +66,7 @@ class Kronecker(SVDOperator):
     def __init__(self, A: Any, B: Any, channels: int = 1, *, rtol: float | None = None):
         A = real_matrix(A, "A")
         B = real_matrix(B, "B").to(A.device)
-        if not isinstance(channels, Integral) or channels < 1:
+        if not is_integer(channels) or channels < 1:
             raise ValueError(
                 "channels must be a positive integer, the number of planes of an image on which "
                 f"A and B act alike, but was {channels!r}."
@@ -67,8 +74,8 @@ class Kronecker(SVDOperator):
         self.in_shape = (int(channels), A.shape[1], B.shape[1])
         self.out_shape = (int(channels), A.shape[0], B.shape[0])
         (U_A, s_A, self._V_A), (U_B, s_B, self._V_B) = _svd(A), _svd(B)
-        default = (max(A.shape) + max(B.shape)) * torch.finfo(torch.float64).eps
-        self.s = exact_zeros(torch.outer(s_A, s_B), default if rtol is None else rtol)
+        rtol = require_rtol(rtol, (max(A.shape) + max(B.shape)) * EPS)
+        self.s = exact_zeros(torch.outer(s_A, s_B), rtol)
         # A row or column without any positive product is never measured: U needs no vector for it.
         rows, columns = int((self.s[:, 0] > 0).sum()), int((self.s[0] > 0).sum())
         self._U_A, self._U_B = U_A[:, :rows].clone(), U_B[:, :columns].clone()
@@ -173,11 +180,6 @@ class BicubicSuperResolution(Kronecker):
 
 def exact_zeros(s: Tensor, rtol: float) -> Tensor:
     """Singular values ``s`` with zeros for all those up to ``rtol`` times the largest."""
-    if not 0 <= rtol < 1:
-        raise ValueError(
-            f"rtol must lie in [0, 1), but was {rtol:g}: singular values up to rtol times the "
-            "largest count as 0, and with 1 nothing would be left."
-        )
     return torch.where(s > rtol * s.max(), s, 0.0)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..validation import positive_shape
+from ..validation import is_integer, positive_shape
 from .base import SVDOperator
 
 __all__ = ["Denoising", "Inpainting"]
@@ -77,7 +76,7 @@ class Inpainting(_PixelOperator):
                 "Compare it with a number first, for example mask > 0."
             )
         if channels is not None:
-            if mask.ndim != 2 or not isinstance(channels, Integral) or channels < 1:
+            if mask.ndim != 2 or not is_integer(channels) or channels < 1:
                 raise ValueError(
                     "With channels= the mask must be (h, w) and channels a positive integer, "
                     f"but the mask had shape {tuple(mask.shape)} and channels was {channels}. "

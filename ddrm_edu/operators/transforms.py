@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..validation import image_shape, real_matrix
+from ..validation import EPS, image_shape, is_integer, real_matrix, require_rtol
 from .base import SVDOperator
 from .kronecker import exact_zeros
 
@@ -73,8 +72,8 @@ class CircularBlur(SVDOperator):
         real, imaginary = (real + _mirrored(real)) / 2, (imaginary - _mirrored(imaginary)) / 2
         s = torch.hypot(real, imaginary)
         s = torch.maximum(s, _mirrored(s))  # a vectorised hypot rounds the last few otherwise
-        default = 8 * torch.finfo(torch.float64).eps * math.sqrt(s.numel())
-        self.s = exact_zeros(s, default if rtol is None else rtol)
+        default = 8 * EPS * math.sqrt(s.numel())
+        self.s = exact_zeros(s, require_rtol(rtol, default))
         if not s.max() > default * kernel.abs().sum():
             raise ValueError(
                 "kernel is zero everywhere, or its weights cancel where they meet around the "
@@ -142,7 +141,7 @@ class CompressedSensing(SVDOperator):
     ):
         self.in_shape = image_shape(in_shape)
         n = math.prod(self.in_shape)
-        if not isinstance(measurements, Integral) or not 1 <= measurements <= n:
+        if not is_integer(measurements) or not 1 <= measurements <= n:
             raise ValueError(
                 f"measurements must be an integer from 1 to the number of entries of an image, "
                 f"here {n}, but was {measurements!r}. A fraction f of them is int(f * {n})."
