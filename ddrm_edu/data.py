@@ -249,8 +249,9 @@ def _cifar10_official() -> dict[str, np.ndarray]:
     with tarfile.open(path) as archive:
         for member in sorted(archive.getmembers(), key=lambda m: m.name):
             stem = Path(member.name).name
-            if stem.startswith(("data_batch", "test_batch")):
-                batch = pickle.load(archive.extractfile(member), encoding="bytes")
+            file = archive.extractfile(member)  # None for a folder
+            if file and stem.startswith(("data_batch", "test_batch")):
+                batch = pickle.load(file, encoding="bytes")
                 split = "train" if stem.startswith("data") else "test"
                 parts[split].append(batch[b"data"].reshape(-1, 3, 32, 32))
     return {split: np.concatenate(batches) for split, batches in parts.items()}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -26,7 +29,7 @@ def psnr(x: Tensor, truth: Tensor, *, data_range: float = 2.0) -> Tensor:
     """
     from skimage.metrics import peak_signal_noise_ratio
 
-    def one(image, reference):
+    def one(image: np.ndarray, reference: np.ndarray) -> float:
         if (image == reference).all():
             return float("inf")
         return peak_signal_noise_ratio(reference, image, data_range=data_range)
@@ -53,7 +56,7 @@ def ssim(x: Tensor, truth: Tensor, *, data_range: float = 2.0) -> Tensor:
             "Use psnr for images this small."
         )
 
-    def one(image, reference):
+    def one(image: np.ndarray, reference: np.ndarray) -> float:
         return structural_similarity(
             reference,
             image,
@@ -67,7 +70,9 @@ def ssim(x: Tensor, truth: Tensor, *, data_range: float = 2.0) -> Tensor:
     return _per_image(one, x, truth)
 
 
-def _per_image(measure, x: Tensor, truth: Tensor) -> Tensor:
+def _per_image(
+    measure: Callable[[np.ndarray, np.ndarray], float], x: Tensor, truth: Tensor
+) -> Tensor:
     _require_pair(x, truth)
     images, references = (i.detach().cpu().double().numpy() for i in (x, truth))
     if x.ndim == 3:

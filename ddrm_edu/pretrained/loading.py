@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch import Tensor
 from ..denoisers import VDenoiser
 from ..schedule import NoiseSchedule
 from ..validation import require_floating
+from .unet import UNet, placed
 
 __all__ = ["PretrainedDenoiser", "load_denoiser"]
 
@@ -31,7 +33,10 @@ class PretrainedDenoiser(VDenoiser):
         Data set, configuration, training and checksum of the weights.
     """
 
-    def __init__(self, net, card: dict):
+    net: UNet
+    schedule: NoiseSchedule
+
+    def __init__(self, net: UNet, card: dict[str, Any]) -> None:
         super().__init__(net, NoiseSchedule.cosine())
         self.card = card
 
@@ -85,8 +90,6 @@ def load_denoiser(
     """
     from safetensors.torch import load
 
-    from .unet import UNet
-
     folder = Path(folder or WEIGHTS)
     weights, card_file = folder / f"{name}.safetensors", folder / f"{name}.json"
     if not weights.exists() or not card_file.exists():
@@ -105,4 +108,4 @@ def load_denoiser(
     net = UNet(**card["network"])
     net.load_state_dict({key: value.float() for key, value in load(content).items()})
     net.requires_grad_(False)
-    return PretrainedDenoiser(net.eval().to(device, memory_format=torch.channels_last), card)
+    return PretrainedDenoiser(placed(net.eval(), device), card)

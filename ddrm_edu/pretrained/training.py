@@ -14,16 +14,25 @@ import math
 import os
 import time
 from pathlib import Path
+from typing import Any, TypedDict, cast
 
 import numpy as np
 import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from .unet import UNet
+from .unet import UNet, placed
 
 DATA = {"natural": "CIFAR-10", "fashion": "Fashion-MNIST"}
 LOG_FIELDS = ["images", "train_loss", "validation_loss", "images_per_second", "hours"]
+
+
+class State(TypedDict):
+    """How far a run has come."""
+
+    images: int
+    hours: float
+    log: list[list[float]]  #: a row of ``LOG_FIELDS`` for each checkpoint
 
 
 def noised_batch(images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -100,12 +109,13 @@ def train(
     held_out = _to_unit(torch.from_numpy(validation_images[:1024]), device)
 
     torch.manual_seed(seed)
-    net = UNet(pixels.shape[1], widths, blocks).to(device, memory_format=torch.channels_last)
+    net = placed(UNet(pixels.shape[1], widths, blocks), device)
     average = torch.optim.swa_utils.AveragedModel(
         net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.999)
     )
+    averaged = cast(UNet, average.module)
     optimizer = torch.optim.AdamW(net.parameters(), learning_rate, betas=(0.9, 0.99))
-    state = {"images": 0, "hours": 0.0, "log": []}
+    state: State = {"images": 0, "hours": 0.0, "log": []}
     checkpoint = run / "checkpoint.pt"
     settings = {"batch": batch, "learning_rate": learning_rate, "seed": seed}
     asked = settings | net.config
@@ -130,17 +140,17 @@ def train(
             [
                 state["images"],
                 round(float(torch.stack(recent).mean()), 5),
-                round(validation_loss(average.module, held_out), 5),
+                round(validation_loss(averaged, held_out), 5),
                 round(seen / elapsed, 1),
                 round(state["hours"], 4),
             ]
         )
-        parts = {"net": net, "average": average, "optimizer": optimizer}
+        parts: dict[str, Any] = {"net": net, "average": average, "optimizer": optimizer}
         whole = {key: part.state_dict() for key, part in parts.items()}
         whole |= {"state": state, "asked": asked}
         torch.save(whole, checkpoint.with_suffix(".part"))
         os.replace(checkpoint.with_suffix(".part"), checkpoint)
-        export(name, average.module, run, state, settings | {"total_images": total_images})
+        export(name, averaged, run, state, settings | {"total_images": total_images})
 
     losses: list[Tensor] = []
     since, seen = time.monotonic(), 0
@@ -193,7 +203,7 @@ def validation_loss(net: UNet, images: Tensor) -> float:
     return float(torch.stack(losses).mean())
 
 
-def export(name: str, net: UNet, folder: Path, state: dict, settings: dict) -> None:
+def export(name: str, net: UNet, folder: Path, state: State, settings: dict[str, Any]) -> None:
     """Write weights (float16), configuration and log of a network in the form that ships."""
     tensors = {key: t.detach().half().contiguous().cpu() for key, t in net.state_dict().items()}
     weights = save(tensors)
@@ -205,7 +215,8 @@ def export(name: str, net: UNet, folder: Path, state: dict, settings: dict) -> N
         "validation_loss": state["log"][-1][2],
         "sha256": hashlib.sha256(weights).hexdigest(),
     }
-    log = "".join(",".join(map(str, row)) + "\n" for row in [LOG_FIELDS, *state["log"]])
+    rows: list[list[Any]] = [LOG_FIELDS, *state["log"]]
+    log = "".join(",".join(map(str, row)) + "\n" for row in rows)
     contents = {
         "safetensors": weights,
         "json": (json.dumps(card, indent=2) + "\n").encode(),

@@ -22,15 +22,17 @@ GROUPS = 8  #: groups of every group normalisation
 
 def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:
     """The layer with all weights 0: a block that starts as the identity trains at once."""
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
+    for weights in layer.parameters():
+        nn.init.zeros_(weights)
     return layer
 
 
 class NoiseLevelEmbedding(nn.Module):
     """Sines and cosines of log sigma, mixed by two layers: ``(batch,) -> (batch, width)``."""
 
-    def __init__(self, width: int, frequencies: int = 32):
+    omega: Tensor
+
+    def __init__(self, width: int, frequencies: int = 32) -> None:
         super().__init__()
         # Periods from 2 pi * 8 (the whole useful range of log sigma) down to a small part of it.
         self.register_buffer("omega", torch.logspace(-3, 3, frequencies, base=2.0))
@@ -46,7 +48,7 @@ class NoiseLevelEmbedding(nn.Module):
 class ResidualBlock(nn.Module):
     """Two convolutions, modulated by the noise level between them, added to the input."""
 
-    def __init__(self, width: int, embedding: int):
+    def __init__(self, width: int, embedding: int) -> None:
         super().__init__()
         self.norm1 = nn.GroupNorm(GROUPS, width)
         self.conv1 = nn.Conv2d(width, width, 3, padding=1)
@@ -58,6 +60,15 @@ class ResidualBlock(nn.Module):
         h = self.conv1(F.silu(self.norm1(x)))
         scale, shift = self.modulate(embedding)[:, :, None, None].chunk(2, dim=1)
         return x + self.conv2(F.silu(self.norm2(h) * (1 + scale) + shift))
+
+
+class Stage(nn.ModuleList):
+    """The residual blocks of one resolution, one after the other."""
+
+    def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
+        for block in self:
+            h = block(h, embedding)
+        return h
 
 
 class UNet(nn.Module):
@@ -73,7 +84,9 @@ class UNet(nn.Module):
         Residual blocks per level, on the way down and again on the way up.
     """
 
-    def __init__(self, channels: int, widths: Sequence[int] = (64, 96, 128), blocks: int = 2):
+    def __init__(
+        self, channels: int, widths: Sequence[int] = (64, 96, 128), blocks: int = 2
+    ) -> None:
         super().__init__()
         self.in_channels = channels
         self.config = {"channels": channels, "widths": list(widths), "blocks": blocks}
@@ -81,8 +94,8 @@ class UNet(nn.Module):
         embedding = 4 * widths[0]
         folded = channels * FOLD**2
 
-        def level(width: int) -> nn.ModuleList:
-            return nn.ModuleList(ResidualBlock(width, embedding) for _ in range(blocks))
+        def level(width: int) -> Stage:
+            return Stage(ResidualBlock(width, embedding) for _ in range(blocks))
 
         steps = list(pairwise(widths))
         self.embed = NoiseLevelEmbedding(embedding)
@@ -106,12 +119,16 @@ class UNet(nn.Module):
             if depth:
                 skips.append(h)
                 h = self.coarsen[depth - 1](h)
-            for block in blocks:
-                h = block(h, embedding)
+            h = blocks(h, embedding)
         for depth in reversed(range(len(self.up))):
-            for block in self.up[depth]:
-                h = block(h, embedding)
+            h = self.up[depth](h, embedding)
             if depth:
                 # Skips are added, not concatenated: half the arithmetic for the same depth.
                 h = F.interpolate(self.refine[depth - 1](h), scale_factor=2) + skips.pop()
         return F.pixel_shuffle(self.leave(h), FOLD)
+
+
+def placed(net: UNet, device: torch.device | str) -> UNet:
+    """``net`` on a device, its weights in the layout in memory that is fastest for convolutions."""
+    layout = torch.channels_last
+    return net.to(device, memory_format=layout)  # type: ignore[call-overload] # torch's own lacks it
