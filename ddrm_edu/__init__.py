@@ -13,118 +13,47 @@ NeurIPS 2022), after the lecture by T. Badmaev of 18 March 2022:
 True
 """
 
-from .checks import check, check_H, check_mc, check_operator, check_sampler
-from .data import load_images
-from .ddpm import ddim_coefficients, ddpm_samples
-from .ddrm import ddrm_coefficients, ddrm_samples, ddrm_start_coefficients, restore
-from .denoisers import EpsDenoiser, VDenoiser
-from .diffusion import Step, StepCoefficients
-from .elbo import ddpm_nelbo, ddrm_nelbo, ddrm_nelbo_direct, noise_loss, step_weights
-from .exercises import exercise
-from .gaussian import Gaussian, GaussianNetwork, hint_1, hint_2
-from .langevin import langevin_law, langevin_samples, posterior_score, stationary_law
-from .law import AffineLaw, ddpm_law, gap, inference_network, posterior_law, sampler_law
-from .metrics import psnr, ssim
-from .operators import (
-    BicubicSuperResolution,
-    BlockOperator,
-    ChangeOfBasis,
-    CircularBlur,
-    Colorization,
-    CompressedSensing,
-    Denoising,
-    Dense,
-    DirectSum,
-    Inpainting,
-    Kronecker,
-    PatchFunctional,
-    SelectedRows,
-    SeparableBlur,
-    SuperResolution,
-    SVDOperator,
-    TruncatedSVD,
-    from_function,
-    from_scipy,
-    memory_needed,
-)
-from .pretrained import load_denoiser
-from .priors import (
-    EmpiricalPosterior,
-    EmpiricalPrior,
-    GaussianMixture,
-    GaussianPosterior,
-    GaussianPrior,
-    MixturePosterior,
-)
-from .schedule import NoiseSchedule
+import importlib
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "AffineLaw",
-    "BicubicSuperResolution",
-    "BlockOperator",
-    "ChangeOfBasis",
-    "CircularBlur",
-    "Colorization",
-    "CompressedSensing",
-    "Denoising",
-    "Dense",
-    "DirectSum",
-    "EmpiricalPosterior",
-    "EmpiricalPrior",
-    "EpsDenoiser",
-    "Gaussian",
-    "GaussianMixture",
-    "GaussianNetwork",
-    "GaussianPosterior",
-    "GaussianPrior",
-    "Inpainting",
-    "Kronecker",
-    "MixturePosterior",
-    "NoiseSchedule",
-    "PatchFunctional",
-    "SVDOperator",
-    "SelectedRows",
-    "SeparableBlur",
-    "Step",
-    "StepCoefficients",
-    "SuperResolution",
-    "TruncatedSVD",
-    "VDenoiser",
-    "check",
-    "check_H",
-    "check_mc",
-    "check_operator",
-    "check_sampler",
-    "ddim_coefficients",
-    "ddpm_law",
-    "ddpm_nelbo",
-    "ddpm_samples",
-    "ddrm_coefficients",
-    "ddrm_nelbo",
-    "ddrm_nelbo_direct",
-    "ddrm_samples",
-    "ddrm_start_coefficients",
-    "exercise",
-    "from_function",
-    "from_scipy",
-    "gap",
-    "hint_1",
-    "hint_2",
-    "inference_network",
-    "langevin_law",
-    "langevin_samples",
-    "load_denoiser",
-    "load_images",
-    "memory_needed",
-    "noise_loss",
-    "posterior_law",
-    "posterior_score",
-    "psnr",
-    "restore",
-    "sampler_law",
-    "ssim",
-    "stationary_law",
-    "step_weights",
-]
+# A name is imported when it is first asked for (PEP 562), because torch takes seconds and the
+# command line often needs none of it.  Which names there are stands in __init__.pyi, a line each:
+# "from .home import name as name", or "from . import module as module".
+with open(f"{__file__}i", encoding="utf-8") as _stub:
+    _HOME = {words[3]: words[1] for words in map(str.split, _stub) if words[:1] == ["from"]}
+
+__all__ = sorted(name for name, home in _HOME.items() if home != ".")
+
+_MOVED = {
+    "ddpm": ["ddim_coefficients"],
+    "ddrm": ["ddrm_start_coefficients"],
+    "diffusion": ["Step", "StepCoefficients"],
+    "elbo": ["ddpm_nelbo", "ddrm_nelbo", "ddrm_nelbo_direct", "noise_loss", "step_weights"],
+    "gaussian": ["Gaussian", "GaussianNetwork", "hint_1", "hint_2"],
+    "langevin": ["posterior_score"],
+    "law": ["AffineLaw", "inference_network"],
+    "priors": ["EmpiricalPosterior", "GaussianPosterior", "MixturePosterior"],
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME.get(name)
+    if home == ".":
+        return importlib.import_module(f".{name}", __name__)
+    if home:
+        value = getattr(importlib.import_module(home, __name__), name)
+        globals()[name] = value  # from now on it is found without this function
+        return value
+    for module, names in _MOVED.items():
+        if name in names:
+            home = f"{__name__}.{module}"
+            # No AttributeError, of which "from ddrm_edu import ..." would drop the sentence.
+            raise ImportError(
+                f"{__name__}.{name} is now {home}.{name}: from {home} import {name}", name=__name__
+            )
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

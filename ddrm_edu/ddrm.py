@@ -19,7 +19,6 @@ Every row leaves q(x_next | x_0) = N(x_0, sigma_next^2 I): Proposition 3.1, slid
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 from collections import deque
 from collections.abc import Iterator

@@ -92,6 +92,8 @@ def diffusion_steps(
                 "channels, or predict a variance as well?"
             )
         x0_hat = x0_hat.to(x.dtype)  # a denoiser in another precision does not change the run's
+        # Drawn for the last step as well, where its weight is 0: whoever goes on drawing from this
+        # generator then gets the same numbers whatever the last level is.
         z = standard_normal(x_spec, generator)
         x_spec = combine(coefficients(sigma, sigma_next), to_spec(x0_hat), x_spec, y_spec, z)
         x = to_pixels(x_spec)

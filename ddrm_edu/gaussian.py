@@ -130,7 +130,7 @@ class Gaussian:
         return self.mean + z @ _root(self.eigenvalues, self.axes)
 
     def along_axes(self, x: Tensor, sigma: float | Tensor = 0.0) -> tuple[Tensor, Tensor]:
-        r"""Rows of ``x (batch, n)`` less the mean, along the axes, and the variances there; float64.
+        r"""``x (batch, n)`` less the mean in the principal axes, and the variances there; float64.
 
         The variances are those of x with noise, :math:`N(\text{mean},\text{cov}+\sigma^2I)`.
 
@@ -152,9 +152,9 @@ class Gaussian:
         return centred, self.eigenvalues.to(x.device) + variance
 
     def log_density(self, x: Tensor, sigma: float | Tensor = 0.0) -> Tensor:
-        r"""Logarithm of :math:`N(x;\text{mean},\text{cov}+\sigma^2I)` for each row of ``x (batch, n)``.
+        r"""Log density :math:`\log N(x;\text{mean},\text{cov}+\sigma^2I)` of each row of x.
 
-        Float64, of shape ``(batch,)``; with sigma = 0 it needs a regular ``cov``.
+        Takes ``(batch, n)``, returns float64 ``(batch,)``; needs a regular ``cov`` or a sigma > 0.
         """
         centred, variances = self.along_axes(x, sigma)
         scale = variances.log().sum() + self.n * math.log(2 * math.pi)
