@@ -24,11 +24,9 @@ from ddrm_edu import (
     PatchFunctional,
     SuperResolution,
     VDenoiser,
-    ddim_coefficients,
     ddpm_samples,
     ddrm_coefficients,
     ddrm_samples,
-    ddrm_start_coefficients,
     load_denoiser,
     load_images,
     psnr,
@@ -36,6 +34,8 @@ from ddrm_edu import (
     ssim,
 )
 from ddrm_edu.data import cifar10, fashion_mnist, image_names, to_float
+from ddrm_edu.ddpm import ddim_coefficients
+from ddrm_edu.ddrm import ddrm_start_coefficients
 from ddrm_edu.noise import standard_normal
 from ddrm_edu.schedule import decreasing_sigmas
 

@@ -28,11 +28,11 @@ from ddrm_edu import (
     EpsDenoiser,
     GaussianPrior,
     NoiseSchedule,
-    ddim_coefficients,
     ddpm_samples,
     ddrm_coefficients,
     ddrm_samples,
 )
+from ddrm_edu.ddpm import ddim_coefficients
 
 EPS = torch.finfo(torch.float64).eps
 LEVELS = [31.0, 12.5, 3.1, 3.05, 0.6, 0.21, 0.02, 0.0]

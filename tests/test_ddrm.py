@@ -42,14 +42,13 @@ from ddrm_edu import (
     Inpainting,
     NoiseSchedule,
     PatchFunctional,
-    StepCoefficients,
     SuperResolution,
     ddrm_coefficients,
     ddrm_samples,
-    ddrm_start_coefficients,
     restore,
 )
-from ddrm_edu.diffusion import combine
+from ddrm_edu.ddrm import ddrm_start_coefficients
+from ddrm_edu.diffusion import StepCoefficients, combine
 from ddrm_edu.law import sampler_law
 
 EPS = torch.finfo(torch.float64).eps

@@ -16,14 +16,8 @@ from hypothesis import strategies as st
 from laws import largest, random_case
 from strategies import seeds
 
-from ddrm_edu import (
-    Denoising,
-    Dense,
-    GaussianPrior,
-    NoiseSchedule,
-    ddim_coefficients,
-    ddrm_coefficients,
-)
+from ddrm_edu import Denoising, Dense, GaussianPrior, NoiseSchedule, ddrm_coefficients
+from ddrm_edu.ddpm import ddim_coefficients
 from ddrm_edu.elbo import (
     ddpm_nelbo,
     ddrm_nelbo,

@@ -12,7 +12,8 @@ import torch
 from ledger.registry import WITHDRAWN, all_items
 from notebooks import LECTURES, ROOT, SOLUTIONS
 
-from ddrm_edu import Dense, Gaussian, Kronecker, hint_1, hint_2
+from ddrm_edu import Dense, Kronecker
+from ddrm_edu.gaussian import Gaussian, hint_1, hint_2
 
 ERRATA = ROOT / "lectures" / "ERRATA.md"
 TEXTS = ("*.md", "*.py", "*.toml", "*.cff")

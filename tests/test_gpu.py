@@ -19,11 +19,11 @@ from ddrm_edu import (
     ddpm_samples,
     ddrm_coefficients,
     ddrm_samples,
-    ddrm_start_coefficients,
     load_denoiser,
     load_images,
     restore,
 )
+from ddrm_edu.ddrm import ddrm_start_coefficients
 
 pytestmark = pytest.mark.gpu
 

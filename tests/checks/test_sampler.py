@@ -15,13 +15,13 @@ from ddrm_edu import (
     SuperResolution,
     ddrm_coefficients,
     ddrm_samples,
-    ddrm_start_coefficients,
     restore,
 )
 from ddrm_edu.checks import Report, check_sampler
 from ddrm_edu.checks.calling import Subject
 from ddrm_edu.checks.problems import generic_settings
 from ddrm_edu.checks.tally import Chance
+from ddrm_edu.ddrm import ddrm_start_coefficients
 from ddrm_edu.diffusion import combine
 from ddrm_edu.noise import standard_normal
 

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from laws import GaussianCase, largest, random_case, relative, slide_11
 
-from ddrm_edu import Dense, GaussianPrior, ddrm_coefficients, ddrm_start_coefficients
+from ddrm_edu import Dense, GaussianPrior, ddrm_coefficients
+from ddrm_edu.ddrm import ddrm_start_coefficients
 from ddrm_edu.elbo import ddrm_nelbo
 from ddrm_edu.gaussian import Gaussian
 from ddrm_edu.law import inference_network, sampler_law, spectral_law

@@ -28,10 +28,11 @@ from laws import (
     theorem_eta_b,
 )
 
-from ddrm_edu import Dense, StepCoefficients, ddrm_coefficients, ddrm_samples
-from ddrm_edu import ddrm_start_coefficients as start_coefficients
+from ddrm_edu import Dense, ddrm_coefficients, ddrm_samples
 from ddrm_edu import diffusion as diffusion_module
 from ddrm_edu import law as law_module
+from ddrm_edu.ddrm import ddrm_start_coefficients as start_coefficients
+from ddrm_edu.diffusion import StepCoefficients
 from ddrm_edu.elbo import step_weights
 from ddrm_edu.gaussian import Gaussian, GaussianNetwork, hint_1, hint_2
 from ddrm_edu.law import inference_network

@@ -47,20 +47,19 @@ from ddrm_edu import (
     Dense,
     EpsDenoiser,
     NoiseSchedule,
-    StepCoefficients,
     SuperResolution,
     SVDOperator,
-    ddim_coefficients,
     ddpm_samples,
     ddrm_coefficients,
     ddrm_samples,
-    ddrm_start_coefficients,
-    noise_loss,
 )
 from ddrm_edu import ddrm as ddrm_module
 from ddrm_edu import diffusion as diffusion_module
+from ddrm_edu.ddpm import ddim_coefficients
+from ddrm_edu.ddrm import ddrm_start_coefficients
 from ddrm_edu.denoisers import x0_from_eps
-from ddrm_edu.diffusion import diffusion_steps
+from ddrm_edu.diffusion import StepCoefficients, diffusion_steps
+from ddrm_edu.elbo import noise_loss
 from ddrm_edu.schedule import to_vp
 
 CAUGHT, EXACT = 1e-3, 1e-10
