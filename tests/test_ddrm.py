@@ -1,10 +1,12 @@
 """DDRM: the table of slide 11, Proposition 3.1, Algorithm 2 and its exact law (slides 10-19)."""
 
+import contextlib
 import functools
 import json
 import math
 from pathlib import Path
 from typing import NamedTuple
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -47,9 +49,12 @@ from ddrm_edu import (
     ddrm_samples,
     restore,
 )
+from ddrm_edu import ddrm as ddrm_module
+from ddrm_edu import diffusion as diffusion_module
 from ddrm_edu.ddrm import ddrm_start_coefficients
 from ddrm_edu.diffusion import StepCoefficients, combine
 from ddrm_edu.law import sampler_law
+from ddrm_edu.operators import base as base_module
 
 EPS = torch.finfo(torch.float64).eps
 GAP = json.loads((Path(__file__).parent / "data" / "gap_example.json").read_text())
@@ -797,6 +802,33 @@ def test_schedule_is_the_denoisers_unless_another_is_asked_for():
     restore(Recorder(), op, op(_images(op)), sigma_y=0.1, steps=3, schedule=default_schedule())
     assert seen[:3] == NoiseSchedule.cosine(90).sigmas(3)[:-1].tolist()
     assert seen[3:] == default_schedule().sigmas(3)[:-1].tolist()
+
+
+@all_operators
+@pytest.mark.parametrize("eta_b", [1.0, "theorem", torch.tensor(0.7)])
+def test_a_run_computes_nothing_twice(op, eta_b):
+    """Of 5 steps: the start and 5 rows of the table, as many draws, y looked at once."""
+    names = {
+        "table": (ddrm_module, "ddrm_coefficients"),
+        "draws of the start": (ddrm_module, "standard_normal"),
+        "draws of the steps": (diffusion_module, "standard_normal"),
+        "y": (ddrm_module, "require_batch"),
+        "V, Vt, U, Ut": (base_module, "require_batch"),
+    }
+    with contextlib.ExitStack() as stack:
+        calls = {
+            what: stack.enter_context(mock.patch.object(*name, wraps=getattr(*name)))
+            for what, name in names.items()
+        }
+        restore(lambda x, sigma: 0.5 * x, op, op(_images(op)), sigma_y=0.1, steps=5, eta_b=eta_b)
+    counts = {what: call.call_count for what, call in calls.items()}
+    assert counts == {
+        "table": 6,
+        "draws of the start": 1,
+        "draws of the steps": 5,
+        "y": 1,
+        "V, Vt, U, Ut": 0,  # asked for a sentence only if the argument is refused
+    }
 
 
 def test_progress_bar_counts_the_steps_and_changes_nothing(monkeypatch):

@@ -1,9 +1,14 @@
-"""pyproject.toml, constraints.txt and environment.yml describe one environment."""
+"""One environment in pyproject.toml, constraints.txt and environment.yml; what an import costs."""
 
+import importlib
 import re
+import subprocess
+import sys
+import textwrap
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
@@ -12,7 +17,8 @@ import ddrm_edu
 
 ROOT = Path(__file__).parents[1]
 CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 REQUIRED = [
     Requirement(line) for line in PROJECT["dependencies"] + EXTRAS["lectures"] + EXTRAS["test"]
@@ -22,6 +28,7 @@ PINS = dict(
     for line in (ROOT / "constraints.txt").read_text().lower().splitlines()
     if line and not line.startswith("#")
 )
+STUB = (ROOT / "ddrm_edu/__init__.pyi").read_text()
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text())
 
 
@@ -63,11 +70,109 @@ def test_version_is_the_same_everywhere():
     assert hook["rev"] == f"v{PINS['ruff']}"
 
 
-def test_public_names_are_sorted_unique_and_importable():
+def test_version_is_read_without_an_import():
+    """setuptools reads it out of the file; an import would need torch where a wheel is built."""
+    code = "from setuptools.config import expand; print(expand.read_attr('ddrm_edu.__version__'))"
+    assert _modules_after(code, said=ddrm_edu.__version__).isdisjoint({"torch", "ddrm_edu"})
+
+
+def test_public_names_are_unique_and_those_of_their_modules():
     names = ddrm_edu.__all__
-    assert len(set(names)) == len(names)
+    assert names == sorted(set(names))
+    assert len(names) == len(re.findall(r"^from \.\w+ import", STUB, re.MULTILINE))
     for name in names:
-        assert getattr(ddrm_edu, name).__doc__, f"{name} has no docstring"
+        value = getattr(ddrm_edu, name)
+        assert value.__doc__, f"{name} has no docstring"
+        assert value is getattr(importlib.import_module(ddrm_edu._HOME[name], "ddrm_edu"), name)
+
+
+def test_lines_of_the_stub_are_of_the_form_that_the_root_reads():
+    code = [line for line in STUB.split('"""')[2].splitlines() if line and line[0] != "#"]
+    assert code[:2] == ["__version__: str", "__all__: list[str]"]
+    for line in code[2:]:
+        assert re.fullmatch(r"from \.\w* import (\w+) as \1", line), line
+
+
+def test_names_and_modules_are_seen_before_they_are_imported():
+    """By ``dir`` (tab completion), ``import *`` and the attributes of a bare import."""
+    code = """
+        import ddrm_edu
+        print(sorted(name for name in dir(ddrm_edu) if name[0] != "_" and name != "importlib"))
+        print(ddrm_edu.law.gap is ddrm_edu.gap)
+        from ddrm_edu import *
+        print(sorted({*globals()} & {*dir(ddrm_edu)} - {*ddrm_edu.__dict__}), psnr.__name__)
+    """
+    modules = re.findall(r"^from \. import (\w+)", STUB, re.MULTILINE)
+    seen = sorted([*ddrm_edu.__all__, *modules])
+    _modules_after(code, said=f"{seen}\nTrue\n[] psnr")
+
+
+MOVED = [(module, name) for module, names in ddrm_edu._MOVED.items() for name in names]
+
+
+@pytest.mark.parametrize(("module", "name"), MOVED)
+def test_a_name_that_left_the_root_says_where_it_went(module, name):
+    import_it = f"from ddrm_edu.{module} import {name}"
+    told = re.escape(f"ddrm_edu.{name} is now ddrm_edu.{module}.{name}: {import_it}")
+    with pytest.raises(ImportError, match=told):
+        exec(f"from ddrm_edu import {name}")
+    with pytest.raises(ImportError, match=told):
+        getattr(ddrm_edu, name)
+    exec(import_it)
+
+
+def test_a_name_that_never_was_is_no_attribute():
+    assert not hasattr(ddrm_edu, "ddnm_samples")
+    with pytest.raises(ImportError, match="cannot import name 'ddnm_samples'"):
+        exec("from ddrm_edu import ddnm_samples")
+
+
+HEAVY = {"torch", "numpy", "scipy", "skimage", "matplotlib", "PIL", "pooch", "tqdm", "safetensors"}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import ddrm_edu",
+        "from ddrm_edu.cli import main; main(['--help'], standalone_mode=False)",
+        "from ddrm_edu.cli import main; main(['restore', '--help'], standalone_mode=False)",
+    ],
+)
+def test_import_and_help_load_nothing_heavy(code):
+    loaded = _modules_after(code)
+    assert "ddrm_edu" in loaded
+    assert HEAVY.isdisjoint(loaded)
+
+
+def test_restore_loads_torch_and_the_library_only():
+    """No scipy, no compiler of torch's, no progress bar: those are imported where they are used."""
+    added = _modules_after("from ddrm_edu import restore") - _modules_after("import torch")
+    assert "ddrm_edu.ddrm" in added
+    own = {name for name in added if name.split(".")[0] == "ddrm_edu"}
+    assert {name.split(".")[0] for name in added - own} <= sys.stdlib_module_names
+    rooms = {"checks", "cli", "exercises", "plotting", "pretrained", "data", "law", "priors"}
+    assert rooms.isdisjoint(name.split(".")[1] for name in own if "." in name)
+
+
+def _modules_after(code: str, said: str | None = None) -> set[str]:
+    """The modules of a new interpreter that has run ``code``; what it printed must be ``said``."""
+    code = f"{textwrap.dedent(code)}\nimport sys; print('', *sys.modules, sep='\\n  ')"
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, capture_output=True, check=True, text=True, cwd=ROOT)
+    printed, _, modules = run.stdout.partition("\n  ")
+    assert said is None or printed.strip() == said
+    return set(modules.split())
+
+
+def test_types_ship_and_no_error_is_silenced_without_a_reason():
+    shipped = PYPROJECT["tool"]["setuptools"]["package-data"]["ddrm_edu"]
+    assert {"py.typed", "__init__.pyi"} <= set(shipped)
+    assert (ROOT / "ddrm_edu/py.typed").read_text() == ""
+    assert PYPROJECT["tool"]["mypy"]["disallow_untyped_defs"]
+    for path in ROOT.glob("ddrm_edu/**/*.py*"):
+        if path.suffix in (".py", ".pyi"):
+            for silenced in re.findall("# type: ignore.*", path.read_text()):
+                assert re.fullmatch(r"# type: ignore\[[\w-]+\] # \w.{9,}", silenced), path
 
 
 def test_links_of_the_readme_lead_to_files():
