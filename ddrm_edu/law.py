@@ -26,7 +26,7 @@ from .ddrm import Rate, ddrm_coefficients, ddrm_start_coefficients
 from .diffusion import StepCoefficients
 from .gaussian import Gaussian, GaussianNetwork, bures, expected_kl
 from .operators.base import SVDOperator, dense_map
-from .priors import GaussianPosterior, GaussianPrior
+from .priors import GaussianPosterior, GaussianPrior, require_fit
 from .schedule import decreasing_sigmas
 from .validation import EPS, require_batch, require_finite, require_level
 
@@ -125,9 +125,9 @@ def sampler_law(
     s = op.spectrum()
     table = functools.partial(ddrm_coefficients, s, sigma_y=sigma_y, eta=eta, eta_b=eta_b)
     start = ddrm_start_coefficients(s, levels[0], sigma_y)
-    mean, axes = _spectral(prior, op)
-    A, c, cov = _recursion(mean, axes, prior.eigenvalues, levels, table, start)
-    return AffineLaw(A, c, cov, _law_of_y_spec(prior, op, sigma_y), op)
+    x_spec = spectral_law(prior, op)
+    A, c, cov = _recursion(x_spec, levels, table, start)
+    return AffineLaw(A, c, cov, _law_of_y_spec(x_spec, s, sigma_y), op)
 
 
 def ddpm_law(prior: GaussianPrior, sigmas: Tensor, *, eta_ddim: float = 1.0) -> Gaussian:
@@ -144,8 +144,7 @@ def ddpm_law(prior: GaussianPrior, sigmas: Tensor, *, eta_ddim: float = 1.0) -> 
         return StepCoefficients(*(number.expand(len(zero)) for number in step))
 
     start = StepCoefficients(zero + 1, zero, zero, zero + levels[0])
-    parts = prior.law.mean, prior.law.axes, prior.law.eigenvalues
-    _, c, cov = _recursion(*parts, levels, table, start)
+    _, c, cov = _recursion(prior.law, levels, table, start)
     return Gaussian(c, cov)
 
 
@@ -156,12 +155,11 @@ def posterior_law(prior: GaussianPrior, op: SVDOperator, *, sigma_y: float) -> A
     """
     require_gaussian(prior, op)
     gain, cov = prior.posterior_map(op, sigma_y=sigma_y)
-    to_spec = dense_map(op.Vt, op.in_shape)
+    x_spec, to_spec = spectral_law(prior, op), dense_map(op.Vt, op.in_shape)
     A = to_spec @ gain
-    mean = to_spec @ prior.law.mean
-    return AffineLaw(
-        A, mean - A @ mean, to_spec @ cov @ to_spec.T, _law_of_y_spec(prior, op, sigma_y), op
-    )
+    c = x_spec.mean - A @ x_spec.mean
+    y_spec = _law_of_y_spec(x_spec, op.spectrum(), sigma_y)
+    return AffineLaw(A, c, to_spec @ cov @ to_spec.T, y_spec, op)
 
 
 def inference_network(
@@ -275,9 +273,7 @@ def gap(law: AffineLaw, posterior: AffineLaw) -> Gap:
 
 
 def _recursion(
-    mean: Tensor,
-    axes: Tensor,
-    eigenvalues: Tensor,
+    prior: Gaussian,
     levels: Tensor,
     table: Callable[[Tensor, Tensor], StepCoefficients],
     start: StepCoefficients,
@@ -287,18 +283,15 @@ def _recursion(
     The work is done on a batch of independent blocks: one of n coordinates, or, if the prior's
     covariance is diagonal, n of one coordinate each.
     """
-    n = len(mean)
-    cov = axes * eigenvalues @ axes.T
-    diagonal = cov.diagonal()
-    rounding = n * EPS * diagonal.max()
-    alone = (cov - diagonal.diag()).abs().max() <= rounding
+    n, cov, diagonal = prior.n, prior.cov, prior.cov.diagonal()
+    alone = (cov - diagonal.diag()).abs().max() <= n * EPS * diagonal.max()
     shape = (n, 1) if alone else (1, n)
-    axes = torch.ones(n, 1, 1, dtype=cov.dtype) if alone else axes[None]
-    eigenvalues = (diagonal if alone else eigenvalues).reshape(shape)
+    axes = torch.ones(n, 1, 1, dtype=cov.dtype) if alone else prior.axes[None]
+    eigenvalues = (diagonal if alone else prior.eigenvalues).reshape(shape)
 
     column = lambda values: values.flatten().reshape(*shape, 1)  # noqa: E731
     row = lambda values: values.flatten().reshape(shape[0], 1, shape[1])  # noqa: E731
-    m = column(mean)
+    m = column(prior.mean)
     # Backwards from the output: "effect" is that of the state after a step on the output.  Where
     # it has died away, everything before is forgotten and need not be computed.
     effect = torch.eye(shape[1], dtype=cov.dtype).expand(shape[0], -1, -1)
@@ -320,27 +313,19 @@ def _recursion(
     return whole(A), c.flatten(), whole((S + S.mT) / 2)
 
 
-def _spectral(prior: GaussianPrior, op: SVDOperator) -> tuple[Tensor, Tensor]:
-    """Mean (n,) and axes (n, n) of the prior in the operator's coordinates."""
-    to_spec = lambda rows: op.Vt(rows.reshape(-1, *op.in_shape)).flatten(1)  # noqa: E731
-    return to_spec(prior.mean[None])[0], to_spec(prior.axes.T).T
-
-
 def flattened(c: StepCoefficients) -> StepCoefficients:
     """Coefficients of images as those of vectors."""
     return StepCoefficients(*(number.flatten() for number in c))
 
 
-def _law_of_y_spec(prior: GaussianPrior, op: SVDOperator, sigma_y: float) -> Gaussian:
+def _law_of_y_spec(x_spec: Gaussian, s: Tensor, sigma_y: float) -> Gaussian:
     """y_spec = x_spec + N(0, (sigma_y / s)^2) where s > 0, and 0 elsewhere (S09.4-S09.6)."""
-    s = op.spectrum()
-    return spectral_law(prior, op).push((s > 0).flatten(), cov=_var_of_y_spec(s, sigma_y))
+    return x_spec.push((s > 0).flatten(), cov=_var_of_y_spec(s, sigma_y))
 
 
 def spectral_law(prior: GaussianPrior, op: SVDOperator) -> Gaussian:
     r"""Law of :math:`\bar x_0=V^\top x_0`, flattened (S09.3)."""
-    mean, axes = _spectral(prior, op)
-    return Gaussian(mean, axes * prior.eigenvalues @ axes.T)
+    return prior.law.push(dense_map(op.Vt, op.in_shape))
 
 
 def _var_of_y_spec(s: Tensor, sigma_y: float) -> Tensor:
@@ -357,8 +342,5 @@ def require_gaussian(prior: GaussianPrior, op: SVDOperator | None = None) -> Non
             f"{type(prior).__name__}: with any other denoiser the output is not Gaussian. "
             "Draw samples and use check_mc instead."
         )
-    if op is not None and prior.shape != tuple(op.in_shape):
-        raise ValueError(
-            f"The operator acts on images of shape {tuple(op.in_shape)}, but the prior's have "
-            f"shape {prior.shape}. Build both for one shape."
-        )
+    if op is not None:
+        require_fit(op, prior.shape)

@@ -178,7 +178,7 @@ class GaussianPrior:
         their own, as ``standardised``: scale (k,) and correlation (k, k).
         """
         sigma_y = require_level(sigma_y, "sigma_y")
-        _require_fit(op, self.shape)
+        require_fit(op, self.shape)
         s = op.spectrum().flatten()
         seen = s > 0
         Vt = dense_map(op.Vt, self.shape)[seen]
@@ -187,7 +187,7 @@ class GaussianPrior:
         return seen, Vt @ self.mean.flatten(), cross, *standardised(cov)
 
 
-def _require_fit(op: SVDOperator, shape: tuple[int, ...]) -> None:
+def require_fit(op: SVDOperator, shape: tuple[int, ...]) -> None:
     if tuple(op.in_shape) != shape:
         raise ValueError(
             f"The operator acts on images of shape {tuple(op.in_shape)}, "
@@ -455,7 +455,7 @@ class EmpiricalPrior:
         require_batch(y, op.out_shape, "y")
         require_finite(y, "y")
         sigma_y = require_level(sigma_y, "sigma_y")
-        _require_fit(op, self.shape)
+        require_fit(op, self.shape)
         measured = torch.cat([op(part) for part in self.images.split(1024)])  # bounds its memory
         distances = _distances(y.to(measured), measured)
         if sigma_y == 0:

@@ -56,13 +56,9 @@ class Dense(SVDOperator):
         m, n = H.shape
         self.in_shape = _fitting("in_shape", in_shape, n, "columns")
         self.out_shape = _fitting("out_shape", out_shape, m, "rows")
-        # Full V (n x n) always; of U only the first n columns are ever used.
-        U, s, Vt = torch.linalg.svd(H, full_matrices=m < n)
-        rank = int((s > require_rtol(rtol, max(m, n) * EPS) * s.max()).sum())
-        padded = torch.zeros(n, dtype=torch.float64, device=H.device)
-        padded[:rank] = s[:rank]
-        self.s = padded.reshape(self.in_shape)
-        self._U, self._V = U[:, :rank].contiguous(), Vt.T.contiguous()
+        U, s, self._V = full_svd(H)
+        self.s = exact_zeros(s, require_rtol(rtol, max(m, n) * EPS)).reshape(self.in_shape)
+        self._U = U[:, : self.rank].contiguous()
 
     def V(self, x: Tensor) -> Tensor:
         return self._times(x, self._V.T, self.in_shape)
@@ -81,6 +77,21 @@ class Dense(SVDOperator):
     @staticmethod
     def _times(x: Tensor, matrix: Tensor, shape: tuple[int, ...]) -> Tensor:
         return (x.flatten(1) @ matrix.to(x)).reshape(-1, *shape)
+
+
+def full_svd(H: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """U, s and all of V: s has one entry, and V one column, for each of the n columns of H.
+
+    Of U there are n columns at most; the others are never used.
+    """
+    m, n = H.shape
+    U, s, Vt = torch.linalg.svd(H, full_matrices=m < n)
+    return U, torch.cat([s, s.new_zeros(n - len(s))]), Vt.T.contiguous()
+
+
+def exact_zeros(s: Tensor, rtol: float) -> Tensor:
+    """Singular values ``s`` with zeros for all those up to ``rtol`` times the largest."""
+    return torch.where(s > rtol * s.max(), s, 0.0)
 
 
 def _fitting(name: str, shape: tuple[int, ...] | None, count: int, side: str) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ from ..validation import (
 )
 from .base import SVDOperator
 from .blocks import require_factor
+from .dense import exact_zeros, full_svd
 
 __all__ = ["BicubicSuperResolution", "Kronecker", "SeparableBlur"]
 
@@ -73,7 +74,7 @@ class Kronecker(SVDOperator):
             )
         self.in_shape = (int(channels), A.shape[1], B.shape[1])
         self.out_shape = (int(channels), A.shape[0], B.shape[0])
-        (U_A, s_A, self._V_A), (U_B, s_B, self._V_B) = _svd(A), _svd(B)
+        (U_A, s_A, self._V_A), (U_B, s_B, self._V_B) = full_svd(A), full_svd(B)
         rtol = require_rtol(rtol, (max(A.shape) + max(B.shape)) * EPS)
         self.s = exact_zeros(torch.outer(s_A, s_B), rtol)
         # A row or column without any positive product is never measured: U needs no vector for it.
@@ -176,18 +177,6 @@ class BicubicSuperResolution(Kronecker):
         channels, height, width = image_shape(in_shape)
         require_factor(factor, (channels, height, width))
         super().__init__(_bicubic(height, factor), _bicubic(width, factor), channels)
-
-
-def exact_zeros(s: Tensor, rtol: float) -> Tensor:
-    """Singular values ``s`` with zeros for all those up to ``rtol`` times the largest."""
-    return torch.where(s > rtol * s.max(), s, 0.0)
-
-
-def _svd(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """U, s and V; s has one entry, and V one vector, for each of the n columns of ``matrix``."""
-    m, n = matrix.shape
-    U, s, Vt = torch.linalg.svd(matrix, full_matrices=m < n)
-    return U, torch.cat([s, s.new_zeros(n - len(s))]), Vt.T.contiguous()
 
 
 def _kernel(kernel: Any, what: str) -> Tensor:

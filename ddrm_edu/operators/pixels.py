@@ -44,7 +44,20 @@ class Denoising(_PixelOperator):
         return y.clone()
 
 
-class Inpainting(_PixelOperator):
+class SelectedCoordinates(SVDOperator):
+    """y is a list of spectral coordinates, those of the flat indices in ``_kept``."""
+
+    _kept: Tensor
+
+    def U(self, x: Tensor) -> Tensor:
+        return x.flatten(1).index_select(1, self._kept.to(x.device))
+
+    def Ut(self, y: Tensor) -> Tensor:
+        spec = y.new_zeros(len(y), self.n).index_copy(1, self._kept.to(y.device), y)
+        return spec.reshape(-1, *self.in_shape)
+
+
+class Inpainting(SelectedCoordinates, _PixelOperator):
     r"""Some pixels are measured, the others are lost (slide 20, ledger S20.2).
 
     The slide sorts the measured pixels first by a permutation P.  DDRM treats every coordinate
@@ -92,10 +105,3 @@ class Inpainting(_PixelOperator):
         self._kept = mask.flatten().nonzero().squeeze(1)
         self.out_shape = (len(self._kept),)
         self.s = mask.to(torch.float64)
-
-    def U(self, x: Tensor) -> Tensor:
-        return x.flatten(1).index_select(1, self._kept.to(x.device))
-
-    def Ut(self, y: Tensor) -> Tensor:
-        spec = y.new_zeros(len(y), self.n).index_copy(1, self._kept.to(y.device), y)
-        return spec.reshape(-1, *self.in_shape)

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from ..validation import EPS, image_shape, is_integer, real_matrix, require_rtol
 from .base import SVDOperator
-from .kronecker import exact_zeros
+from .dense import exact_zeros
+from .pixels import SelectedCoordinates
 
 __all__ = ["CircularBlur", "CompressedSensing"]
 
@@ -97,7 +98,7 @@ class CircularBlur(SVDOperator):
         return self._cos.to(y) * spec + self._sin.to(y) * _mirrored(spec)
 
 
-class CompressedSensing(SVDOperator):
+class CompressedSensing(SelectedCoordinates):
     r"""Few random coordinates of a mixed image: the pixels are shuffled, transformed, and picked.
 
     The transform is the normalised one of Walsh and Hadamard (ledger X11), so that all s are 1.  It
@@ -151,8 +152,7 @@ class CompressedSensing(SVDOperator):
         self._place = self._order.argsort()  # the inverse of the order
         self._kept = torch.randperm(n, generator=generator)[:measurements].sort().values
         self.out_shape = (int(measurements),)
-        self.s = torch.zeros(n, dtype=torch.float64)
-        self.s[self._kept] = 1.0
+        self.s = torch.zeros(n, dtype=torch.float64).index_fill(0, self._kept, 1.0)
         self.s = self.s.reshape(self.in_shape)
 
     def V(self, x: Tensor) -> Tensor:
@@ -162,13 +162,6 @@ class CompressedSensing(SVDOperator):
     def Vt(self, x: Tensor) -> Tensor:
         shuffled = x.flatten(1).index_select(1, self._order.to(x.device))
         return _apply_factors(self._factors, shuffled).reshape(x.shape)
-
-    def U(self, x: Tensor) -> Tensor:
-        return x.flatten(1).index_select(1, self._kept.to(x.device))
-
-    def Ut(self, y: Tensor) -> Tensor:
-        spec = y.new_zeros(len(y), self.n).index_copy(1, self._kept.to(y.device), y)
-        return spec.reshape(-1, *self.in_shape)
 
 
 def _wrapped(kernel: Tensor, height: int, width: int) -> Tensor:

@@ -14,7 +14,7 @@ import math
 import os
 import time
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -25,14 +25,6 @@ from .unet import UNet, placed
 
 DATA = {"natural": "CIFAR-10", "fashion": "Fashion-MNIST"}
 LOG_FIELDS = ["images", "train_loss", "validation_loss", "images_per_second", "hours"]
-
-
-class State(TypedDict):
-    """How far a run has come."""
-
-    images: int
-    hours: float
-    log: list[list[float]]  #: a row of ``LOG_FIELDS`` for each checkpoint
 
 
 def noised_batch(images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -115,7 +107,7 @@ def train(
     )
     averaged = cast(UNet, average.module)
     optimizer = torch.optim.AdamW(net.parameters(), learning_rate, betas=(0.9, 0.99))
-    state: State = {"images": 0, "hours": 0.0, "log": []}
+    state: dict[str, Any] = {"images": 0, "hours": 0.0, "log": []}
     checkpoint = run / "checkpoint.pt"
     settings = {"batch": batch, "learning_rate": learning_rate, "seed": seed}
     asked = settings | net.config
@@ -203,7 +195,9 @@ def validation_loss(net: UNet, images: Tensor) -> float:
     return float(torch.stack(losses).mean())
 
 
-def export(name: str, net: UNet, folder: Path, state: State, settings: dict[str, Any]) -> None:
+def export(
+    name: str, net: UNet, folder: Path, state: dict[str, Any], settings: dict[str, Any]
+) -> None:
     """Write weights (float16), configuration and log of a network in the form that ships."""
     tensors = {key: t.detach().half().contiguous().cpu() for key, t in net.state_dict().items()}
     weights = save(tensors)
