@@ -18,12 +18,12 @@ import importlib
 __version__ = "0.1.0"
 
 # A name is imported when it is first asked for (PEP 562), because torch takes seconds and the
-# command line often needs none of it.  Which names there are stands in __init__.pyi, a line each:
-# "from .home import name as name", or "from . import module as module".
+# command line often needs none of it.  The names stand in __init__.pyi, which type checkers read as
+# well, one a line: "from .home import name as name".
 with open(f"{__file__}i", encoding="utf-8") as _stub:
     _HOME = {words[3]: words[1] for words in map(str.split, _stub) if words[:1] == ["from"]}
 
-__all__ = sorted(name for name, home in _HOME.items() if home != ".")
+__all__ = sorted(_HOME)
 
 _MOVED = {
     "ddpm": ["ddim_coefficients"],
@@ -38,22 +38,22 @@ _MOVED = {
 
 
 def __getattr__(name: str) -> object:
-    home = _HOME.get(name)
-    if home == ".":
-        return importlib.import_module(f".{name}", __name__)
-    if home:
-        value = getattr(importlib.import_module(home, __name__), name)
+    if name in _HOME:
+        value = getattr(importlib.import_module(_HOME[name], __name__), name)
         globals()[name] = value  # from now on it is found without this function
         return value
     for module, names in _MOVED.items():
         if name in names:
             home = f"{__name__}.{module}"
             # No AttributeError, of which "from ddrm_edu import ..." would drop the sentence.
-            raise ImportError(
-                f"{__name__}.{name} is now {home}.{name}: from {home} import {name}", name=__name__
-            )
+            raise ImportError(f"{__name__}.{name} is now {home}.{name}: from {home} import {name}")
+    try:
+        return importlib.import_module(f".{name}", __name__)
+    except ModuleNotFoundError as error:
+        if error.name != f"{__name__}.{name}":
+            raise
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+    return sorted({*globals(), *_HOME, *_MOVED, *(home.strip(".") for home in _HOME.values())})
