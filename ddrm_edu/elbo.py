@@ -29,6 +29,7 @@ from .law import flattened, inference_network, require_gaussian, spectral_law
 from .operators.base import SVDOperator
 from .priors import GaussianPrior
 from .schedule import NoiseSchedule, decreasing_sigmas
+from .validation import require_positive
 
 __all__ = [
     "Nelbo",
@@ -74,9 +75,7 @@ def noise_loss(schedule: NoiseSchedule, t: int, *, variance: float | None = None
             "At t = 0 the exact kernel is a Dirac."
         )
     exact = float(schedule.beta_tilde[t + 1])
-    v = exact if variance is None else float(variance)
-    if not 0 < v < math.inf:
-        raise ValueError(f"variance must be positive and finite, but was {v:.6g}.")
+    v = require_positive(exact if variance is None else variance, "variance")
     beta, noise = float(schedule.beta[t + 1]), float(1 - schedule.alpha_bar[t + 1])
     weight = beta**2 / (2 * v * (1 - beta) * noise)
     return NoiseLoss(weight, (exact / v - 1 - math.log(exact / v)) / 2)
@@ -190,13 +189,9 @@ def ddpm_nelbo(
     """
     levels = decreasing_sigmas(sigmas)
     data, model = prior.law, (denoiser or prior).law
-    one = torch.ones(data.n, dtype=torch.float64)
-
-    def table(sigma: Tensor, sigma_next: Tensor) -> StepCoefficients:
-        step = ddim_coefficients(sigma, sigma_next, eta_ddim=eta_ddim)
-        return StepCoefficients(*(number * one for number in step))
-
-    start = StepCoefficients(one, 0 * one, 0 * one, levels[0] * one)
+    table = functools.partial(ddim_coefficients, eta_ddim=eta_ddim)
+    zero = torch.zeros_like(levels[0])
+    start = StepCoefficients(zero + 1, zero, zero, levels[0])
     return _nelbo(data, model, levels, table, start, _positive(var_0))
 
 
@@ -305,9 +300,5 @@ def _squared_errors(data: Gaussian, model: Gaussian, sigma: Tensor) -> Tensor:
 
 
 def _positive(var_0: float) -> float:
-    if not 0 < var_0 < math.inf:
-        raise ValueError(
-            f"var_0 must be positive and finite, but was {var_0:.6g}: it is the variance of "
-            "p(x_0 | x_1, y), and with the sampler's own, 0, the bound is infinite (erratum E7)."
-        )
-    return float(var_0)
+    why = "It is the variance of p(x_0 | x_1, y); with the sampler's own, 0, the bound is infinite"
+    return require_positive(var_0, "var_0", f"{why} (erratum E7).")

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from .noise import Generators, standard_normal
-from .validation import EPS, real_tensor, require_covariance, require_finite, require_level
+from .validation import EPS, finite_tensor, real_tensor, require_covariance, require_level
 
 __all__ = ["Gaussian", "GaussianNetwork", "hint_1", "hint_2"]
 
@@ -56,13 +56,12 @@ class Gaussian:
     axes: Tensor
 
     def __init__(self, mean: Any, cov: Any) -> None:
-        mean, cov = real_tensor(mean, "mean"), real_tensor(cov, "cov")
+        mean, cov = finite_tensor(mean, "mean"), real_tensor(cov, "cov")
         if mean.ndim != 1:
             raise ValueError(
                 f"mean must be one vector, of shape (n,), but had shape {tuple(mean.shape)}. "
                 "Flatten images first; GaussianPrior keeps their shape."
             )
-        require_finite(mean, "mean")
         eigenvalues, axes = require_covariance(cov, len(mean))
         cov = (cov + cov.T) / 2
         vars(self).update(mean=mean, cov=cov, eigenvalues=eigenvalues, axes=axes)
@@ -141,7 +140,7 @@ class Gaussian:
         """
         variance = require_level(sigma, "sigma") ** 2
         smallest, largest = self.eigenvalues[[0, -1]].tolist()
-        if variance == 0 and smallest <= _rounding(self.n) * largest:
+        if variance == 0 and smallest <= rounding(self.n) * largest:
             raise ValueError(
                 "A Gaussian with a singular covariance has no density at sigma = 0, but the "
                 f"eigenvalues of cov range from {smallest:.3g} to {largest:.3g}. Ask for a level "
@@ -337,12 +336,12 @@ def expected_kl(second: Tensor, cov: Tensor, other: Tensor) -> float:
     ``second`` is :math:`E[(m-m')(m-m')^\top]`; the covariances may be singular.
     """
     values, axes = torch.linalg.eigh(other)
-    plane = values > _rounding(len(values)) * values[-1]
+    plane = values > rounding(len(values)) * values[-1]
     inside, outside = axes[:, plane], axes[:, ~plane]
-    if _largest(outside.T @ (cov + second) @ outside) > _rounding(len(values)) * float(values[-1]):
+    if _largest(outside.T @ (cov + second) @ outside) > rounding(len(values)) * float(values[-1]):
         return math.inf
     own = torch.linalg.eigvalsh(inside.T @ cov @ inside)
-    if len(own) and own[0] <= _rounding(len(own)) * own[-1]:
+    if len(own) and own[0] <= rounding(len(own)) * own[-1]:
         return math.inf
     trace = ((inside.T @ (cov + second) @ inside).diagonal() / values[plane]).sum()
     return float((trace - len(own) + values[plane].log().sum() - own.log().sum()) / 2)
@@ -358,7 +357,7 @@ def standardised(cov: Tensor) -> tuple[Tensor, Tensor]:
     return scale, scale[:, None] * cov * scale
 
 
-def _rounding(n: int) -> float:
+def rounding(n: int) -> float:
     """Eigenvalues below this share of the largest are rounding."""
     return 10 * n * EPS
 
@@ -370,7 +369,7 @@ def _root(eigenvalues: Tensor, axes: Tensor) -> Tensor:
 
 def _matrix(value: Any, n: int, what: str) -> Tensor:
     """``value`` as a matrix with n columns: a vector is a diagonal, a number times the identity."""
-    matrix = real_tensor(value, what)
+    matrix = finite_tensor(value, what)
     if matrix.ndim == 0:
         matrix = matrix * torch.eye(n, dtype=torch.float64)
     elif matrix.ndim == 1:
@@ -380,15 +379,13 @@ def _matrix(value: Any, n: int, what: str) -> Tensor:
             f"{what} must have {n} columns (or be a vector of {n} numbers, its diagonal, or one "
             f"number), but had shape {tuple(matrix.shape)}. Is it transposed?"
         )
-    require_finite(matrix, what)
     return matrix
 
 
 def _vector(value: Any, n: int, what: str) -> Tensor:
-    vector = real_tensor(value, what)
+    vector = finite_tensor(value, what)
     if vector.shape not in ((), (n,)):
         raise ValueError(f"{what} must hold {n} numbers, but had shape {tuple(vector.shape)}.")
-    require_finite(vector, what)
     return vector.expand(n)
 
 

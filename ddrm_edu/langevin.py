@@ -18,9 +18,20 @@ from torch import Tensor
 from .gaussian import Gaussian
 from .noise import Generators, standard_normal
 from .operators.base import SVDOperator
-from .validation import EPS, require_batch, require_finite, require_floating, require_level
+from .validation import (
+    EPS,
+    require_batch,
+    require_finite,
+    require_floating,
+    require_level,
+    require_positive,
+)
 
 __all__ = ["langevin_law", "langevin_samples", "posterior_score", "stationary_law"]
+
+STEP = (
+    "It is the alpha of slide 2; for a Gaussian it has to stay below twice the smallest variance."
+)
 
 Score = Callable[[Tensor], Tensor]
 """``score(x)``: gradient of a log density, of the shape of x."""
@@ -124,7 +135,7 @@ def langevin_samples(
     True
     """
     require_floating(x, "x")
-    step = _positive(step)
+    step = require_positive(step, "step", STEP)
     if steps < 1:
         raise ValueError(f"steps must be a positive number of steps, but was {steps}.")
     return _chain(score, x, step, steps, generator)
@@ -194,7 +205,7 @@ def _stationary(variances: Tensor, step: float) -> Tensor:
 
 def _stable_directions(target: Gaussian, step: float) -> tuple[Tensor, Tensor]:
     """Variances and axes of the target, after checking that the step is small enough for all."""
-    step = _positive(step)
+    step = require_positive(step, "step", STEP)
     variances, axes = target.eigenvalues, target.axes
     limit = 2 * variances[0].item()
     rounding = target.n * EPS * variances[-1].item()
@@ -209,13 +220,3 @@ def _stable_directions(target: Gaussian, step: float) -> tuple[Tensor, Tensor]:
             f"of the target, but step was {step:.6g}: the chain would grow without bound."
         )
     return variances, axes
-
-
-def _positive(step: float) -> float:
-    step = float(step)
-    if not 0 < step < math.inf:
-        raise ValueError(
-            f"step must be positive and finite, but was {step:.6g}. It is the alpha of slide 2; "
-            "for a Gaussian it has to stay below twice the smallest variance."
-        )
-    return step

@@ -137,13 +137,9 @@ def ddpm_law(prior: GaussianPrior, sigmas: Tensor, *, eta_ddim: float = 1.0) -> 
     """
     levels = decreasing_sigmas(sigmas)
     require_gaussian(prior)
-    zero = torch.zeros_like(prior.law.mean)
-
-    def table(sigma: Tensor, sigma_next: Tensor) -> StepCoefficients:
-        step = ddim_coefficients(sigma, sigma_next, eta_ddim=eta_ddim)
-        return StepCoefficients(*(number.expand(len(zero)) for number in step))
-
-    start = StepCoefficients(zero + 1, zero, zero, zero + levels[0])
+    table = functools.partial(ddim_coefficients, eta_ddim=eta_ddim)
+    zero = torch.zeros_like(levels[0])
+    start = StepCoefficients(zero + 1, zero, zero, levels[0])
     _, c, cov = _recursion(prior.law, levels, table, start)
     return Gaussian(c, cov)
 
@@ -289,9 +285,8 @@ def _recursion(
     axes = torch.ones(n, 1, 1, dtype=cov.dtype) if alone else prior.axes[None]
     eigenvalues = (diagonal if alone else prior.eigenvalues).reshape(shape)
 
-    column = lambda values: values.flatten().reshape(*shape, 1)  # noqa: E731
-    row = lambda values: values.flatten().reshape(shape[0], 1, shape[1])  # noqa: E731
-    m = column(prior.mean)
+    row = lambda c: c.flatten().expand(n).reshape(shape[0], 1, shape[1])  # noqa: E731
+    m = prior.mean.reshape(*shape, 1)
     # Backwards from the output: "effect" is that of the state after a step on the output.  Where
     # it has died away, everything before is forgotten and need not be computed.
     effect = torch.eye(shape[1], dtype=cov.dtype).expand(shape[0], -1, -1)

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from .denoisers import score_from_x0
-from .gaussian import Gaussian, standardised
+from .gaussian import Gaussian, rounding, standardised
 from .noise import Generators, standard_normal
 from .operators.base import SVDOperator, dense_map
-from .validation import EPS, real_tensor, require_batch, require_finite, require_level
+from .validation import finite_tensor, real_tensor, require_batch, require_finite, require_level
 
 __all__ = [
     "EmpiricalPosterior",
@@ -159,7 +159,7 @@ class GaussianPrior:
         """
         seen, mean, _, scale, correlation = self._measured(op, sigma_y)
         variances, axes = torch.linalg.eigh(correlation)
-        if (variances <= 10 * len(correlation) * EPS).any():
+        if (variances <= rounding(len(correlation))).any():
             raise ValueError(
                 "The measurement has no density under a component whose covariance is singular "
                 f"where it was measured, and sigma_y = {float(sigma_y):.3g} adds no noise that "
@@ -400,13 +400,12 @@ class EmpiricalPrior:
     """
 
     def __init__(self, images: Any) -> None:
-        self.images = real_tensor(images, "images")
+        self.images = finite_tensor(images, "images")
         if self.images.ndim < 2 or self.images.numel() == 0:
             raise ValueError(
                 "images must have shape (N, *shape) with at least one image, "
                 f"but had {tuple(self.images.shape)}. A single image x is x[None]."
             )
-        require_finite(self.images, "images")
         self.shape = tuple(self.images.shape[1:])
 
     def __call__(self, x: Tensor, sigma: float | Tensor) -> Tensor:
@@ -465,8 +464,8 @@ class EmpiricalPrior:
     def _exactly(self, op: SVDOperator, y: Tensor, distances: Tensor) -> Tensor:
         """``distances`` with 0 where an image explains y up to rounding; each y needs one."""
         longest = self.images.flatten(1).norm(dim=1).max() * op.s.max().to(self.images)
-        rounding = op.n * torch.finfo(y.dtype).eps * longest  # that of a sum of n products
-        distances = distances.where(distances > rounding, 0.0)
+        error = op.n * torch.finfo(y.dtype).eps * longest  # rounding of a sum of n products
+        distances = distances.where(distances > error, 0.0)
         missed = distances.min(dim=1).values.max().item()
         if missed > 0:
             raise ValueError(

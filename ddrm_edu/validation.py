@@ -13,6 +13,7 @@ from torch import Tensor
 
 __all__ = [
     "EPS",
+    "finite_tensor",
     "image_shape",
     "is_batch",
     "is_integer",
@@ -24,6 +25,7 @@ __all__ = [
     "require_finite",
     "require_floating",
     "require_level",
+    "require_positive",
     "require_rtol",
     "require_unit_interval",
 ]
@@ -54,16 +56,22 @@ def real_tensor(values: Any, what: str) -> Tensor:
     return tensor.to(torch.float64, copy=True)
 
 
+def finite_tensor(values: Any, what: str) -> Tensor:
+    """``real_tensor`` without NaN or infinite numbers."""
+    tensor = real_tensor(values, what)
+    require_finite(tensor, what)
+    return tensor
+
+
 def real_matrix(values: Any, what: str) -> Tensor:
     """``values`` as a finite float64 tensor of two dimensions, whatever container it came in."""
-    matrix = real_tensor(values, what)
+    matrix = finite_tensor(values, what)
     if matrix.ndim != 2 or 0 in matrix.shape:
         raise ValueError(
             f"{what} must be a matrix of shape (m, n) with m, n >= 1, but had shape "
             f"{tuple(matrix.shape)}. For images flatten both sides and pass in_shape= and "
             "out_shape=."
         )
-    require_finite(matrix, what)
     return matrix
 
 
@@ -172,6 +180,14 @@ def require_level(sigma: float | Tensor, what: str) -> float:
             f"at least 0, but was {sigma:.6g}. For exact measurements pass 0."
         )
     return sigma
+
+
+def require_positive(value: float, what: str, why: str = "") -> float:
+    """``value`` as a float; ``ValueError`` unless it is positive and finite."""
+    value = float(value)
+    if not 0 < value < math.inf:
+        raise ValueError(f"{what} must be positive and finite, but was {value:.6g}. {why}".strip())
+    return value
 
 
 def require_rtol(rtol: float | None, default: float) -> float:

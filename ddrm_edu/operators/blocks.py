@@ -11,20 +11,14 @@ a small matrix K instead, whose SVD is computed and stored once for all patches.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..validation import (
-    image_shape,
-    is_integer,
-    positive_shape,
-    real_matrix,
-    real_tensor,
-    require_finite,
-)
+from ..validation import finite_tensor, image_shape, is_integer, positive_shape, real_matrix
 from .base import SVDOperator
 from .dense import Dense
 
@@ -61,16 +55,9 @@ class PatchFunctional(SVDOperator):
 
     def __init__(self, in_shape: tuple[int, ...], k: Any):
         self.in_shape = image_shape(in_shape)
-        k = real_tensor(k, "k")
-        if k.ndim != 3 or not all(
-            p and side % p == 0 for side, p in zip(self.in_shape, k.shape, strict=True)
-        ):
-            raise ValueError(
-                "k must have three dimensions (channels, height, width) which divide those of the "
-                f"image, but k has shape {tuple(k.shape)} and the image {self.in_shape}. "
-                "Crop or pad the image to a multiple of the patch."
-            )
-        require_finite(k, "k")
+        k = finite_tensor(k, "k")
+        self._patch = tuple(k.shape)
+        self.out_shape = _patches_along(self.in_shape, self._patch, "k")
         if not k.any():
             raise ValueError(
                 "k is zero everywhere, so nothing would be measured. Give it a weight."
@@ -78,8 +65,6 @@ class PatchFunctional(SVDOperator):
 
         scale = k.abs().max()  # a norm taken without it would overflow for huge weights
         norm = (k / scale).norm() * scale
-        self._patch = tuple(k.shape)
-        self.out_shape = tuple(side // p for side, p in zip(self.in_shape, k.shape, strict=True))
         self.s = torch.zeros(self.in_shape, dtype=torch.float64)
         self._first(self.s[None]).fill_(norm)
 
@@ -91,10 +76,16 @@ class PatchFunctional(SVDOperator):
         self._mirror = mirror / (1 + u[0, 0, 0].abs()).sqrt()  # reflection = I - mirror mirror^T
 
     def V(self, x: Tensor) -> Tensor:
-        return self._reflect(x)
+        (C, H, W), (c, h, w) = self.out_shape, self._patch
+        # Whole rows of the image stay together, so that every pass runs along memory.
+        rows = x.reshape(-1, C, c, H, h, W * w)
+        mirror = self._mirror.to(x).repeat(1, 1, W).view(c, 1, h, W * w)
+        columns = (rows * mirror).sum((2, 4)).unflatten(-1, (W, w))
+        along = sum(columns.unbind(-1))[..., None].expand(-1, -1, -1, -1, w)
+        along = along.reshape(-1, C, 1, H, 1, W * w)
+        return torch.addcmul(rows, along, mirror, value=-1).reshape(x.shape)
 
-    def Vt(self, x: Tensor) -> Tensor:
-        return self._reflect(x)  # a reflection is its own transpose and its own inverse
+    Vt = V  # a reflection is its own transpose and its own inverse
 
     def U(self, x: Tensor) -> Tensor:
         return -self._sign * self._first(x)
@@ -108,16 +99,6 @@ class PatchFunctional(SVDOperator):
         """View of the first pixel of every patch, of shape ``(batch, *out_shape)``."""
         c, h, w = self._patch
         return x[:, ::c, ::h, ::w]
-
-    def _reflect(self, x: Tensor) -> Tensor:
-        (C, H, W), (c, h, w) = self.out_shape, self._patch
-        # Whole rows of the image stay together, so that every pass runs along memory.
-        rows = x.reshape(-1, C, c, H, h, W * w)
-        mirror = self._mirror.to(x).repeat(1, 1, W).view(c, 1, h, W * w)
-        columns = (rows * mirror).sum((2, 4)).unflatten(-1, (W, w))
-        along = sum(columns.unbind(-1))[..., None].expand(-1, -1, -1, -1, w)
-        along = along.reshape(-1, C, 1, H, 1, W * w)
-        return torch.addcmul(rows, along, mirror, value=-1).reshape(x.shape)
 
 
 class SuperResolution(PatchFunctional):
@@ -160,13 +141,12 @@ class Colorization(PatchFunctional):
 
     def __init__(self, in_shape: tuple[int, ...], weights: Sequence[float] = (1 / 3, 1 / 3, 1 / 3)):
         channels = image_shape(in_shape)[0]
-        k = real_tensor(weights, "weights")
+        k = finite_tensor(weights, "weights")
         if k.shape != (channels,):
             raise ValueError(
                 f"weights must hold one number per channel, {channels} in all, "
                 f"but had shape {tuple(k.shape)}. A grey image has no colour to restore."
             )
-        require_finite(k, "weights")
         super().__init__(in_shape, k[:, None, None])
 
 
@@ -218,12 +198,7 @@ class BlockOperator(SVDOperator):
     ):
         self.in_shape = image_shape(in_shape)
         patch = (self.in_shape[0], 1, 1) if patch is None else positive_shape(patch, "patch")
-        if len(patch) != 3 or any(side % p for side, p in zip(self.in_shape, patch, strict=True)):
-            raise ValueError(
-                "patch must be (channels, height, width) which divide those of the image, but was "
-                f"{patch} for an image of shape {self.in_shape}. "
-                "Crop or pad the image to a multiple of the patch."
-            )
+        self._counts = _patches_along(self.in_shape, patch, "patch")
         K = real_matrix(K, "K")
         q, p = K.shape
         if p != math.prod(patch):
@@ -231,7 +206,6 @@ class BlockOperator(SVDOperator):
                 f"K must have {math.prod(patch)} columns, one for each entry of a patch of shape "
                 f"{patch}, but had {p}. Is K transposed, or does patch= belong to another K?"
             )
-        self._counts = tuple(side // p for side, p in zip(self.in_shape, patch, strict=True))
         self._patch = patch
         groups, rows, columns = self._counts
         self.out_shape = (groups * q, rows, columns)
@@ -265,6 +239,19 @@ class BlockOperator(SVDOperator):
         (_, H, W), (c, h, w) = self._counts, self._patch
         tiles = columns.reshape(-1, c, h, w, H, W).permute(0, 1, 4, 2, 5, 3)
         return tiles.reshape(-1, *self.in_shape)
+
+
+def _patches_along(
+    image: tuple[int, int, int], patch: tuple[int, ...], what: str
+) -> tuple[int, int, int]:
+    """How many patches lie along each axis of an image; ``ValueError`` unless they tile it."""
+    if len(patch) != 3 or 0 in patch or any(map(operator.mod, image, patch)):
+        raise ValueError(
+            f"{what} must be of three dimensions (channels, height, width) which divide those of "
+            f"the image, but was of shape {patch} for an image of shape {image}. "
+            "Crop or pad the image to a multiple of the patch."
+        )
+    return tuple(map(operator.floordiv, image, patch))
 
 
 def require_factor(factor: Any, in_shape: tuple[int, int, int]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -64,16 +63,17 @@ class DirectSum(SVDOperator):
             raise ValueError(
                 "parts is empty, so nothing would be measured. Give at least one (op, top, left)."
             )
-        for one, other in itertools.combinations(self._parts, 2):
-            if _overlap(one, other):
-                raise ValueError(
-                    f"The parts must not share pixels, but {_place(*one)} overlaps "
-                    f"{_place(*other)}. Move or crop one of them."
-                )
         self.out_shape = (sum(op.m for op, _, _ in self._parts),)
         self.s = torch.zeros(self.in_shape, dtype=torch.float64)
-        for op, top, left in self._parts:
-            _region(self.s, op, top, left).copy_(op.s)
+        owners = torch.full(self.in_shape, -1)
+        for i, part in enumerate(self._parts):
+            if (other := int(_region(owners, *part).max())) >= 0:
+                raise ValueError(
+                    f"The parts must not share pixels, but {_place(*self._parts[other])} overlaps "
+                    f"{_place(*part)}. Move or crop one of them."
+                )
+            _region(owners, *part).fill_(i)
+            _region(self.s, *part).copy_(part[0].s)
 
     def split(self, y: Tensor) -> tuple[Tensor, ...]:
         """The measurement of each part in its own shape, ``(batch, *op.out_shape)``."""
@@ -165,9 +165,8 @@ class ChangeOfBasis(SVDOperator):
             )
         self._op = op
         self._Q, self._Qt = _rotation(Q, Qt, op.n)
-        self.s = op.s
-        if self.in_shape != op.in_shape:
-            self.s = op.s.expand(op.in_shape).reshape(self.in_shape)
+        same = self.in_shape == op.in_shape
+        self.s = op.s if same else op.s.expand(op.in_shape).reshape(self.in_shape)
         self._require_orthogonal()
 
     def V(self, x: Tensor) -> Tensor:
@@ -200,20 +199,21 @@ class ChangeOfBasis(SVDOperator):
         back = self._checked(self._Qt, "Qt", old, self.in_shape)
         if not (torch.equal(new, before[0]) and torch.equal(old, before[1])):
             raise ValueError("Q and Qt must not write into their argument. Work on x.clone().")
-        laws = {
+        claims = {
             "Qt(Q(x)) = x": self._apply(self._Qt, there, self.in_shape) - new,
             "Q(Qt(z)) = z": self._apply(self._Q, back, op_shape) - old,
             # Inner products of random images grow with sqrt(n).
             "<Q x, z> = <x, Qt z>": (_inner(there, old) - _inner(new, back)) / self.n**0.5,
         }
         bound = 1000 * EPS * self.n**0.5
-        for law, difference in laws.items():
+        for claim, difference in claims.items():
             if not (worst := difference.abs().max().item()) <= bound:
                 raise ValueError(
-                    f"Q must be orthogonal, with Qt its transpose, but {law} fails by {worst:.3g} "
-                    "on random images. A transform without its normalisation (norm='ortho'), a "
-                    "permutation in the place of its inverse, or a matrix in single precision are "
-                    "the usual causes; torch.linalg.qr(Q.double()).Q is orthogonal to rounding."
+                    f"Q must be orthogonal, with Qt its transpose, but {claim} fails by "
+                    f"{worst:.3g} on random images. A transform without its normalisation "
+                    "(norm='ortho'), a permutation in the place of its inverse, or a matrix in "
+                    "single precision are the usual causes; torch.linalg.qr(Q.double()).Q is "
+                    "orthogonal to rounding."
                 )
 
     def _checked(self, Q: Any, what: str, x: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -341,16 +341,6 @@ def _place(op: SVDOperator, top: int, left: int) -> str:
     return (
         f"{type(op).__name__} in rows {top} to {top + rows - 1}, "
         f"columns {left} to {left + columns - 1}"
-    )
-
-
-def _overlap(one: tuple[SVDOperator, int, int], other: tuple[SVDOperator, int, int]) -> bool:
-    (a, *corner_a), (b, *corner_b) = one, other
-    return all(
-        i < j + side_b and j < i + side_a
-        for i, j, side_a, side_b in zip(
-            corner_a, corner_b, a.in_shape[1:], b.in_shape[1:], strict=True
-        )
     )
 
 

@@ -11,15 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..validation import (
-    EPS,
-    image_shape,
-    is_integer,
-    real_matrix,
-    real_tensor,
-    require_finite,
-    require_rtol,
-)
+from ..validation import EPS, finite_tensor, image_shape, is_integer, real_matrix, require_rtol
 from .base import SVDOperator
 from .blocks import require_factor
 from .dense import exact_zeros, full_svd
@@ -180,14 +172,13 @@ class BicubicSuperResolution(Kronecker):
 
 
 def _kernel(kernel: Any, what: str) -> Tensor:
-    kernel = real_tensor(kernel, what)
+    kernel = finite_tensor(kernel, what)
     if kernel.ndim != 1 or not len(kernel):
         raise ValueError(
             f"{what} must be a list of weights, one for each tap, but had shape "
             f"{tuple(kernel.shape)}. A kernel of two dimensions is separable only if it is the "
             "outer product of two lists; CircularBlur takes any other."
         )
-    require_finite(kernel, what)
     if not kernel.any():
         raise ValueError(
             f"{what} is zero everywhere, so nothing would be measured. Give it a weight."

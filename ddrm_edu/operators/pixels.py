@@ -20,8 +20,7 @@ class _PixelOperator(SVDOperator):
     def V(self, x: Tensor) -> Tensor:
         return x.clone()
 
-    def Vt(self, x: Tensor) -> Tensor:
-        return x.clone()
+    Vt = V
 
 
 class Denoising(_PixelOperator):

@@ -87,8 +87,7 @@ class CircularBlur(SVDOperator):
     def V(self, x: Tensor) -> Tensor:
         return _hartley(x)
 
-    def Vt(self, x: Tensor) -> Tensor:
-        return _hartley(x)
+    Vt = V  # symmetric
 
     def U(self, x: Tensor) -> Tensor:
         return _hartley(self._cos.to(x) * x - self._sin.to(x) * _mirrored(x))
