@@ -23,7 +23,7 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -39,8 +39,6 @@ __all__ = [
     "to_float",
     "to_uint8",
 ]
-
-T = TypeVar("T")
 
 IMAGES = Path(__file__).parent / "images"
 
@@ -222,7 +220,7 @@ def _save(path: Path, array: np.ndarray) -> None:
     os.replace(part.name, path)
 
 
-def _fetched(name: str, url: str, official: Callable[[], T], mirror: Callable[[], T]) -> T:
+def _fetched(name: str, url: str, official: Callable[[], Any], mirror: Callable[[], Any]) -> Any:
     """What the first of the two brings that can be reached."""
     try:
         return official()

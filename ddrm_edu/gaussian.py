@@ -182,8 +182,8 @@ class Gaussian:
 class GaussianNetwork:
     r"""Variables that are affine maps of earlier ones plus independent Gaussian noise.
 
-    Every variable is kept as its mean and the matrix by which it depends on independent standard
-    normals, so that any covariance is one product, however deep the network.
+    Every variable is kept as its affine map of independent standard normals (its mean is the first
+    column), so that any covariance is one product, however deep the network.
 
     Examples
     --------
@@ -198,8 +198,7 @@ class GaussianNetwork:
     """
 
     def __init__(self) -> None:
-        self._means: dict[str, Tensor] = {}
-        self._factors: dict[str, Tensor] = {}  # (n, standard normals so far)
+        self._maps: dict[str, Tensor] = {}  # (n, 1 + standard normals so far)
 
     def add(
         self,
@@ -222,14 +221,14 @@ class GaussianNetwork:
         cov : matrix, vector (its diagonal) or number (times the identity)
         """
         parents = dict(parents or {})
-        unknown = [parent for parent in parents if parent not in self._means]
-        if unknown or name in self._means:
+        unknown = [parent for parent in parents if parent not in self._maps]
+        if unknown or name in self._maps:
             raise ValueError(
                 f"A variable must have a new name and parents that were added before it, but "
                 f"{name!r} has the parents {list(parents)} while the network holds "
-                f"{list(self._means)}. Add the variables in the order in which they are drawn."
+                f"{list(self._maps)}. Add the variables in the order in which they are drawn."
             )
-        maps = {p: _matrix(A, len(self._means[p]), f"matrix of {p}") for p, A in parents.items()}
+        maps = {p: _matrix(A, len(self._maps[p]), f"matrix of {p}") for p, A in parents.items()}
         offset = real_tensor(offset, "offset")
         sizes = {len(A) for A in maps.values()} | ({len(offset)} if offset.ndim else set())
         if len(sizes) != 1:
@@ -240,31 +239,27 @@ class GaussianNetwork:
         n = sizes.pop()
         cov = _matrix(cov, n, "cov")
         root = _root(*require_covariance(cov, n))
-        mean = _vector(offset, n, "offset").clone()
-        factor = torch.zeros(n, self._width, dtype=torch.float64)
+        fresh = root if cov.any() else cov[:, :0]
+        known = _widened(_vector(offset, n, "offset")[:, None], self._width)
         for parent, A in maps.items():
-            mean += A @ self._means[parent]
-            old = self._factors[parent]
-            factor[:, : old.shape[1]] += A @ old
-        noise = root if cov.any() else cov[:, :0]
-        self._means[name], self._factors[name] = mean, torch.cat([factor, noise], 1)
+            known = known + A @ _widened(self._maps[parent], self._width)
+        self._maps[name] = torch.cat([known, fresh], 1)
 
     def joint(self, *names: str) -> Gaussian:
         """Law of the named variables, one below the other; all others are integrated out."""
-        factors = [self._factors[name] for name in names]
-        stacked = torch.cat([_widened(factor, self._width) for factor in factors])
-        return Gaussian(torch.cat([self._means[name] for name in names]), stacked @ stacked.T)
+        stacked = torch.cat([_widened(self._maps[name], self._width) for name in names])
+        return Gaussian(stacked[:, 0], stacked[:, 1:] @ stacked[:, 1:].T)
 
     def conditional(self, names: Sequence[str], given: Mapping[str, Any]) -> Gaussian:
         """Law of the variables in ``names`` given values of others."""
         law = self.joint(*given, *names)
-        values = [_vector(v, len(self._means[name]), name) for name, v in given.items()]
+        values = [_vector(v, len(self._maps[name]), name) for name, v in given.items()]
         known = torch.cat(values)
         return law.conditional(slice(len(known)), known)
 
     @property
     def _width(self) -> int:
-        return max((factor.shape[1] for factor in self._factors.values()), default=0)
+        return max((each.shape[1] for each in self._maps.values()), default=1)
 
 
 def hint_1(V1: float, alpha: float, V2: float, *, gamma: float = 0.0) -> tuple[float, float]:
@@ -389,8 +384,8 @@ def _vector(value: Any, n: int, what: str) -> Tensor:
     return vector.expand(n)
 
 
-def _widened(factor: Tensor, width: int) -> Tensor:
-    return torch.nn.functional.pad(factor, (0, width - factor.shape[1]))
+def _widened(matrix: Tensor, width: int) -> Tensor:
+    return torch.nn.functional.pad(matrix, (0, width - matrix.shape[1]))
 
 
 def _largest(x: Tensor) -> float:

@@ -15,17 +15,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .gaussian import Gaussian
+from .gaussian import Gaussian, rounding
 from .noise import Generators, standard_normal
 from .operators.base import SVDOperator
-from .validation import (
-    EPS,
-    require_batch,
-    require_finite,
-    require_floating,
-    require_level,
-    require_positive,
-)
+from .validation import require_batch, require_finite, require_floating, require_positive
 
 __all__ = ["langevin_law", "langevin_samples", "posterior_score", "stationary_law"]
 
@@ -77,13 +70,13 @@ def posterior_score(prior: HasScore, op: SVDOperator, y: Tensor, *, sigma_y: flo
         )
     require_batch(y, op.out_shape, "y")
     require_finite(y, "y")
-    sigma_y = require_level(sigma_y, "sigma_y")
-    if sigma_y == 0:
-        raise ValueError(
-            "The score of the posterior needs sigma_y > 0, but sigma_y was 0: exact measurements "
-            "confine x to the plane H x = y, where Langevin steps in all directions make no sense. "
-            "Give the noise of y, or use prior.posterior."
-        )
+    sigma_y = require_positive(
+        sigma_y,
+        "sigma_y",
+        "The score of the posterior needs sigma_y > 0: exact measurements confine x to the plane "
+        "H x = y, where Langevin steps in all directions make no sense. Give the noise of y, or "
+        "use prior.posterior.",
+    )
 
     def score(x: Tensor) -> Tensor:
         require_batch(x, op.in_shape, "x")
@@ -208,8 +201,7 @@ def _stable_directions(target: Gaussian, step: float) -> tuple[Tensor, Tensor]:
     step = require_positive(step, "step", STEP)
     variances, axes = target.eigenvalues, target.axes
     limit = 2 * variances[0].item()
-    rounding = target.n * EPS * variances[-1].item()
-    if limit <= 2 * rounding:
+    if variances[0] <= rounding(target.n) * variances[-1]:
         raise ValueError(
             "Langevin dynamics needs a target with a density, but the smallest eigenvalue of its "
             f"covariance is {limit / 2:.3g}. Restrict it to the directions in which it varies."

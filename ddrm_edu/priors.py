@@ -169,9 +169,7 @@ class GaussianPrior:
         along = scale * residual @ axes
         return scale.log().sum() - (along**2 / variances).sum(1) / 2 - variances.log().sum() / 2
 
-    def _measured(
-        self, op: SVDOperator, sigma_y: float
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    def _measured(self, op: SVDOperator, sigma_y: float) -> tuple[Tensor, ...]:
         """Law of the coordinates of y_spec with s > 0, after checking that the operator fits.
 
         Which they are (n,), of the k that are: mean (k,), covariance with the image (n, k), and

@@ -11,25 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = [
-    "EPS",
-    "finite_tensor",
-    "image_shape",
-    "is_batch",
-    "is_integer",
-    "positive_shape",
-    "real_matrix",
-    "real_tensor",
-    "require_batch",
-    "require_covariance",
-    "require_finite",
-    "require_floating",
-    "require_level",
-    "require_positive",
-    "require_rtol",
-    "require_unit_interval",
-]
-
 EPS = torch.finfo(torch.float64).eps
 """Rounding unit of the numbers in which all coefficients, operators and laws are computed."""
 
@@ -119,9 +100,8 @@ def require_floating(x: Any, what: str, of_shape: str = "") -> None:
 
 def is_batch(x: Any, shape: tuple[int, ...]) -> bool:
     """True for a floating-point tensor of shape ``(batch, *shape)``."""
-    if not isinstance(x, Tensor) or not x.is_floating_point():
-        return False
-    return x.ndim > 0 and tuple(x.shape[1:]) == tuple(shape)
+    floating = isinstance(x, Tensor) and x.is_floating_point() and x.ndim > 0
+    return floating and tuple(x.shape[1:]) == tuple(shape)
 
 
 def require_batch(x: Any, shape: tuple[int, ...], what: str) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..denoisers import VDenoiser
 from ..schedule import NoiseSchedule
 from ..validation import require_floating
-from .unet import UNet, placed
+from .unet import LAYOUT, UNet
 
 __all__ = ["PretrainedDenoiser", "load_denoiser"]
 
@@ -108,4 +108,4 @@ def load_denoiser(
     net = UNet(**card["network"])
     net.load_state_dict({key: value.float() for key, value in load(content).items()})
     net.requires_grad_(False)
-    return PretrainedDenoiser(placed(net.eval(), device), card)
+    return PretrainedDenoiser(net.eval().to(device, **LAYOUT), card)

@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from .unet import UNet, placed
+from .unet import LAYOUT, UNet
 
 DATA = {"natural": "CIFAR-10", "fashion": "Fashion-MNIST"}
 LOG_FIELDS = ["images", "train_loss", "validation_loss", "images_per_second", "hours"]
@@ -101,7 +101,7 @@ def train(
     held_out = _to_unit(torch.from_numpy(validation_images[:1024]), device)
 
     torch.manual_seed(seed)
-    net = placed(UNet(pixels.shape[1], widths, blocks), device)
+    net = UNet(pixels.shape[1], widths, blocks).to(device, **LAYOUT)
     average = torch.optim.swa_utils.AveragedModel(
         net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.999)
     )
@@ -209,8 +209,7 @@ def export(
         "validation_loss": state["log"][-1][2],
         "sha256": hashlib.sha256(weights).hexdigest(),
     }
-    rows: list[list[Any]] = [LOG_FIELDS, *state["log"]]
-    log = "".join(",".join(map(str, row)) + "\n" for row in rows)
+    log = "".join(",".join(map(str, row)) + "\n" for row in [LOG_FIELDS, *state["log"]])
     contents = {
         "safetensors": weights,
         "json": (json.dumps(card, indent=2) + "\n").encode(),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from torch.nn import functional as F
 
 FOLD = 2  #: side of the square of pixels that is folded into channels
 GROUPS = 8  #: groups of every group normalisation
+LAYOUT: dict[str, Any] = {"memory_format": torch.channels_last}  #: fastest for convolutions
 
 
 def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:
@@ -62,15 +64,6 @@ class ResidualBlock(nn.Module):
         return x + self.conv2(F.silu(self.norm2(h) * (1 + scale) + shift))
 
 
-class Stage(nn.ModuleList):
-    """The residual blocks of one resolution, one after the other."""
-
-    def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
-        for block in self:
-            h = block(h, embedding)
-        return h
-
-
 class UNet(nn.Module):
     """Predicts ``v`` from a variance-preserving image and its noise level.
 
@@ -94,8 +87,8 @@ class UNet(nn.Module):
         embedding = 4 * widths[0]
         folded = channels * FOLD**2
 
-        def level(width: int) -> Stage:
-            return Stage(ResidualBlock(width, embedding) for _ in range(blocks))
+        def level(width: int) -> nn.ModuleList:
+            return nn.ModuleList(ResidualBlock(width, embedding) for _ in range(blocks))
 
         steps = list(pairwise(widths))
         self.embed = NoiseLevelEmbedding(embedding)
@@ -115,20 +108,17 @@ class UNet(nn.Module):
         embedding = self.embed(sigma)
         h = self.enter(F.pixel_unshuffle(x, FOLD))
         skips = []
-        for depth, blocks in enumerate(self.down):
+        down, up = (cast(list[nn.ModuleList], part) for part in (self.down, self.up))
+        for depth, blocks in enumerate(down):
             if depth:
                 skips.append(h)
                 h = self.coarsen[depth - 1](h)
-            h = blocks(h, embedding)
-        for depth in reversed(range(len(self.up))):
-            h = self.up[depth](h, embedding)
+            for block in blocks:
+                h = block(h, embedding)
+        for depth in reversed(range(len(up))):
+            for block in up[depth]:
+                h = block(h, embedding)
             if depth:
                 # Skips are added, not concatenated: half the arithmetic for the same depth.
                 h = F.interpolate(self.refine[depth - 1](h), scale_factor=2) + skips.pop()
         return F.pixel_shuffle(self.leave(h), FOLD)
-
-
-def placed(net: UNet, device: torch.device | str) -> UNet:
-    """``net`` on a device, its weights in the layout in memory that is fastest for convolutions."""
-    layout = torch.channels_last
-    return net.to(device, memory_format=layout)  # type: ignore[call-overload] # torch's own lacks it
