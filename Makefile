@@ -9,11 +9,11 @@ LECTURES := $(sort $(wildcard lectures/[0-9][0-9]_*.ipynb))
 SOLUTIONS := $(sort $(wildcard lectures/solutions/[0-9][0-9]_*.ipynb))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lectures figures lab test verify handout grade bite homes nightly mutants gpu quality \
-  refresh constraints clean always
+.PHONY: help setup lectures figures lab test lowest newest verify handout grade bite homes nightly \
+  mutants gpu quality refresh constraints clean always
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z ]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 setup: $(READY) ## create .venv with the pinned versions of constraints.txt
 
@@ -28,8 +28,8 @@ $(READY): pyproject.toml constraints.txt
 
 # The lectures run two at a time, each with one thread; OMP_NUM_THREADS=2 in front overrides that,
 # and then threads that wait must sleep: they would take the core of those that work.
-lectures figures handout grade test bite refresh: export OMP_NUM_THREADS ?= 1
-lectures figures handout grade test bite refresh: export OMP_WAIT_POLICY ?= passive
+lectures figures handout grade test lowest newest bite refresh: export OMP_NUM_THREADS ?= 1
+lectures figures handout grade test lowest newest bite refresh: export OMP_WAIT_POLICY ?= passive
 
 lectures: setup ## run the lectures from top to bottom, write figures/ and HTML pages
 	@$(MAKE) --no-print-directory -j 2 $(LECTURES:lectures/%.ipynb=$(BUILD)/%.html)
@@ -60,6 +60,17 @@ test: setup ## ruff, mypy, unit and property tests, doctests, and every output o
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $(PARALLEL)
 	$(BIN)/python -m pytest $(PARALLEL) --dist loadfile --nbval lectures
+
+lowest newest: ## the tests with the oldest dependencies that pyproject.toml allows, or the newest
+	@mkdir -p build
+	sed -nE '$($@)' pyproject.toml > build/$@.txt
+	$(PYTHON) -m venv build/$@
+	build/$@/bin/python -m pip install --disable-pip-version-check --constraint build/$@.txt \
+	  --editable '.[lectures,test]'
+	build/$@/bin/python -m pytest $(PARALLEL)
+
+lowest = s/^ +"([a-z-]+)>=([0-9.]+)".*/\1==\2/p
+newest =
 
 verify: setup ## the equation ledger: error, wrong version, proof of each statement (ID="E1 S06": in full)
 	PYTHONPATH=tests $(BIN)/python -m ledger $(ID)

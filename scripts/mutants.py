@@ -7,8 +7,9 @@ The changes come from Cosmic Ray, which also keeps the results: a SQLite session
 ``build/mutants``, named by the module's text, so an interrupted run continues where it stopped and
 ``cr-report build/mutants/NAME.sqlite`` reads it.  Cosmic Ray itself would start Python and load
 PyTorch once per change; here one process loads them and forks, and a change lives in the fork's
-memory only, so the files on disk are never touched.  ``tests/mutation/README.md`` is written anew
-after each module from all sessions, and says what has not been run.
+memory only, so the files on disk are never touched.  After each module its score and the commit
+that is checked out go to ``tests/mutation/scores.json``, and from there to ``README.md`` beside it,
+which lists the modules that were never measured as well.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import os
 import re
 import resource
 import signal
+import subprocess
 import sys
 import tempfile
 import tomllib
@@ -36,6 +38,7 @@ os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")  # before torch: thr
 
 import cosmic_ray.plugins
 import hypothesis
+import mutation_table
 import parso
 import pytest
 import scipy.sparse.linalg
@@ -51,10 +54,9 @@ from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "mutants"
-KEPT = ROOT / "tests" / "mutation"
 MEMORY = 16 * 2**30  # a fork that asks for more gets a MemoryError, which is a red test
 BROKEN = 99  # exit status of a fork whose failure says nothing about the tests
-CONFIG = tomllib.loads((KEPT / "mutants.toml").read_text())
+CONFIG = tomllib.loads(mutation_table.CONFIG.read_text())
 
 
 # ------------------------------------------------------------------------------------ the changes
@@ -257,10 +259,11 @@ class Session:
 
     def __init__(self, module: Path, tests: list[str]):
         self.module, self.source = module, module.read_text()
-        helpers = [file for file in Path("tests").glob("*.py") if not file.match("test_*")]
+        folders = {Path("tests"), *(Path(test).parent for test in tests)}
+        helpers = {f for folder in folders for f in folder.glob("*.py") if not f.match("test_*")}
         self.now = digest(*(file.read_text() for file in [*sorted(helpers), *map(Path, tests)]))
         key = digest(self.source, CONFIG["operators"], *CONFIG["texts"])
-        self.file = BUILD / f"{module.stem}-{key}.sqlite"
+        self.file = BUILD / f"{'-'.join(module.with_suffix('').parts[1:])}-{key}.sqlite"
 
     def __enter__(self) -> Session:
         self.opened = use_db(str(self.file), WorkDB.Mode.create)
@@ -353,7 +356,7 @@ def digest(*texts: str) -> str:
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
 
 
-# ------------------------------------------------------------------------------------- the report
+# -------------------------------------------------------------------------------------- the score
 
 
 class Survivor(NamedTuple):
@@ -364,63 +367,46 @@ class Survivor(NamedTuple):
     lines: str
 
 
-def explained() -> dict[Survivor, dict[str, str]]:
-    """The verdicts of survivors.toml: equivalent or accepted, and why."""
-    table = tomllib.loads((KEPT / "survivors.toml").read_text())
+def explained() -> dict[Survivor, str]:
+    """The verdicts of survivors.toml: equivalent or accepted."""
+    table = tomllib.loads((mutation_table.KEPT / "survivors.toml").read_text())
     verdicts = {}
     for entry in table.get("survivor", []):
         assert entry["verdict"] in ("equivalent", "accepted"), entry
         for lines in entry["changes"]:
             key = Survivor(entry["module"], entry["place"], lines.strip())
-            verdicts[key] = {"verdict": entry["verdict"], "because": entry["because"]}
+            verdicts[key] = entry["verdict"]
     return verdicts
 
 
-def report() -> str:
-    """The table of scores and the list of survivors, as Markdown."""
-    verdicts, rows, total = explained(), [], Counter()
-    groups = defaultdict(list)  # survivors with one reason
-    for module, tests in CONFIG["modules"].items():
-        with Session(Path(module), tests) as session:
-            left, done = session.todo(), session.done()
-        count = Counter({"changes": len(left) + len(done), "not run": len(left)})
-        for item, result in sorted(done, key=lambda pair: pair[0].mutations[0].start_pos):
-            if result.test_outcome is TestOutcome.KILLED:
-                count["killed"] += 1
-                count["time-outs"] += result.output == "SIGXCPU"
-                continue
-            survivor = Survivor(module, place(item), result.diff)
-            verdict = verdicts.get(survivor, UNEXPLAINED)
-            count[verdict["verdict"]] += 1
-            groups[module, survivor.place, *verdict.values()].append(result.diff)
-        rows.append(row(module, count))
-        total += count
-    head = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
-    listed = [
-        f"### {module}, {where or 'top level'}: {verdict}\n\n{because}\n\n```diff\n"
-        + "\n\n".join(diffs)
-        + "\n```\n"
-        for (module, where, verdict, because), diffs in groups.items()
-    ]
-    lines = [INTRODUCTION, *head, *rows, row("all", total), "\n## Survivors\n", *listed]
-    return "\n".join(lines)
+def score(module: Path, tests: list[str], commit: str) -> mutation_table.Score:
+    """What became of the changes of a module, as scores.json keeps it."""
+    verdicts = explained()
+    with Session(module, tests) as session:
+        done = sorted(session.done(), key=lambda pair: pair[0].mutations[0].start_pos)
+    count = Counter({"changes": len(done)})
+    unexplained = []
+    for item, result in done:
+        if result.test_outcome is TestOutcome.KILLED:
+            count["killed"] += 1
+            count["time-outs"] += result.output == "SIGXCPU"
+            continue
+        survivor = Survivor(module.as_posix(), place(item), result.diff)
+        count[verdicts.get(survivor, "unexplained")] += 1
+        if survivor not in verdicts:
+            unexplained.append({"place": survivor.place, "lines": survivor.lines})
+    counts = {name: count[name] for name in mutation_table.COUNTS}
+    return {"commit": commit, **counts, "survivors": unexplained}
 
 
-UNEXPLAINED = {"verdict": "unexplained", "because": "No reason is known."}
-VERDICTS = ["equivalent", "accepted", "unexplained"]
-COLUMNS = ["module", "changes", "not run", "killed", "time-outs", *VERDICTS, "score"]
-INTRODUCTION = """# Mutation score
+def commit_now() -> str:
+    """The commit that is checked out; with a word if the package or its tests differ from it."""
 
-Written by `make mutants`; the reasons stand in `survivors.toml`.  The score is the share of noticed
-changes among those that were run and are not equivalent to the original.  `killed` includes the
-time-outs.  A module that was never begun has 0 changes.
-"""
+    def git(*arguments: str) -> str:
+        return subprocess.check_output(["git", *arguments], text=True)
 
-
-def row(name: str, count: Counter) -> str:
-    judged = count["changes"] - count["not run"] - count["equivalent"]
-    score = f"{count['killed'] / judged:.1%}" if judged else "not measured"
-    return f"| {name} | " + " | ".join(str(count[c]) for c in COLUMNS[1:-1]) + f" | {score} |"
+    edited = git("status", "--porcelain", "ddrm_edu", "tests", ":!tests/mutation")
+    return git("rev-parse", "--short", "HEAD").strip() + (" with edits" if edited else "")
 
 
 def main() -> None:
@@ -437,9 +423,11 @@ def main() -> None:
     BUILD.mkdir(parents=True, exist_ok=True)
     gc.freeze()  # forks need not look through what was loaded before them
     for module in arguments.modules or CONFIG["modules"]:
-        measure(Path(module), CONFIG["modules"][module], arguments.jobs)
-        (KEPT / "README.md").write_text(report())
-    print(report())
+        tests, commit = CONFIG["modules"][module], commit_now()
+        measure(Path(module), tests, arguments.jobs)
+        mutation_table.keep(module, score(Path(module), tests, commit))
+        mutation_table.README.write_text(mutation_table.report())
+    print(mutation_table.report())
 
 
 if __name__ == "__main__":

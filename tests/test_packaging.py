@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import tomllib
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from packaging.version import Version
 import ddrm_edu
 
 ROOT = Path(__file__).parents[1]
+GITHUB = ROOT / ".github"
 CONDA_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
@@ -30,6 +32,7 @@ PINS = dict(
 )
 STUB = (ROOT / "ddrm_edu/__init__.pyi").read_text()
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text())
+CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
 
 
 def test_every_direct_dependency_is_pinned_inside_its_range():
@@ -42,6 +45,18 @@ def test_exact_pins_stand_in_the_constraints_only():
     for requirement in REQUIRED:
         assert {s.operator for s in requirement.specifier} <= {">="}, requirement
     assert PINS["torch"] == "2.13.0"
+
+
+def test_make_lowest_finds_the_oldest_version_of_every_dependency():
+    """Its pattern for sed stands in the Makefile; only ranges on a line of their own are found."""
+    command = subprocess.run(
+        ["make", "--just-print", "lowest"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    (sed,) = [line for line in command.stdout.splitlines() if line.startswith("sed ")]
+    found = subprocess.run(
+        sed.split(" > ")[0], shell=True, cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert set(found) == {f"{r.name}=={next(iter(r.specifier)).version}" for r in REQUIRED}
 
 
 def test_conda_environment_has_the_same_ranges():
@@ -65,7 +80,8 @@ def test_packages_that_the_course_promises_are_there():
 def test_version_is_the_same_everywhere():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == ddrm_edu.__version__
-    assert f"## {ddrm_edu.__version__}\n" in (ROOT / "CHANGELOG.md").read_text()
+    released = re.findall(r"^## (\S+) - \d{4}-\d\d-\d\d$", CHANGELOG, re.MULTILINE)
+    assert ddrm_edu.__version__ in released
     hook = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]
     assert hook["rev"] == f"v{PINS['ruff']}"
 
@@ -74,6 +90,16 @@ def test_version_is_read_without_an_import():
     """setuptools reads it out of the file; an import would need torch where a wheel is built."""
     code = "from setuptools.config import expand; print(expand.read_attr('ddrm_edu.__version__'))"
     assert _modules_after(code, said=ddrm_edu.__version__).isdisjoint({"torch", "ddrm_edu"})
+
+
+def test_what_is_released_is_dated_and_the_newest_comes_first():
+    titles = re.findall(r"^## (.+)$", CHANGELOG, re.MULTILINE)
+    released = [title.split(" - ") for title in titles if title != "Unreleased"]
+    assert "Unreleased" not in titles[1:]
+    versions = [Version(version) for version, _ in released]
+    dates = [date.fromisoformat(day) for _, day in released]
+    assert versions == sorted(versions, reverse=True)
+    assert dates == sorted(dates, reverse=True)
 
 
 def test_public_names_are_unique_and_those_of_their_modules():
@@ -185,3 +211,36 @@ def test_links_of_the_readme_lead_to_files():
 
 def test_readme_has_at_most_150_lines():
     assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+@pytest.mark.parametrize("name", ["ci", "nightly"])
+def test_a_workflow_may_only_read_and_ends(name):
+    workflow = yaml.safe_load((GITHUB / "workflows" / f"{name}.yml").read_text())
+    assert workflow["permissions"] == {"contents": "read"}
+    assert all(job["timeout-minutes"] <= 180 for job in workflow["jobs"].values())
+
+
+def test_ci_runs_every_python_on_every_system_and_both_ends_of_the_dependencies():
+    jobs = yaml.safe_load((GITHUB / "workflows" / "ci.yml").read_text())["jobs"]
+    pinned = jobs["pinned"]["strategy"]["matrix"]
+    assert pinned["os"] == ["ubuntu-latest", "macos-latest"]
+    assert f">={pinned['python'][0]}" == PROJECT["requires-python"]
+    ends = jobs["dependencies"]["strategy"]["matrix"]["include"]
+    assert ends == [
+        {"which": "lowest", "python": pinned["python"][0]},
+        {"which": "newest", "python": pinned["python"][-1]},
+    ]
+
+
+def test_forms_for_issues_ask_something_and_the_answers_have_names():
+    """What GitHub asks of a form, as far as it can be tested here."""
+    forms = sorted((GITHUB / "ISSUE_TEMPLATE").glob("*.yml"))
+    assert [form.stem for form in forms] == ["bug", "lecture", "own_h"]
+    for form in forms:
+        form = yaml.safe_load(form.read_text())
+        assert form["name"]
+        assert form["description"]
+        ids = [field["id"] for field in form["body"]]
+        assert len(set(ids)) == len(ids) > 0
+        assert all(field["type"] in ("input", "textarea") for field in form["body"])
+        assert all(field["attributes"]["label"] for field in form["body"])

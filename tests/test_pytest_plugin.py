@@ -118,6 +118,8 @@ def my_h(tmp_path, monkeypatch, capsys):
     def run(*arguments) -> Result:
         left_out = [part for name in ("cacheprovider", "nbval", "xdist") for part in ("-p", name)]
         left_out = [part if part == "-p" else f"no:{part}" for part in left_out]
+        # Of the plugin that the outer run has imported, which pytest before 9.2 warns about:
+        left_out += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
         capsys.readouterr()
         code = pytest.main(["-p", "_ddrm_edu_pytest", *left_out, *map(str, arguments)])
         return Result(int(code), *capsys.readouterr())

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from .own import OwnH
 from ._laws import Law
+from .own import OwnH
 from .trial import EPS, Trial
 
 __all__ = ["ASSUMPTIONS", "assumptions"]

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from ..operators import SVDOperator
+from ._laws import Law
 from .in_words import columns_in_words, differing_entries, lengths_in_words, spectrum_in_words
 from .rearrangements import Order, rearrangements
-from ._laws import Law
 
 __all__ = ["LARGEST_MATRIX", "explained"]
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..operators import SVDOperator
+from ._laws import Law, Report
 from .diagnosis import LARGEST_MATRIX, explained
 from .methods import (
     ARGUMENTS,
@@ -29,7 +30,6 @@ from .methods import (
     rounded_zeros,
     singular_values,
 )
-from ._laws import Law, Report
 from .trial import EPS, Trial, distance, sentence
 
 __all__ = ["OPERATOR_LAWS", "check_operator"]

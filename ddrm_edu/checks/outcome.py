@@ -10,10 +10,10 @@ from torch import Tensor
 
 from ..law import sampler_law
 from ..priors import GaussianPrior
+from ._laws import Law
 from .calling import Setting
 from .exam import Exam, Run, SamplerRaised, about, where
 from .problems import boundary_level, boundary_setting
-from ._laws import Law
 from .steps import PairOfRuns
 from .tally import Chance, Exact
 from .values import covariance_scores, cross_scores

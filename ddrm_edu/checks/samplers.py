@@ -16,10 +16,10 @@ import torch
 from ..ddrm import Rate
 from ..operators import SVDOperator
 from ..schedule import decreasing_sigmas
+from ._laws import Law, Report
 from .calling import TOLD_BY, Observed, Setting, Subject
 from .exam import Exam, SamplerRaised
 from .outcome import boundary_laws, lost_law, marginal_law, noiseless_laws, output_law
-from ._laws import Law, Report
 from .steps import fresh_law, noise_law, start_law, weight_laws
 from .tally import Exact
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from ._laws import Law
 from .calling import Setting
 from .exam import CASES, Exam, Run, level, where
-from ._laws import Law
 from .tally import Chance, Exact
 from .values import covariance_scores, cross_scores, variance_scores
 

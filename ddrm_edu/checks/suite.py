@@ -10,10 +10,10 @@ import torch
 
 from ..schedule import NoiseSchedule, decreasing_sigmas
 from ..validation import require_level
+from ._laws import Law, Report
 from .assumptions import ASSUMPTIONS, assumptions
 from .operators import OPERATOR_LAWS, TRUTH, check_operator
 from .own import MEMORY_LIMIT, OwnH, own
-from ._laws import Law, Report
 from .restoring import MARGINAL, RECOVERY, SAMPLER, marginal_laws, recovery_laws, sampler_laws
 
 __all__ = ["SECTIONS", "Reports", "Suite", "check_H"]

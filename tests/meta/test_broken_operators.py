@@ -347,7 +347,7 @@ class UnmaskedU(Mine):
 
     def __init__(self, H):
         super().__init__(H)
-        self.left = pad(torch.linalg.svd(torch.from_numpy(H)).U, (0, 2))
+        self.left = pad(torch.from_numpy(np.linalg.svd(H)[0]), (0, 2))
 
 
 class UnmaskedUt(UnmaskedU):

@@ -76,10 +76,11 @@ def test_direct_sums_may_contain_direct_sums():
     inner = DirectSum(
         (2, 4, 3), [(Denoising((2, 1, 3)), 3, 0), (CircularBlur((2, 2, 3), KERNEL), 0, 0)]
     )
-    op = DirectSum((2, 5, 6), [(inner, 1, 3), (Colorization((2, 5, 2), (0.4, -1.3)), 0, 0)])
+    colours = Colorization((2, 5, 2), (0.4, -1.3))
+    op = DirectSum((2, 5, 6), [(inner, 1, 3), (colours, 0, 0)])
     H = np.zeros((op.m, 2, 5, 6))
-    H[: inner.m, :, 1:, 3:] = inner.matrix().reshape(-1, 2, 4, 3)
-    H[inner.m :, :, :, :2] = Colorization((2, 5, 2), (0.4, -1.3)).matrix().reshape(-1, 2, 5, 2)
+    H[: inner.m, :, 1:, 3:] = inner.matrix().numpy().reshape(-1, 2, 4, 3)
+    H[inner.m :, :, :, :2] = colours.matrix().numpy().reshape(-1, 2, 5, 2)
     assert check_operator(op, H.reshape(op.m, -1)).ok
 
 
