@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from ..validation import real_tensor, require_covariance, require_finite
+from .report import Finding
 
-__all__ = ["check", "check_mc"]
+__all__ = ["check", "check_mc", "mc_finding"]
 
 FALSE_ALARM = 1e-6
 
@@ -108,6 +109,22 @@ def check_mc(
     >>> check_mc("randn is standard normal", x, mean=[0, 0], cov=[[1, 0], [0, 1]])
     ok  randn is standard normal    N = 20,000: every |z| <= 5.2, false alarm < 1e-6
     """
+    finding = mc_finding(name, samples, mean=mean, cov=cov, false_alarm=false_alarm)
+    if not finding.holds:
+        raise AssertionError(f"{name}: {finding.found}")
+    print(f"ok  {name}    {finding.within}")
+
+
+def mc_finding(
+    name: str, samples: Any, *, mean: Any = None, cov: Any = None, false_alarm: float = FALSE_ALARM
+) -> Finding:
+    """What :func:`check_mc` prints or raises: the largest z-score of all, and its bound.
+
+    Raises
+    ------
+    ValueError
+        As :func:`check_mc`.
+    """
     from scipy.stats import norm
 
     x, mean, cov = _claim(name, samples, mean, cov)
@@ -119,7 +136,9 @@ def check_mc(
         variance = deviation.var(0) if cov is None else cov.diagonal()
         scores += [(f"mean [{i}]", *row) for i, row in _means(x, mean, variance)]
     if cov is not None:
-        _require_degenerate(name, deviation, cov)
+        varies = _not_constant(deviation, cov)
+        if varies:
+            return Finding.answered(name, varies)
         z = covariance_scores(deviation, cov, N if mean is not None else N - 1)
         S = deviation.T @ deviation / (N if mean is not None else N - 1)
         scores += [
@@ -130,13 +149,18 @@ def check_mc(
     bound = float(norm.isf(false_alarm / (2 * len(scores))))
     entry, found, due, worst = max(scores, key=lambda score: abs(score[-1]))
     level = f"false alarm < {false_alarm:.0e}".replace("e-0", "e-")
-    if not abs(worst) <= bound:
-        raise AssertionError(
-            f"{name}: {entry} is {found:.6g} but should be {due:.6g}, off by {found - due:.2g}; "
-            f"z = {worst:.1f}, where chance allows {bound:.1f} ({len(scores)} comparisons, "
-            f"N = {N:,}, {level})."
-        )
-    print(f"ok  {name}    N = {N:,}: every |z| <= {bound:.1f}, {level}")
+    fault = (
+        f"{entry} is {found:.6g} but should be {due:.6g}, off by {found - due:.2g}; "
+        f"z = {worst:.1f}, where chance allows {bound:.1f} ({len(scores)} comparisons, "
+        f"N = {N:,}, {level})."
+    )
+    return Finding.measured(
+        name,
+        abs(worst),
+        bound,
+        found="" if abs(worst) <= bound else fault,
+        within=f"N = {N:,}: every |z| <= {bound:.1f}, {level}",
+    )
 
 
 def _claim(name: str, samples: Any, mean: Any, cov: Any) -> tuple[Tensor, Any, Any]:
@@ -177,8 +201,8 @@ def _claim(name: str, samples: Any, mean: Any, cov: Any) -> tuple[Tensor, Any, A
     return x, claims["mean"], claims["cov"]
 
 
-def _require_degenerate(name: str, deviation: Tensor, cov: Tensor) -> None:
-    """What is claimed to be constant must be constant: coordinates, and combinations of them."""
+def _not_constant(deviation: Tensor, cov: Tensor) -> str:
+    """What varies and must not: a coordinate, or a combination of them, without variance."""
     eps = torch.finfo(torch.float64).eps
     d, size = len(cov), deviation.abs().max().item()
     constant = cov.diagonal() == 0
@@ -186,18 +210,19 @@ def _require_degenerate(name: str, deviation: Tensor, cov: Tensor) -> None:
     # A mean and a draw are each rounded at the size of the numbers that they were made of.
     if off.numel() and off.max() > 1000 * eps * max(size, 1.0):
         i = int(constant.nonzero().flatten()[off.max(0).values.argmax()])
-        raise AssertionError(
-            f"{name}: entry {i} has variance 0 by the claim, but differs from its mean by "
+        return (
+            f"entry {i} has variance 0 by the claim, but differs from its mean by "
             f"{off.max():.3g} in some draw."
         )
     eigenvalues, axes = torch.linalg.eigh((cov + cov.T) / 2)
     unresolved = d * eps * max(eigenvalues[-1].item(), 0.0)  # a variance below it counts as 0
     off = (deviation @ axes[:, eigenvalues <= unresolved]).abs()
     if off.numel() and off.max() > 10 * unresolved**0.5 + 1000 * eps * max(size, 1.0):
-        raise AssertionError(
-            f"{name}: by the claim a combination of the entries is constant (cov is singular), but "
+        return (
+            "by the claim a combination of the entries is constant (cov is singular), but "
             f"it varies by {off.max():.3g} in some draw."
         )
+    return ""
 
 
 def _means(x: Tensor, mean: Tensor, variance: Tensor):
