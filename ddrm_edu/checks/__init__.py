@@ -1,13 +1,13 @@
 """Executable checks of the lecture's claims, for lectures, tests and students alike."""
 
-from .operators import check_operator
-from ._laws import Law, Report
+from .operator import check_operator
+from .own_h import Reports, check_H
+from .report import Finding, Report
 from .samplers import check_sampler
-from .suite import Reports, check_H
 from .values import check, check_mc
 
 __all__ = [
-    "Law",
+    "Finding",
     "Report",
     "Reports",
     "check",

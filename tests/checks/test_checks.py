@@ -14,7 +14,7 @@ from strategies import operators, seeds
 
 from ddrm_edu import Denoising, Dense, Inpainting, check_operator
 from ddrm_edu.checks import check_mc
-from ddrm_edu.checks.operators import OPERATOR_LAWS
+from ddrm_edu.checks.operator import OPERATOR_CLAIMS
 
 RNG = np.random.default_rng(11)
 H = RNG.standard_normal((4, 3)) @ RNG.standard_normal((3, 6))  # wide and of rank 3, s all distinct
@@ -23,7 +23,7 @@ TRUTH = "U diag(s) V^T = H"
 
 
 def failed(report) -> set[str]:
-    return {law.name for law in report.failures}
+    return {finding.name for finding in report.failures}
 
 
 # -- right operators -------------------------------------------------------------------------------
@@ -35,14 +35,14 @@ def test_every_operator_passes_against_its_independent_matrix(case, seed):
     report = check_operator(case.op, case.H, seed=seed % 2**31)
     assert report.ok, str(report)
     assert not report.failures
-    assert TRUTH in {law.name for law in report.laws}
+    assert TRUTH in {finding.name for finding in report.asked}
 
 
 @given(operators())
 def test_every_operator_passes_without_a_truth(case):
     report = check_operator(case.op)
     assert report.ok, str(report)
-    assert TRUTH not in {law.name for law in report.laws}
+    assert [finding.name for finding in report.not_asked] == [TRUTH]
 
 
 @pytest.mark.parametrize(
@@ -61,12 +61,12 @@ def test_the_truth_may_come_in_any_form(truth):
     assert failed(check_operator(Dense(2 * H), truth)) == {TRUTH}
 
 
-def test_the_report_tells_every_law_and_counts_them():
+def test_the_report_tells_every_claim_and_counts_them():
     report = check_operator(Dense(H), H)
     lines = str(report).splitlines()
     assert lines[0] == "Operator Dense((6,) -> (4,), rank 3)"
-    assert [line.split()[0] for line in lines[1:-1]] == ["ok"] * len(report.laws)
-    assert lines[-1] == f"{len(report.laws)} of {len(report.laws)} laws hold."
+    assert [line.split()[0] for line in lines[1:-1]] == ["ok"] * len(report.asked)
+    assert lines[-1] == f"{len(report.asked)} of {len(report.asked)} claims hold."
 
 
 def test_the_report_is_the_same_for_the_same_seed():
@@ -99,9 +99,9 @@ def test_a_report_does_not_change_the_operator():
         assert torch.equal(getattr(op, name), value)
 
 
-def test_the_names_of_the_laws_are_known_before_they_are_asked():
-    names = [law.name for law in check_operator(Dense(H), H).laws]
-    assert tuple(names) == OPERATOR_LAWS
+def test_the_names_of_the_claims_are_known_before_they_are_asked():
+    names = [finding.name for finding in check_operator(Dense(H), H).findings]
+    assert tuple(names) == OPERATOR_CLAIMS
     assert len(set(names)) == len(names)
 
 
@@ -237,14 +237,14 @@ def test_check_mc_refuses_what_it_cannot_compare(arguments, words):
 
 def test_a_truth_of_another_size_is_no_proof_of_another_matrix():
     report = check_operator(Dense(torch.ones(2, 3)), torch.ones(2, 5))
-    (law,) = report.failures
-    assert "must take 3 numbers per image" in str(law)
-    assert "return 2. Is it transposed" in str(law)
-    assert "another matrix" not in str(law)
+    (finding,) = report.failures
+    assert "must take 3 numbers per image" in str(finding)
+    assert "return 2. Is it transposed" in str(finding)
+    assert "another matrix" not in str(finding)
 
 
 def test_beyond_the_size_of_a_diagnosis_a_smaller_image_is_advised():
     op, other = Denoising((1, 40, 40)), Inpainting(torch.rand(1, 40, 40) > 0.5)
     report = check_operator(op, lambda x: other.pinv(other(x)))
-    (law,) = report.failures
-    assert "Make the same from smaller images, up to 1024 numbers" in str(law)
+    (finding,) = report.failures
+    assert "Make the same from smaller images, up to 1024 numbers" in str(finding)
