@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from .checks.own_h import Suite
+    from .checks.own_h import Reports
 
 __all__ = ["OwnHPlugin"]
 
@@ -63,7 +63,7 @@ class OwnHPlugin:
     """Puts one test for each claim about H in the place of all other tests."""
 
     def __init__(self, config: pytest.Config):
-        from .checks.own_h import Suite, own_h
+        from .checks.own_h import Reports, own_h
         from .operators.convert import attribute_of, loaded, shape_of
 
         option = config.getoption
@@ -71,7 +71,7 @@ class OwnHPlugin:
             H, module = loaded(option("ddrm_H"))
             in_shape, truth = shape_of(option("ddrm_in_shape")), option("ddrm_truth")
             mine = own_h(H, in_shape, truth=attribute_of(module, truth))
-            self.suite = Suite(mine, sigma_y=option("ddrm_sigma_y"))
+            self.reports = Reports(mine, sigma_y=option("ddrm_sigma_y"))
         except ValueError as error:
             raise pytest.UsageError(f"--H: {error}") from error
         self.path = Path(str(module.__file__))
@@ -81,7 +81,7 @@ class OwnHPlugin:
         config.args_source = config.ArgsSource.ARGS
 
     def pytest_report_header(self) -> str:
-        mine = self.suite.mine
+        mine = self.reports.mine
         return f"H: {mine.title if mine.op is None else repr(mine.op)} of {self.path.name}"
 
     @pytest.hookimpl(wrapper=True)
@@ -114,19 +114,19 @@ class _Checks(pytest.File):
             for name in names:
                 if name in (self.plugin.chosen or names):
                     yield _Check.from_parent(
-                        self, name=name, suite=self.plugin.suite, section=section
+                        self, name=name, reports=self.plugin.reports, section=section
                     )
 
 
 class _Check(pytest.Item):
     """One claim, asked together with the others of its section when the first of them runs."""
 
-    def __init__(self, *, suite: Suite, section: str, **kwargs: Any):
+    def __init__(self, *, reports: Reports, section: str, **kwargs: Any):
         super().__init__(**kwargs)
-        self.suite, self.section = suite, section
+        self.reports, self.section = reports, section
 
     def runtest(self) -> None:
-        finding = self.suite.finding(self.section, self.name)
+        finding = self.reports.finding(self.section, self.name)
         if finding is None:
             pytest.skip("it does not apply to this H.")
         if finding.status == "not asked":

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import itertools
 import math
 from collections.abc import Callable, Collection, Iterator
@@ -42,11 +41,8 @@ class Advice(NamedTuple):
     fix: str = ""
 
 
-class Guess(NamedTuple):
-    """What may be wrong, and the operator that would be right if it were that."""
-
-    advice: Advice
-    op: SVDOperator
+Guesses = Iterator[tuple[Advice, SVDOperator]]
+"""What may be wrong, each with the operator that would be right if it were that."""
 
 
 def explained(
@@ -58,26 +54,16 @@ def explained(
 ) -> list[Finding]:
     """``findings`` with the cause in the first that is broken, if it can be found.
 
-    Parameters
-    ----------
-    op : SVDOperator
-    truth : callable, optional
-        What ``op`` should do to a batch of images.
-    findings : list of Finding
-    holds : callable
-        Whether another operator keeps all the claims that can be guessed at.
-    told : collection of str
-        Names of claims that tell their cause themselves.
+    ``truth`` is what ``op`` should do to a batch of images, ``holds`` whether another operator
+    keeps all the claims that can be guessed at; the claims ``told`` tell their cause themselves.
     """
     broken = [i for i, finding in enumerate(findings) if not finding.ok]
     vague = [i for i in broken if findings[i].name not in told]
     if not vague:
         return findings
-    advice = {}
     if broken[0] < vague[0]:  # a method that adds a constant, say, can break everything else
-        advice = dict.fromkeys(
-            vague, Advice("It may come from what failed above:", "repair that first.")
-        )
+        above = Advice("It may come from what failed above:", "repair that first.")
+        advice = dict.fromkeys(vague, above)
     else:
         cause = _cause(op, truth, holds)
         others = Advice("It has the same cause." if cause else "It may have the same cause.")
@@ -94,17 +80,13 @@ def explained(
 def _cause(
     op: SVDOperator, truth: Map | None, holds: Callable[[SVDOperator], bool]
 ) -> Advice | None:
-    guessers = [_own_methods, _exchanged, _scaled, _masked, _transposed, _completed]
-    if truth:
-        guessers += [
-            functools.partial(guesses, truth=truth)
-            for guesses in (_other_spectrum, _rearranged, _adjoint)
-        ]
-    for guesses in guessers:
+    guessers = (_own_methods, _exchanged, _scaled, _masked, _transposed, _completed)
+    by_truth = (_other_spectrum, _rearranged, _adjoint) if truth else ()
+    for guesses in (*(guess(op) for guess in guessers), *(guess(op, truth) for guess in by_truth)):
         with contextlib.suppress(Exception):  # what a broken operator cannot do is no guess
-            for guess in guesses(op):
-                if holds(guess.op):
-                    return guess.advice
+            for advice, repaired in guesses:
+                if holds(repaired):
+                    return advice
     return None
 
 
@@ -148,7 +130,7 @@ class _Repaired(SVDOperator):
         return self._methods["Ut"](y)
 
 
-def _own_methods(op: SVDOperator) -> Iterator[Guess]:
+def _own_methods(op: SVDOperator) -> Guesses:
     derived = ("__call__", "adjoint", "measure_spec", "pinv")
     own = [name for name in derived if getattr(type(op), name) is not getattr(SVDOperator, name)]
     if own:
@@ -156,21 +138,19 @@ def _own_methods(op: SVDOperator) -> Iterator[Guess]:
             f"The class has its own {' and '.join(own)}, which does not fit V, U and s.",
             "Delete it: SVDOperator derives it from them.",
         )
-        yield Guess(advice, _Repaired(op))
+        yield advice, _Repaired(op)
 
 
-def _exchanged(op: SVDOperator) -> Iterator[Guess]:
+def _exchanged(op: SVDOperator) -> Guesses:
     advice = Advice(
         "V and Vt are exchanged.",
         "torch.linalg.svd and numpy.linalg.svd return Vh, which is V^T: for images as rows "
         "V(x) = x @ Vh and Vt(x) = x @ Vh.T.",
     )
-    yield Guess(advice, _Repaired(op, V=op.Vt, Vt=op.V))
-    advice = Advice(
-        "U and Ut are exchanged.", "For images as rows U(x) = x @ U.T and Ut(y) = y @ U."
-    )
-    bare = [_unguarded(op, name) for name in ("U", "Ut")]
-    yield Guess(advice, _Repaired(op, U=bare[1], Ut=bare[0]))
+    yield advice, _Repaired(op, V=op.Vt, Vt=op.V)
+    fix = "For images as rows U(x) = x @ U.T and Ut(y) = y @ U."
+    U, Ut = (_unguarded(op, name) for name in ("U", "Ut"))
+    yield Advice("U and Ut are exchanged.", fix), _Repaired(op, U=Ut, Ut=U)
 
 
 def _unguarded(op: SVDOperator, name: str) -> Map:
@@ -179,7 +159,7 @@ def _unguarded(op: SVDOperator, name: str) -> Map:
     return getattr(method, "__wrapped__", method).__get__(op)
 
 
-def _scaled(op: SVDOperator) -> Iterator[Guess]:
+def _scaled(op: SVDOperator) -> Guesses:
     x, seen, s = _normal(op.in_shape), _seen(op), op.spectrum()
     measured = op.U(seen * x)
     factors = {
@@ -192,21 +172,17 @@ def _scaled(op: SVDOperator) -> Iterator[Guess]:
     if wrong and all(map(math.isfinite, wrong.values())):
         parts = {name: _divided(getattr(op, name), c) for name, c in wrong.items()}
         cause, c = _lengths(wrong, op.n), factors["U"] * factors["Vt"]
-        yield Guess(Advice(cause, "Divide it out."), _Repaired(op, **parts))
+        yield Advice(cause, "Divide it out."), _Repaired(op, **parts)
         advice = Advice(cause, f"Divide it out, and multiply s by {c:.4g}.")
-        yield Guess(advice, _Repaired(op, s=c * s, **parts))
+        yield advice, _Repaired(op, s=c * s, **parts)
 
     squares = op.Ut(op.U(seen))[:1]  # of the lengths of U's columns, if Ut is its transpose
     lengths = torch.where(squares > 0, squares, 1.0).sqrt()
     is_h_v = _close(seen * squares, seen * s**2)
     cause = "U is H V here, whose columns are s_i long. " if is_h_v else ""
-    yield Guess(
-        Advice(
-            f"{cause}The columns of U must have length 1:",
-            "divide each by its length, s_i included.",
-        ),
-        _Repaired(op, U=lambda v: op.U(v / lengths), Ut=lambda y: op.Ut(y) / lengths),
-    )
+    cause += "The columns of U must have length 1:"
+    repaired = _Repaired(op, U=lambda v: op.U(v / lengths), Ut=lambda y: op.Ut(y) / lengths)
+    yield Advice(cause, "divide each by its length, s_i included."), repaired
 
 
 def _length_factor(image: Tensor, x: Tensor) -> float:
@@ -219,7 +195,7 @@ def _divided(method: Map, c: float) -> Map:
     return lambda x: method(x) / c
 
 
-def _masked(op: SVDOperator) -> Iterator[Guess]:
+def _masked(op: SVDOperator) -> Guesses:
     seen = _seen(op)
     lost = int((seen == 0).sum())
     where = {
@@ -231,25 +207,23 @@ def _masked(op: SVDOperator) -> Iterator[Guess]:
         f"{names} must be 0 in the {lost} coordinates with s = 0: U's columns there are zeros.",
         "Multiply by (s > 0), before U and after Ut.",
     )
-    yield Guess(advice, _Repaired(op, U=lambda x: op.U(seen * x), Ut=lambda y: seen * op.Ut(y)))
+    yield advice, _Repaired(op, U=lambda x: op.U(seen * x), Ut=lambda y: seen * op.Ut(y))
 
 
-def _transposed(op: SVDOperator) -> Iterator[Guess]:
+def _transposed(op: SVDOperator) -> Guesses:
     if max(op.n, op.m) > LARGEST_MATRIX:
         return
-    shapes = {"V": op.in_shape, "Vt": op.in_shape, "U": op.in_shape, "Ut": op.out_shape}
-    for name, other, out in (
-        ("V", "Vt", op.in_shape),
-        ("Vt", "V", op.in_shape),
-        ("U", "Ut", op.out_shape),
-        ("Ut", "U", op.in_shape),
-    ):
-        got, partner = (dense_map(getattr(op, each), shapes[each]) for each in (name, other))
+    for name, other in (("V", "Vt"), ("Vt", "V"), ("U", "Ut"), ("Ut", "U")):
+        got, partner = (
+            dense_map(getattr(op, each), op.out_shape if each == "Ut" else op.in_shape)
+            for each in (name, other)
+        )
+        out = op.out_shape if name == "U" else op.in_shape
         advice = _differing_columns(name, other, got, partner.T)
-        yield Guess(advice, _Repaired(op, **{name: _acting(partner.T, out)}))
+        yield advice, _Repaired(op, **{name: _acting(partner.T, out)})
 
 
-def _completed(op: SVDOperator) -> Iterator[Guess]:
+def _completed(op: SVDOperator) -> Guesses:
     """A thin V, which may still have n columns if the missing ones are zeros."""
     if op.n > LARGEST_MATRIX:
         return
@@ -262,10 +236,10 @@ def _completed(op: SVDOperator) -> Iterator[Guess]:
         "must fill in.",
         "Decompose with full_matrices=True and keep all of Vh.",
     )
-    yield Guess(advice, _Repaired(op, V=_acting(V, op.in_shape), Vt=_acting(V.T, op.in_shape)))
+    yield advice, _Repaired(op, V=_acting(V, op.in_shape), Vt=_acting(V.T, op.in_shape))
 
 
-def _other_spectrum(op: SVDOperator, truth: Map) -> Iterator[Guess]:
+def _other_spectrum(op: SVDOperator, truth: Map) -> Guesses:
     """If U and V are right, U^T H V is diagonal and tells what s should have been."""
     along = lambda x: op.Ut(truth(op.V(x)))  # noqa: E731
     x, due = _normal(op.in_shape), along(torch.ones(1, *op.in_shape, dtype=torch.float64))
@@ -273,20 +247,17 @@ def _other_spectrum(op: SVDOperator, truth: Map) -> Iterator[Guess]:
         return
     sign = torch.where(due < 0, -1.0, 1.0).to(due)
     due_s = torch.where(due.abs() > 1e-12 * due.abs().max(), due.abs(), 0.0)
-    yield Guess(
-        _differing_spectrum(op.spectrum().flatten(), due.flatten()),
-        _Repaired(
-            op, s=due_s, U=lambda v: op.U(sign * v), Ut=lambda y: (due_s > 0) * sign * op.Ut(y)
-        ),
-    )
+    Ut = lambda y: (due_s > 0) * sign * op.Ut(y)  # noqa: E731
+    repaired = _Repaired(op, s=due_s, U=lambda v: op.U(sign * v), Ut=Ut)
+    yield _differing_spectrum(op.spectrum().flatten(), due.flatten()), repaired
 
 
-def _rearranged(op: SVDOperator, truth: Map) -> Iterator[Guess]:
+def _rearranged(op: SVDOperator, truth: Map) -> Guesses:
     x = _normal(op.in_shape)
     due = truth(x)
-    for before, after, *words in rearrangements(tuple(op.in_shape), tuple(op.out_shape)):
+    for before, after, advice in _rearrangements(tuple(op.in_shape), tuple(op.out_shape)):
         if _close(after(op(before(x))), due):
-            yield Guess(Advice(*words), _reordered(op, before, after))
+            yield advice, _reordered(op, before, after)
 
 
 def _reordered(op: SVDOperator, before: Order, after: Order) -> SVDOperator:
@@ -299,13 +270,14 @@ def _reordered(op: SVDOperator, before: Order, after: Order) -> SVDOperator:
     )
 
 
-def _adjoint(op: SVDOperator, truth: Map) -> Iterator[Guess]:
+def _adjoint(op: SVDOperator, truth: Map) -> Guesses:
     if op.n != op.m or op.n > LARGEST_MATRIX:
         return
     seen, shape = _seen(op), tuple(op.in_shape)
     V = _filled(dense_map(op.U, shape))
-    yield Guess(
-        Advice("This is the SVD of H^T: either H was transposed, or U and V are exchanged."),
+    advice = Advice("This is the SVD of H^T: either H was transposed, or U and V are exchanged.")
+    yield (
+        advice,
         _Repaired(
             op,
             V=_acting(V, shape),
@@ -518,18 +490,11 @@ class Order:
         return Order(self.index.argsort())
 
 
-class Rearrangement(NamedTuple):
-    """The guess that H(x) = after(op(before(x))), what it means and what to do."""
-
-    before: Order
-    after: Order
-    cause: str
-    fix: str = ""
+Rearrangements = Iterator[tuple[Order, Order, Advice]]
+"""Guesses that H(x) = after(op(before(x))): before, after, what it means and what to do."""
 
 
-def rearrangements(
-    in_shape: tuple[int, ...], out_shape: tuple[int, ...]
-) -> Iterator[Rearrangement]:
+def _rearrangements(in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> Rearrangements:
     """Every usual way in which an operator can be right but for the order of entries."""
     x, y = _Entries(in_shape), _Entries(out_shape)
     yield from _reversed(x, y)
@@ -566,7 +531,7 @@ class _Entries:
             yield f"{height} x {width}", order
 
 
-def _reversed(x: _Entries, y: _Entries) -> Iterator[Rearrangement]:
+def _reversed(x: _Entries, y: _Entries) -> Rearrangements:
     ways = {
         (-2, -1): Advice(
             "H is your operator on images turned by 180 degrees: the kernel is flipped. A "
@@ -585,12 +550,12 @@ def _reversed(x: _Entries, y: _Entries) -> Iterator[Rearrangement]:
     for axes, advice in ways.items():
         before, after = x.backwards(axes), y.backwards(axes)
         if before and after:
-            yield Rearrangement(before, after, *advice)
+            yield before, after, advice
         if before:
-            yield Rearrangement(before, y.same, *advice)
+            yield before, y.same, advice
 
 
-def _shifted(x: _Entries, y: _Entries) -> Iterator[Rearrangement]:
+def _shifted(x: _Entries, y: _Entries) -> Rearrangements:
     """Of a circular blur: which entry of a kernel of even length is its centre."""
     steps = [step for step in itertools.product((0, 1, -1), repeat=2) if any(step)]
     turned = x.backwards((-2, -1)), y.backwards((-2, -1))
@@ -600,52 +565,51 @@ def _shifted(x: _Entries, y: _Entries) -> Iterator[Rearrangement]:
             f"H is your operator, shifted by {step} pixels: the two take another entry of the "
             "kernel for its centre."
         )
-        yield Rearrangement(x.same, shift, cause)
+        yield x.same, shift, Advice(cause)
         both = Order(turned[1].index[shift.index])
-        yield Rearrangement(turned[0], both, f"{cause} The kernel is flipped as well.")
+        yield turned[0], both, Advice(f"{cause} The kernel is flipped as well.")
 
 
-def _by_columns(x: _Entries, y: _Entries) -> Iterator[Rearrangement]:
-    for (shape, before), (_, after) in itertools.product(
-        x.by_columns(), [*y.by_columns(), ("", y.same)]
-    ):
-        yield Rearrangement(
-            before,
-            after.undone,
+def _by_columns(x: _Entries, y: _Entries) -> Rearrangements:
+    ways = [*y.by_columns(), ("", y.same)]
+    for (shape, before), (_, after) in itertools.product(x.by_columns(), ways):
+        cause = (
             f"H is your operator on transposed images: one of the two reads images of {shape} "
             "column by column. Either the factors of a Kronecker product are exchanged (row by "
-            "row, A X B^T is kron(A, B)), or something is flattened in order 'F'.",
+            "row, A X B^T is kron(A, B)), or something is flattened in order 'F'."
         )
+        yield before, after.undone, Advice(cause)
+    cause = "The entries of y are listed column by column by one of the two:"
     for _, after in y.by_columns():
-        cause = "The entries of y are listed column by column by one of the two:"
-        yield Rearrangement(x.same, after.undone, cause, "transpose y.")
+        yield x.same, after.undone, Advice(cause, "transpose y.")
 
 
-def _channels(x: _Entries, y: _Entries) -> Iterator[Rearrangement]:
+def _channels(x: _Entries, y: _Entries) -> Rearrangements:
     if not x.planes or x.planes[0] == 1:
         return
-    for permute, *words in (
-        (
-            lambda grid: grid.flip(0),
-            "The channels come in the opposite order: RGB for one of the two, BGR for the other.",
-        ),
-        (
-            lambda grid: grid.permute(1, 2, 0),
-            "The channels come last (height, width, channels) for one of the two and first for the "
-            "other.",
-            "In a batch of images they come first: x.permute(0, 3, 1, 2).",
-        ),
-    ):
+    backwards = Advice(
+        "The channels come in the opposite order: RGB for one of the two, BGR for the other."
+    )
+    last = Advice(
+        "The channels come last (height, width, channels) for one of the two and first for the "
+        "other.",
+        "In a batch of images they come first: x.permute(0, 3, 1, 2).",
+    )
+    ways: list[tuple[Callable[[Tensor], Tensor], Advice]] = [
+        (lambda grid: grid.flip(0), backwards),
+        (lambda grid: grid.permute(1, 2, 0), last),
+    ]
+    for permute, advice in ways:
         order = x.order(permute, x.planes)
         for before in (order, order.undone):
-            yield Rearrangement(before, y.same, *words)
+            yield before, y.same, advice
         if y.planes and y.planes[0] > 1:
             other = y.order(permute, y.planes)
-            yield Rearrangement(order, other.undone, *words)
-            yield Rearrangement(order.undone, other, *words)
+            yield order, other.undone, advice
+            yield order.undone, other, advice
 
 
-def _patches(x: _Entries, y: _Entries) -> Iterator[Rearrangement]:
+def _patches(x: _Entries, y: _Entries) -> Rearrangements:
     if not x.planes:
         return
     afters = [y.same, *(order.undone for _, order in y.by_columns())] if y.planes else [y.same]
@@ -657,13 +621,13 @@ def _patches(x: _Entries, y: _Entries) -> Iterator[Rearrangement]:
             "row by row by the other."
         )
         for before in (listed, listed.undone) if min(h, w) > 1 else ():
-            yield Rearrangement(before, y.same, cause)
+            yield before, y.same, Advice(cause)
         cause = (
             f"The permutation P of slide 21 is missing in one of the two: H is your operator after "
             f"the pixels of each {h} x {w} patch were gathered."
         )
         for before, after in itertools.product((gathered, gathered.undone), afters):
-            yield Rearrangement(before, after, cause, "Permute in Vt, and back in V.")
+            yield before, after, Advice(cause, "Permute in Vt, and back in V.")
 
 
 def _gathered(grid: Tensor, h: int, w: int) -> Tensor:

@@ -136,18 +136,9 @@ class Trial:
         ]
 
     # Copies, because a method that writes into its argument would spoil all that is asked later.
-
-    @property
-    def x(self) -> Tensor:
-        return self._images[0].clone()
-
-    @property
-    def a(self) -> Tensor:
-        return self._images[1].clone()
-
-    @property
-    def y(self) -> Tensor:
-        return self._images[2].clone()
+    x = property(lambda self: self._images[0].clone())
+    a = property(lambda self: self._images[1].clone())
+    y = property(lambda self: self._images[2].clone())
 
     def methods(self) -> Iterator[tuple[str, Callable[[Tensor], Tensor], Tensor]]:
         """Name, method and an argument of the four methods that a subclass writes."""
@@ -382,11 +373,8 @@ def _dtypes(trial: Trial) -> Finding:
             if got.dtype != torch.float32:
                 found = f"{which} was given torch.float32 and returned {got.dtype}."
             elif not got.isfinite().all():
-                found, cause, fix = (
-                    f"{which} returns NaN or infinite numbers.",
-                    "Does it overflow?",
-                    "",
-                )
+                found = f"{which} returns NaN or infinite numbers."
+                cause, fix = "Does it overflow?", ""
             else:
                 errors.append(_distance(got.double(), apply(argument)))
         except Exception as raised:
@@ -403,11 +391,9 @@ def _devices(trial: Trial) -> Finding:
     for which, apply, argument in trial.methods():
         try:
             with _OneDevice():
-                got = apply(argument.to("meta"))
-            if got.device.type != "meta":
-                found = (
-                    f"{which} answers on the {got.device.type} whatever the device of its argument."
-                )
+                place = apply(argument.to("meta")).device.type
+            if place != "meta":
+                found = f"{which} answers on the {place} whatever the device of its argument."
         except _MixedDevices as raised:
             found = f"{which} mixes devices in {raised}."
         except Exception:  # it leaves torch, or looks at the numbers; what else it is, others tell
@@ -456,8 +442,7 @@ def _tensors(value: Any) -> Iterator[Tensor]:
 
 def _equal(
     name: str,
-    got: Callable[[Trial], Tensor],
-    want: Callable[[Trial], Tensor],
+    sides: Callable[[Trial], tuple[Tensor, Tensor]],
     cause: str,
     fix: str = "",
     scale: Callable[[Trial], float] = lambda trial: 1.0,
@@ -465,7 +450,7 @@ def _equal(
     def ask(trial: Trial) -> Finding:
         words, bound = {"cause": cause, "fix": fix}, trial.bound * scale(trial)
         try:
-            return Finding.measured(name, _distance(got(trial), want(trial)), bound, **words)
+            return Finding.measured(name, _distance(*sides(trial)), bound, **words)
         except Exception as raised:  # a broken operator may raise anything, the report goes on
             return Finding.answered(name, f"it raised: {_sentence(raised)}", **words)
 
@@ -499,10 +484,6 @@ def _truth(trial: Trial) -> Finding:
     )
 
 
-def _condition(trial: Trial) -> float:
-    return trial.condition
-
-
 # In an order in which the first that is broken is the most telling one: a method that writes into
 # its argument or mixes the images of a batch would look like a V that is not orthogonal.
 CLAIMS: dict[str, Ask] = dict(
@@ -515,74 +496,64 @@ CLAIMS: dict[str, Ask] = dict(
         (BATCH, _batches),
         _equal(
             "Vt(V(x)) = x",
-            lambda t: t.op.Vt(t.op.V(t.x)),
-            lambda t: t.x,
+            lambda t: (t.op.Vt(t.op.V(t.x)), t.x),
             "V and Vt are not inverse to each other. Is V thin (null space missing), or are both "
             "the same matrix?",
             "torch.linalg.svd returns Vh, which is Vt, not V.",
         ),
         _equal(
             "V(Vt(x)) = x",
-            lambda t: t.op.V(t.op.Vt(t.x)),
-            lambda t: t.x,
+            lambda t: (t.op.V(t.op.Vt(t.x)), t.x),
             "V does not reach every image. A thin V forgets the null space:",
             "keep all n columns.",
         ),
         _equal(
             "<V a, x> = <a, Vt x>",
-            lambda t: _inner(t.op.V(t.a), t.x),
-            lambda t: _inner(t.a, t.op.Vt(t.x)),
+            lambda t: (_inner(t.op.V(t.a), t.x), _inner(t.a, t.op.Vt(t.x))),
             "Vt is not the transpose of V, so V is not orthogonal. A transform without its "
             "normalisation (a factor 1 / sqrt(n)) is the usual cause.",
         ),
         _equal(
             "Ut(U(x)) = x where s > 0, 0 elsewhere",
-            lambda t: t.op.Ut(t.op.U(t.seen * t.x)),
-            lambda t: t.seen * t.x,
+            lambda t: (t.op.Ut(t.op.U(t.seen * t.x)), t.seen * t.x),
             "U's columns must be orthonormal where s > 0.",
             "Look at the scaling and at the order of the coordinates: U and s must list them "
             "alike.",
         ),
         _equal(
             "U(x) ignores coordinates with s = 0",
-            lambda t: t.op.U((1 - t.seen) * t.x),
-            lambda t: torch.zeros_like(t.y),
+            lambda t: (t.op.U((1 - t.seen) * t.x), torch.zeros_like(t.y)),
             "U must be 0 where s = 0. Are the zeros of s in the places that U leaves out?",
         ),
         _equal(
             "<U a, y> = <a, Ut y>",
-            lambda t: _inner(t.op.U(t.a), t.y),
-            lambda t: _inner(t.a, t.op.Ut(t.y)),
+            lambda t: (_inner(t.op.U(t.a), t.y), _inner(t.a, t.op.Ut(t.y))),
             "Ut is not the transpose of U.",
             "Check the sign, the order and the scaling of both.",
         ),
         _equal(
             "<H x, y> = <x, adjoint(y)>",
-            lambda t: _inner(t.op(t.x), t.y),
-            lambda t: _inner(t.x, t.op.adjoint(t.y)),
+            lambda t: (_inner(t.op(t.x), t.y), _inner(t.x, t.op.adjoint(t.y))),
             "The adjoint is V diag(s) U^T.",
             "If you wrote adjoint or __call__ yourself, drop them.",
         ),
         _equal(
             "H H^+ H = H",
-            lambda t: t.op(t.op.pinv(t.op(t.x))),
-            lambda t: t.op(t.x),
+            lambda t: (t.op(t.op.pinv(t.op(t.x))), t.op(t.x)),
             "The pseudo-inverse does not undo H:",
             "s^+ must be 1 / s where s > 0, else 0.",
-            scale=_condition,
+            scale=lambda t: t.condition,
         ),
         _equal(
             "H^+ H H^+ = H^+",
-            lambda t: t.op.pinv(t.op(t.op.pinv(t.y))),
-            lambda t: t.op.pinv(t.y),
+            lambda t: (t.op.pinv(t.op(t.op.pinv(t.y))), t.op.pinv(t.y)),
             "The pseudo-inverse leaves the row space of H: a singular value that should be 0 is "
             "not exactly 0.",
-            scale=_condition,
+            scale=lambda t: t.condition,
         ),
         _equal(
             "H(2 x - 3 a) = 2 H x - 3 H a",
-            lambda t: t.op(2 * t.x - 3 * t.a),
-            lambda t: 2 * t.op(t.x) - 3 * t.op(t.a),
+            lambda t: (t.op(2 * t.x - 3 * t.a), 2 * t.op(t.x) - 3 * t.op(t.a)),
             "The map is not linear. Does it add a constant, clip, or draw noise?",
         ),
         (DTYPE, _dtypes),

@@ -25,7 +25,7 @@ from .operator import OPERATOR_CLAIMS, check_operator, linear_truth
 from .report import Finding, Report
 from .values import mc_finding
 
-__all__ = ["OTHERS", "SECTIONS", "OwnH", "Reports", "Suite", "check_H", "own_h"]
+__all__ = ["SECTIONS", "OwnH", "Reports", "check_H", "own_h"]
 
 MEMORY_LIMIT = 2 * 2**30
 COORDINATES = 32  # whose joint law is looked at, of more than that many
@@ -40,16 +40,6 @@ TOO_LARGE = "H is too large, see the assumptions."
 LINEAR_MAP = "H is a real linear map of images"
 ADJOINT = "the adjoint that came with H is its transpose"
 SIZE = "H is small enough for a dense decomposition"
-LINEAR = "H is linear in double precision"
-LOSES = "H measures something and loses something"
-START = "every measured coordinate starts at y_spec: sigma_T >= sigma_y / s"
-CUT = "no singular value lies near the rank cut"
-CONDITION = "H is well conditioned"
-MARGINAL = "q(x_t | x_0) = N(x_0, sigma_t^2 I) at every level (Proposition 3.1)"
-MEAN = "the mean of the output of ddrm_samples is the affine map of y that is due"
-COVARIANCE = "the covariance of the output of ddrm_samples is the one that is due"
-CONSISTENT = "without noise the restored image satisfies H x = y"
-NEARER = "without noise the restored image is nearer to x_0 than H^+ y"
 
 
 def check_H(
@@ -72,10 +62,9 @@ def check_H(
 
     Parameters
     ----------
-    H : matrix, SVDOperator, LinearOperator, function, pair of functions, or maker of one
-        As :func:`ddrm_edu.operators.as_operator` takes it.
-    in_shape, out_shape : tuple of int, optional
-        Shapes of one x and one y; needed for functions, by default vectors for matrices.
+    H, in_shape, out_shape, rtol, memory_limit
+        As in :func:`ddrm_edu.operators.as_operator`: a matrix, an SVDOperator, a LinearOperator, a
+        function of images or a pair of them with ``in_shape``, or what makes one of these.
     truth : matrix or function, optional
         H built another way, to compare an SVDOperator with; without it, the operator can be a
         perfect SVD of the wrong matrix.
@@ -84,10 +73,6 @@ def check_H(
     sigmas : array, optional
         Levels that end in 0; by default 20 steps of the cosine schedule, those of the shipped
         networks.
-    rtol : float, optional
-        Singular values up to ``rtol`` times the largest count as 0.
-    memory_limit : float
-        Bytes that a dense decomposition may take.
 
     Returns
     -------
@@ -112,41 +97,9 @@ def check_H(
     'H is a real linear map of images'
     """
     mine = own_h(H, in_shape, out_shape, truth=truth, rtol=rtol, memory_limit=memory_limit)
-    return Suite(mine, sigma_y=sigma_y, sigmas=sigmas).reports()
-
-
-@dataclass(frozen=True)
-class Reports:
-    """Several reports about one thing; ``print`` them, or ask ``ok``."""
-
-    title: str
-    reports: tuple[Report, ...]
-
-    @property
-    def ok(self) -> bool:
-        """True if nothing that had to hold is broken in any report."""
-        return all(report.ok for report in self.reports)
-
-    @property
-    def failures(self) -> list[Finding]:
-        """What is broken and had to hold."""
-        return [finding for report in self.reports for finding in report.failures]
-
-    @property
-    def examined(self) -> bool:
-        """False if H was too large for its SVD, so that nothing was asked of an operator."""
-        return any(finding.name in OPERATOR_CLAIMS for finding in self.reports[0].asked)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The same for machines: strings, lists and finite numbers."""
-        reports = [report.to_dict() for report in self.reports]
-        return {"title": self.title, "ok": self.ok, "examined": self.examined, "reports": reports}
-
-    def __iter__(self) -> Iterator[Report]:
-        return iter(self.reports)
-
-    def __str__(self) -> str:
-        return "\n\n".join(map(str, self.reports))
+    reports = Reports(mine, sigma_y=sigma_y, sigmas=sigmas)
+    _ = reports.reports  # H is called here, and not when they are printed
+    return reports
 
 
 # ------------------------------------------------------------------------------- what is examined
@@ -196,36 +149,66 @@ def own_h(
         raise
     except TooLarge as error:
         return OwnH(title, map=f, too_large=str(error))
-    except ValueError as error:
-        return OwnH(title, refused=str(error))
     except Exception as error:  # a reader's function may raise anything
-        return OwnH(title, refused=f"it raised {said(error)}.")
+        of_ours = isinstance(error, ValueError)
+        return OwnH(title, refused=str(error) if of_ours else f"it raised {said(error)}.")
     return OwnH(title, op, f, f if truth is None else linear_truth(op, truth)[0] or truth)
 
 
-class Suite:
-    """The reports about one H, each made when it is first asked for."""
+class Reports:
+    """What was found out about one H; ``print`` it, or ask ``ok``.
+
+    Each of the reports is made when it is first asked for.
+    """
 
     def __init__(self, mine: OwnH, *, sigma_y: float = 0.05, sigmas: Any = None):
         self.mine = mine
         self.sigma_y = require_level(sigma_y, "sigma_y")
         levels = NoiseSchedule.cosine().sigmas(20) if sigmas is None else sigmas
         self.sigmas = decreasing_sigmas(levels)
-        self._reports: dict[str, Report] = {}
-
-    def reports(self) -> Reports:
-        """All of them."""
-        return Reports(self.mine.title, tuple(map(self.report, SECTIONS)))
+        self._made: dict[str, Report] = {}
 
     def report(self, section: str) -> Report:
         """The report of one of ``SECTIONS``."""
-        if section not in self._reports:
-            made = self._operator() if section == "operator" else self._asked(section)
-            self._reports[section] = made
-        return self._reports[section]
+        if section not in self._made:
+            make = self._operator if section == "operator" else self._collected
+            self._made[section] = make(section)
+        return self._made[section]
+
+    @property
+    def reports(self) -> tuple[Report, ...]:
+        """All of them, in the order of ``SECTIONS``."""
+        return tuple(map(self.report, SECTIONS))
+
+    @property
+    def ok(self) -> bool:
+        """True if nothing that had to hold is broken in any report."""
+        return all(report.ok for report in self)
+
+    @property
+    def failures(self) -> list[Finding]:
+        """What is broken and had to hold."""
+        return [finding for report in self for finding in report.failures]
+
+    @property
+    def examined(self) -> bool:
+        """False if H was too large for its SVD, so that nothing was asked of an operator."""
+        return any(finding.name in OPERATOR_CLAIMS for finding in self.report("operator").asked)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same for machines: strings, lists and finite numbers."""
+        reports = [report.to_dict() for report in self]
+        title, ok, examined = self.mine.title, self.ok, self.examined
+        return {"title": title, "ok": ok, "examined": examined, "reports": reports}
+
+    def __iter__(self) -> Iterator[Report]:
+        return iter(self.reports)
+
+    def __str__(self) -> str:
+        return "\n\n".join(map(str, self))
 
     def finding(self, section: str, name: str) -> Finding | None:
-        """What was found about one claim, if it applies to this H."""
+        """What was found out about one claim, if it applies to this H."""
         found = {finding.name: finding for finding in self.report(section).findings}
         return found.get(name, found.get(OTHERS))
 
@@ -257,23 +240,23 @@ class Suite:
         *_, last = ddrm_samples(prior, self.op, y, self.sigmas, sigma_y=0.0, generator=generator)
         return x0, y, last.x
 
-    def _operator(self) -> Report:
+    def _operator(self, section: str) -> Report:
         mine = self.mine
         linear = Finding.answered(LINEAR_MAP, mine.refused, within=mine.title)
         if mine.op is None:
-            others = Finding.not_asked(OTHERS, self._why_not("operator", OTHERS))
+            others = Finding.not_asked(OTHERS, self._why_not(section, OTHERS))
             return Report(f"Operator {mine.title}", (linear, others))
         report = check_operator(mine.op, mine.truth)
         return Report(report.title, (linear, *report.findings, *_adjoint(mine)))
 
-    def _asked(self, section: str) -> Report:
+    def _collected(self, section: str) -> Report:
         findings: list[Finding] = []
         try:
             for name, ask in CLAIMS[section].items():
                 reason = self._why_not(section, name)
                 if reason:
                     break
-                findings.append(ask(self))
+                findings.append(ask(name, self))
         except Exception as raised:  # a broken operator may raise anything
             reason = f"it raised {said(raised)}."
         if reason:
@@ -334,31 +317,31 @@ def _remark(
     return Finding.answered(name, found, cause=cause, fix=fix, within=within, remark=True)
 
 
-def _size(suite: Suite) -> Finding:
-    return _remark(SIZE, suite.mine.too_large, within="or of a structure that needs none")
+def _size(name: str, own: Reports) -> Finding:
+    return _remark(name, own.mine.too_large, within="or of a structure that needs none")
 
 
-def _linear(suite: Suite) -> Finding:
-    f = suite.mine.map
+def _linear(name: str, own: Reports) -> Finding:
+    f = own.mine.map
     if f is not None and f.eps > EPS:
         return _remark(
-            LINEAR,
+            name,
             f"H returns numbers with a rounding unit of {f.eps:.0e} (float32).",
             "Everything below that counts as 0, small singular values included.",
             "Compute in float64 if they matter.",
         )
     if f is not None and f.precision > EPS:
         return _remark(
-            LINEAR,
+            name,
             f"It is linear up to {f.error:.0e} only.",
             "Rounding in between (float32, 8-bit)? Singular values below ten times that count as "
             "0.",
         )
-    return _remark(LINEAR, within=f"to {1e4 * EPS:.0e}")
+    return _remark(name, within=f"to {1e4 * EPS:.0e}")
 
 
-def _loses(suite: Suite) -> Finding:
-    rank, n = int((suite.s > 0).sum()), len(suite.s)
+def _loses(name: str, own: Reports) -> Finding:
+    rank, n = int((own.s > 0).sum()), len(own.s)
     found = cause = ""
     if rank == 0:
         found, cause = "H is 0.", "Then y says nothing, and every image is a draw from the prior."
@@ -368,17 +351,17 @@ def _loses(suite: Suite) -> Finding:
             "Without noise H^+ y is the image itself, no diffusion model needed; with noise DDRM "
             "denoises."
         )
-    return _remark(LOSES, found, cause, within=f"rank {rank} of n = {n}")
+    return _remark(name, found, cause, within=f"rank {rank} of n = {n}")
 
 
-def _start(suite: Suite) -> Finding:
+def _start(name: str, own: Reports) -> Finding:
     """E5, X12."""
-    s, sigma_T, sigma_y = suite.s, float(suite.sigmas[0]), suite.sigma_y
+    s, sigma_T, sigma_y = own.s, float(own.sigmas[0]), own.sigma_y
     late = (s > 0) & (s * sigma_T < sigma_y)
     if not late.any():
-        return _remark(START, within=f"sigma_T = {sigma_T:.4g}, sigma_y = {sigma_y:.4g}")
+        return _remark(name, within=f"sigma_T = {sigma_T:.4g}, sigma_y = {sigma_y:.4g}")
     return _remark(
-        START,
+        name,
         f"Of {int((s > 0).sum())} measured coordinates {int(late.sum())} have sigma_y / s > "
         f"sigma_T = {sigma_T:.4g} (s from {s[late].min():.2g} to {s[late].max():.2g}).",
         "The slides leave this out (E5). DDRM starts them as if they were not measured (X12) and "
@@ -388,47 +371,47 @@ def _start(suite: Suite) -> Finding:
     )
 
 
-def _cut(suite: Suite) -> Finding:
+def _cut(name: str, own: Reports) -> Finding:
     """What a decomposition set to 0, and how clear a cut that was."""
-    op, truth, rank = suite.op, suite.mine.truth, int((suite.s > 0).sum())
+    op, truth, rank = own.op, own.mine.truth, int((own.s > 0).sum())
     if not isinstance(truth, LinearMap):
         reason = "the truth was not given, so that nobody knows what was cut."
-        return Finding.not_asked(CUT, reason)
+        return Finding.not_asked(name, reason)
     if max(op.n, op.m) > LARGEST:
         reason = f"it needs all singular values of a matrix of more than {LARGEST} rows."
-        return Finding.not_asked(CUT, reason)
+        return Finding.not_asked(name, reason)
     values = torch.linalg.svdvals(truth.matrix())
     kept, cut = values[:rank], values[rank:]
     if not rank or not len(cut):
-        return _remark(CUT, within="none was cut")
+        return _remark(name, within="none was cut")
     smallest, largest = float(kept[-1]), float(cut[0])
     told = (
         f"{len(cut)} of {len(values)} singular values were set to 0, the largest of them "
         f"{largest:.1e}; the smallest that was kept is {smallest:.1e}"
     )
     if not largest or smallest / largest >= 1e3:
-        return _remark(CUT, within=told)
+        return _remark(name, within=told)
     return _remark(
-        CUT,
+        name,
         f"{told}.",
         "Between the two there is no gap, so the rank is a matter of taste:",
         "choose rtol where sigma_y / s is still an acceptable error.",
     )
 
 
-def _condition(suite: Suite) -> Finding:
-    positive = suite.s[suite.s > 0]
+def _condition(name: str, own: Reports) -> Finding:
+    positive = own.s[own.s > 0]
     if not len(positive):
-        return _remark(CONDITION, within="nothing is measured")
+        return _remark(name, within="nothing is measured")
     low, high = float(positive.min()), float(positive.max())
     if high / low <= 1e4:
-        return _remark(CONDITION, within=f"s from {low:.3g} to {high:.3g}")
+        return _remark(name, within=f"s from {low:.3g} to {high:.3g}")
     return _remark(
-        CONDITION,
+        name,
         f"The singular values run from {low:.2g} to {high:.2g}, a ratio of {high / low:.1e}.",
         "H^+ multiplies what y is off by as much, the rounding of float32 included. With this "
         "sigma_y the noise sigma_y / s exceeds 1, the size of an image, in "
-        f"{int((suite.sigma_y > positive).sum())} coordinates:",
+        f"{int((own.sigma_y > positive).sum())} coordinates:",
         "there DDRM listens to the prior; a larger rtol treats them as lost.",
     )
 
@@ -436,16 +419,16 @@ def _condition(suite: Suite) -> Finding:
 # ------------------------------------------------------------------------- what DDRM does with it
 
 
-def _marginals(suite: Suite) -> Finding:
+def _marginals(name: str, own: Reports) -> Finding:
     """S12.1, X12: mean and full covariance of every x_t given x_0, on the spectrum of H."""
-    sigmas, s = suite.sigmas, suite.s[_chosen(suite.s)]
+    sigmas, s = own.sigmas, own.s[_chosen(own.s)]
     n, T = len(s), len(sigmas) - 1
     x0 = torch.linspace(-1.5, 1.5, n, dtype=torch.float64)
     bound = 100 * EPS * T * n**0.5
     worst, found = 0.0, ""
     for eta, eta_b in RATES:
         dirac = Gaussian(x0, torch.zeros(n, n))
-        network = inference_network(dirac, s, sigmas, sigma_y=suite.sigma_y, eta=eta, eta_b=eta_b)
+        network = inference_network(dirac, s, sigmas, sigma_y=own.sigma_y, eta=eta, eta_b=eta_b)
         for t in range(1, T + 1):
             sigma, law = float(sigmas[T - t]), network.joint(f"x{t}")
             mean = float((law.mean - x0).abs().max()) / max(1.0, sigma)
@@ -454,9 +437,9 @@ def _marginals(suite: Suite) -> Finding:
                 found = f"at sigma = {sigma:.3g}, eta = {eta}, eta_b = {eta_b} "
                 found += f"the mean is off by {mean:.2g}, the covariance by {cov:.2g} of its size."
             worst = max(worst, mean, cov)
-    how_many = _how_many(n, len(suite.s))
+    how_many = _how_many(n, len(own.s))
     return Finding.measured(
-        MARGINAL,
+        name,
         worst,
         bound,
         found=found,
@@ -511,15 +494,19 @@ class _Runs:
         size = float(self.levels[0]) + float(due.abs().max())
         return 1000 * EPS * self.op.n**0.5 * size / float(due.abs().max() or 1.0)
 
-    def mean(self) -> Finding:
+    def mean(self, name: str) -> Finding:
         """With one noise for all images, what differs between them is the mean."""
         same = [torch.Generator().manual_seed(1) for _ in self.y]
         x = self.outputs(self.y, same)
         due = self.op.measure_spec(self.y).flatten(1) @ self.law.A.T
         error = ((x - x[:1]) - (due - due[:1])).abs().max() / (due.abs().max() or 1.0)
-        return Finding.measured(MEAN, float(error), self.rounding(due), **_AT_FAULT)
+        return Finding.measured(name, float(error), self.rounding(due), **_AT_FAULT)
 
-    def covariance(self) -> Finding:
+    def covariance(self, name: str) -> Finding:
+        """Without chance as far as that takes seconds."""
+        return (self._exact if self.op.n <= EXACT else self._drawn)(name)
+
+    def _exact(self, name: str) -> Finding:
         """The output is an affine map of the noise, which the seed tells: B with B B^T = cov."""
         n, draws = self.op.n, len(self.levels) - 1  # the noise of the last step has no weight
         batch = int(1.2 * draws * n) + 20
@@ -539,15 +526,15 @@ class _Runs:
         )
         bound = 10 * self.rounding(due.diagonal().sqrt())
         within = f"full covariance of {n} coordinates, no chance: error <= {bound:.0e}"
-        return Finding.measured(COVARIANCE, error, bound, within=within, **_AT_FAULT)
+        return Finding.measured(name, error, bound, within=within, **_AT_FAULT)
 
-    def drawn_covariance(self) -> Finding:
+    def _drawn(self, name: str) -> Finding:
         place = _chosen(self.op.spectrum().flatten())
         y = self.y[1:2].expand(DRAWS, *self.y.shape[1:])
         x = self.outputs(y, torch.Generator().manual_seed(3))[:, place]
         mean = (self.op.measure_spec(self.y[1:2]).flatten(1) @ self.law.A.T + self.law.c)[0]
         cov = self.law.cov[place][:, place]
-        finding = mc_finding(COVARIANCE, x, mean=mean[place], cov=cov)
+        finding = mc_finding(name, x, mean=mean[place], cov=cov)
         if not finding.holds:
             return dataclasses.replace(finding, **_AT_FAULT)
         how_many = _how_many(len(place), self.op.n)
@@ -560,43 +547,39 @@ _AT_FAULT = {
 }
 
 
-def _mean(suite: Suite) -> Finding:
-    return suite.runs.mean() if suite.op.n <= LARGEST else _too_many(MEAN, suite.op.n)
+def _of_runs(ask: Callable[[_Runs, str], Finding]) -> Callable[[str, Reports], Finding]:
+    def asked(name: str, own: Reports) -> Finding:
+        n = own.op.n
+        if n > LARGEST:
+            return Finding.not_asked(name, f"n = {n:,} is above {LARGEST:,}: test a smaller image.")
+        return ask(own.runs, name)
+
+    return asked
 
 
-def _covariance(suite: Suite) -> Finding:
-    if suite.op.n > LARGEST:
-        return _too_many(COVARIANCE, suite.op.n)
-    return suite.runs.covariance() if suite.op.n <= EXACT else suite.runs.drawn_covariance()
-
-
-def _too_many(name: str, n: int) -> Finding:
-    return Finding.not_asked(name, f"n = {n:,} is above {LARGEST:,}: test a smaller image.")
-
-
-def _consistent(suite: Suite) -> Finding:
+def _consistent(name: str, own: Reports) -> Finding:
     """S17.3."""
-    _, y, x = suite.recovered
-    size, s_max = float(y.abs().max()) or 1.0, float(suite.op.s.max())
+    _, y, x = own.recovered
+    size, s_max = float(y.abs().max()) or 1.0, float(own.op.s.max())
     return Finding.measured(
-        CONSISTENT,
-        float((suite.op(x) - y).abs().max()) / size,
-        1000 * EPS * suite.op.n**0.5 * max(1.0, s_max * float(x.abs().max()) / size),
+        name,
+        float((own.op(x) - y).abs().max()) / size,
+        1000 * EPS * own.op.n**0.5 * max(1.0, s_max * float(x.abs().max()) / size),
         cause="In the last step x_spec = y_spec where s > 0, so the SVD does not fit H or y.",
     )
 
 
-def _nearer(suite: Suite) -> Finding:
+def _nearer(name: str, own: Reports) -> Finding:
     """X06."""
-    op = suite.op
+    op = own.op
     if op.rank == op.n:
-        return Finding.not_asked(NEARER, "H loses nothing, so H^+ y is x_0 already.")
-    x0, y, x = suite.recovered
+        return Finding.not_asked(name, "H loses nothing, so H^+ y is x_0 already.")
+    x0, y, x = own.recovered
     ratio = float((x - x0).square().sum() / (op.pinv(y) - x0).square().sum())
     # What is lost has a mean of 3 and a variance near 0.5, at most about 2: a draw is off by twice
     # the variance, H^+ y by 9 more than it.
     return Finding.measured(
-        NEARER,
+        name,
         ratio,
         0.5,
         found=f"its mean square error is {ratio:.3g} times that of H^+ y.",
@@ -631,18 +614,30 @@ def _far_from_zero(op: SVDOperator, generator: torch.Generator, distance: float)
     return op.V(distance * z.sign())[0]
 
 
-CLAIMS: dict[str, dict[str, Callable[[Suite], Finding]]] = {
+CLAIMS: dict[str, dict[str, Callable[[str, Reports], Finding]]] = {
     "assumptions": {
         SIZE: _size,
-        LINEAR: _linear,
-        LOSES: _loses,
-        START: _start,
-        CUT: _cut,
-        CONDITION: _condition,
+        "H is linear in double precision": _linear,
+        "H measures something and loses something": _loses,
+        "every measured coordinate starts at y_spec: sigma_T >= sigma_y / s": _start,
+        "no singular value lies near the rank cut": _cut,
+        "H is well conditioned": _condition,
     },
-    "marginals": {MARGINAL: _marginals},
-    "sampler": {MEAN: _mean, COVARIANCE: _covariance},
-    "recovery": {CONSISTENT: _consistent, NEARER: _nearer},
+    "marginals": {
+        "q(x_t | x_0) = N(x_0, sigma_t^2 I) at every level (Proposition 3.1)": _marginals,
+    },
+    "sampler": {
+        "the mean of the output of ddrm_samples is the affine map of y that is due": _of_runs(
+            _Runs.mean
+        ),
+        "the covariance of the output of ddrm_samples is the one that is due": _of_runs(
+            _Runs.covariance
+        ),
+    },
+    "recovery": {
+        "without noise the restored image satisfies H x = y": _consistent,
+        "without noise the restored image is nearer to x_0 than H^+ y": _nearer,
+    },
 }
 
 #: What each part of the suite asks, by the names of its claims, before any of them is asked.
