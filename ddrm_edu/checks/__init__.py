@@ -1,10 +1,11 @@
 """Executable checks of the lecture's claims, for lectures, tests and students alike."""
 
-from .operators import check_operator
 from ._laws import Law, Report
-from .samplers import check_sampler
+from .operators import check_operator
+from .runs import sampler_of, schedule_of, svd_of
+from .sampler import check_sampler
+from .scores import check, check_mc
 from .suite import Reports, check_H
-from .values import check, check_mc
 
 __all__ = [
     "Law",
@@ -15,4 +16,7 @@ __all__ = [
     "check_mc",
     "check_operator",
     "check_sampler",
+    "sampler_of",
+    "schedule_of",
+    "svd_of",
 ]

@@ -16,7 +16,7 @@ from ..noise import standard_normal
 from ..operators import SVDOperator
 from ..priors import GaussianPrior
 from ._laws import Law
-from .values import check_mc
+from .scores import check_mc
 
 __all__ = ["MARGINAL", "RECOVERY", "SAMPLER", "marginal_laws", "recovery_laws", "sampler_laws"]
 
