@@ -7,6 +7,7 @@ all the states of a run are known, even of a sampler that returns nothing but th
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -167,13 +168,8 @@ class Runs:
     """The runs of one sampler: problems, images, measurements, and noise of its own for each."""
 
     def __init__(
-        self,
-        sampler: Callable[..., Any],
-        draws: int,
-        seed: int,
-        rates: dict[str, Any],
-        **fixed: Any,
-    ):
+        self, sampler: Callable[..., Any], draws: int, seed: int, rates: Any, **fixed: Any
+    ) -> None:
         self.sampler, self.draws = sampler, draws
         self.generator = torch.Generator().manual_seed(seed)
         self.seeds = itertools.count(seed + 1)  # one each, or runs would share their noise
@@ -181,8 +177,8 @@ class Runs:
         self.fixed = {what: value for what, value in fixed.items() if value is not None}
         self.problems: list[Problem] = []
         for s, m, levels, noise in GENERIC:
-            sigmas = torch.tensor(levels, dtype=torch.float64)
-            own: dict[str, Any] = {"op": Factors(s, m, self.generator), "sigmas": sigmas} | self.fixed
+            own: dict[str, Any] = {"op": Factors(s, m, self.generator)}
+            own |= {"sigmas": torch.tensor(levels, dtype=torch.float64)} | self.fixed
             if "sigma_y" not in own:
                 own["sigma_y"] = _telling_sigma_y(**own) if self.fixed else noise
             self.problems.append(Problem(**own, **rates))
@@ -295,10 +291,7 @@ def _one_level(sigma: Any) -> float:
 def _last_image(result: Any) -> Any:
     """The final image of whatever a sampler returns: an image, a list, an iterator of steps."""
     if isinstance(result, Iterable) and not isinstance(result, Tensor):
-        last = None
-        for last in result:  # noqa: B007
-            pass
-        result = last
+        result = next(iter(deque(result, maxlen=1)), None)
     return getattr(result, "x", result)
 
 
@@ -315,22 +308,14 @@ def sampler_of(step: Callable[..., Tensor]) -> Callable[..., Tensor]:
         spectral coordinates, all of shape ``(batch, *in_shape)`` (slide 11).
     """
 
-    def sampler(
-        denoiser: Callable[..., Tensor],
-        op: SVDOperator,
-        y: Tensor,
-        *,
-        sigmas: Tensor,
-        sigma_y: float,
-        generator: torch.Generator,
-    ) -> Tensor:
+    def sampler(denoiser: Any, op: SVDOperator, y: Tensor, sigmas: Tensor, **known: Any) -> Tensor:
         s, y_spec = op.s.to(y.device).expand(op.in_shape), op.measure_spec(y)
-        nothing, start = torch.zeros_like(y_spec), ddrm_start_coefficients(s, sigmas[0], sigma_y)
-        x = combine(start, nothing, nothing, y_spec, standard_normal(nothing, generator))
-        known = {"s": s, "sigma_y": sigma_y, "generator": generator}
+        nothing = torch.zeros_like(y_spec)
+        start = ddrm_start_coefficients(s, sigmas[0], known["sigma_y"])
+        x = combine(start, nothing, nothing, y_spec, standard_normal(nothing, known["generator"]))
         for sigma, sigma_next in itertools.pairwise(sigmas):
             x0_hat = op.Vt(denoiser(op.V(x), sigma))
-            x = step(x, x0_hat, y_spec, sigma=sigma, sigma_next=sigma_next, **known)
+            x = step(x, x0_hat, y_spec, s=s, sigma=sigma, sigma_next=sigma_next, **known)
         return op.V(x)
 
     sampler.__name__ = getattr(getattr(step, "func", step), "__name__", "sampler")

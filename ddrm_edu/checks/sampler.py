@@ -489,12 +489,13 @@ def _lost(runs: Runs) -> Finding:
 def _noiseless(runs: Runs) -> Finding:
     """S17.3, X06, E7: what was measured is kept, whatever the denoiser says."""
     name, exact = "without noise, eta_b = 1: H x = y whatever the denoiser says", Exact()
+    anything = lambda x, sigma: torch.tanh(1.7 * x.flip(-1) + 0.3) * 0.8 + 0.1 * x.cos()  # noqa: E731
     for problem in runs.problems:
         problem = dataclasses.replace(problem, sigma_y=0.0)
         if runs.fixed.get("sigma_y") or not (problem.coefficients[-1].y[problem.s > 0] == 1).all():
             return Finding.not_asked(name, "your sigma_y or eta_b is another.")
         try:
-            run = runs.run(problem, runs.images(problem, 32), denoiser=_any_denoiser)
+            run = runs.run(problem, runs.images(problem, 32), denoiser=anything)
         except SamplerRaised as error:
             return Finding.answered(name, str(error), fix="Does it divide by sigma_y or s?")
         op, y = problem.op, run.y.flatten(1)
@@ -504,10 +505,6 @@ def _noiseless(runs: Runs) -> Finding:
     return exact.finding(
         name, "In the last step sigma_next = 0 >= sigma_y / s = 0 is case 1: x_spec = y_spec."
     )
-
-
-def _any_denoiser(x: Tensor, sigma: float) -> Tensor:
-    return torch.tanh(1.7 * x.flip(-1) + 0.3) * 0.8 + 0.1 * x.cos()
 
 
 def _output(runs: Runs) -> Finding:

@@ -132,9 +132,13 @@ def mc_finding(
     deviation = x - (x.mean(0) if mean is None else mean)
     chance, entries, parts = Chance(N, false_alarm), [], []
     if mean is not None:
-        variance = deviation.var(0) if cov is None else cov.diagonal()
+        off, variance = x.mean(0) - mean, deviation.var(0) if cov is None else cov.diagonal()
+        error, rounding = (variance / N).sqrt(), 1000 * EPS * mean.abs().clamp(min=1.0)
+        met = torch.where(off.abs() <= rounding, 0.0, math.inf)  # what must be met to rounding
         entries += [f"mean [{i}]" for i in range(d)]
-        parts.append(torch.stack([x.mean(0), mean, _mean_scores(x, mean, variance)]))
+        parts.append(
+            torch.stack([x.mean(0), mean, torch.where(error > rounding, off / error, met)])
+        )
     if cov is not None:
         varies = _what_varies(deviation, cov)
         if varies:
@@ -218,14 +222,6 @@ def _what_varies(deviation: Tensor, cov: Tensor) -> str:
             f"it varies by {off.max():.3g} in some draw."
         )
     return ""
-
-
-def _mean_scores(x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
-    """z-scores of the means; a mean without variance must be met to rounding."""
-    off, error = x.mean(0) - mean, (variance / len(x)).sqrt()
-    rounding = 1000 * EPS * mean.abs().clamp(min=1.0)
-    met = torch.zeros_like(off).where(off.abs() <= rounding, math.inf)
-    return torch.where(error > rounding, off / error, met)
 
 
 # ------------------------------------------------------- scores that are N(0, 1) if a claim is true

@@ -123,6 +123,10 @@ def _blind_start(s, sigma, sigma_y, y_spec, z):
     return sigma * z
 
 
+def _start_from_y_where_nothing_is_known(s, sigma, sigma_y, y_spec, z):
+    return _start(s, sigma, sigma_y, y_spec, z) + (s == 0) * y_spec.sum(1, keepdim=True)
+
+
 def _start_that_knows_other_coordinates(s, sigma, sigma_y, y_spec, z):
     """Two that cancel on average, and change the variance by next to nothing."""
     x = _start(s, sigma, sigma_y, y_spec, z)
@@ -288,6 +292,7 @@ GROSS = {
     ),
     "last level left out": (CALLS, {"levels": lambda sigmas: sigmas[:-1]}),
     "start that knows other coordinates": (START, {"start": _start_that_knows_other_coordinates}),
+    "s = 0 starts from y": (START, {"start": _start_from_y_where_nothing_is_known}),
     "clamped start where sigma_T < sigma_y / s": (START, {"start": _clamped_start}),
     "start without - sigma_y^2 / s^2": (START, {"start": _loud_start}),
     "S16.1 division by sigma forgotten": (
@@ -380,6 +385,26 @@ def test_with_the_rates_of_the_paper_it_fails_as_well(name):
     assert found.startswith(
         (f"FAILED  {claim}", f"FAILED  {CASE_2 if 'predicted' in wrong else claim}")
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "claims"),
+    [
+        ("y leaks into what is lost", {MARGINALS, LOST, OUTPUT}),
+        ("M10 y_spec = U^T y", {CASE_1, CASE_2, MARGINALS, BOUNDARY, OUTPUT}),
+        ("M27 one number for all coordinates", {MARGINALS, OUTPUT}),
+        ("M21 sqrt(1 - eta)", {CASE_3, MARGINALS, OUTPUT}),
+        ("x0_hat clipped to [-1, 1]", {CASE_2, CASE_3, OUTPUT}),
+        ("s = 0 starts from y", {LOST, MARGINALS}),
+    ],
+)
+def test_claims_that_follow_from_the_first_one_fail_as_well(name, claims):
+    """No claim is idle because another one is always broken before it."""
+    wrong = GROSS[name][1]
+    report = check_sampler(sampler(GENERIC, **wrong), draws=FEW, **GENERIC)
+    broken = [finding.name for finding in report.failures]
+    for claim in claims:
+        assert any(other.startswith(claim) for other in broken), (claim, broken)
 
 
 @pytest.mark.parametrize(
