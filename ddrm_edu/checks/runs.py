@@ -309,7 +309,7 @@ def sampler_of(step: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """
 
     def sampler(denoiser: Any, op: SVDOperator, y: Tensor, sigmas: Tensor, **known: Any) -> Tensor:
-        s, y_spec = op.s.to(y.device).expand(op.in_shape), op.measure_spec(y)
+        s, y_spec = op.s.to(y).expand(op.in_shape), op.measure_spec(y)
         nothing = torch.zeros_like(y_spec)
         start = ddrm_start_coefficients(s, sigmas[0], known["sigma_y"])
         x = combine(start, nothing, nothing, y_spec, standard_normal(nothing, known["generator"]))

@@ -59,8 +59,8 @@ def check_sampler(
     ----------
     sampler : callable
     eta, eta_b : float, Tensor or str
-        The rates that the sampler has built in.  Give one that can be told its rates generic ones,
-        too, such as 0.6 and 0.7: some mistakes cancel at 0 and 1.
+        The rates that the sampler has built in.  One that can be told its rates is to be asked with
+        generic ones as well, such as 0.6 and 0.7: some mistakes cancel at 0 and 1.
     op, sigmas, sigma_y : optional
         What else it has built in or is to be tested with; by default generic problems: wide, tall
         and rank-deficient operators with spread, repeated, tiny and zero singular values.
@@ -134,6 +134,8 @@ def _title_of(sampler: Callable[..., Any]) -> str:
             "check_sampler(functools.partial(mine, eta=0.6, eta_b=0.7), eta=0.6, eta_b=0.7). "
             "svd_of(op), schedule_of(sigmas) and sampler_of(step) of ddrm_edu.checks help."
         ) from error
+    except ValueError:  # it has no signature: its first run will tell
+        pass
     return title
 
 
@@ -164,9 +166,8 @@ CASES = {
 def _where(problem: Problem, k: int, j: int) -> str:
     """The step to state k, the coordinate and its case: the beginning of a sentence."""
     if k == 0:
-        kind = "measured" if problem.coefficients[0].y[j] else "lost"
-        if kind == "lost" and problem.s[j] > 0:
-            kind = f"sigma_y / s = {problem.sigma_y / problem.s[j]:.3g} > sigma_T"
+        weak = f"sigma_y / s = {problem.sigma_y / problem.s[j]:.3g} > sigma_T"
+        kind = "measured" if problem.coefficients[0].y[j] else weak if problem.s[j] else "lost"
         head = f"start at sigma_T = {problem.sigmas[0]:.3g}"
         return f"{head}, coordinate {j} (s = {problem.s[j]:.3g}, {kind})"
     return (
@@ -321,13 +322,9 @@ class _PairOfRuns:
     def _sentence(self, k: int, j: int, off: float) -> str:
         """Weights found by least squares, of those inputs that differ between the runs."""
         c, got, head = self.problem.coefficients[k], self.dx[k][:, j], _where(self.problem, k, j)
-        parts = {
-            "x0_hat": (self.dx0[k - 1][:, j], c.x0[j]),
-            "y_spec": (self.dy[:, j], c.y[j]),
-            "x": (self.dx[k - 1][:, j], c.xt[j]),
-        }
-        if k == 1:  # where x_T = y_spec + noise, its difference is that of y_spec
-            del parts["x"]
+        parts = {"x0_hat": (self.dx0[k - 1][:, j], c.x0[j]), "y_spec": (self.dy[:, j], c.y[j])}
+        if k > 1:  # else, where x_T = y_spec + noise, its difference is that of y_spec
+            parts["x"] = (self.dx[k - 1][:, j], c.xt[j])
         parts = {name: part for name, part in parts.items() if part[0].abs().max() > self.bound}
         columns = torch.stack([column for column, _ in parts.values()], 1)
         found = torch.linalg.lstsq(columns, got[:, None]).solution[:, 0]

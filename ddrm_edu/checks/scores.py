@@ -203,20 +203,20 @@ def _claim(name: str, samples: Any, mean: Any, cov: Any) -> tuple[Tensor, Any, A
 
 def _what_varies(deviation: Tensor, cov: Tensor) -> str:
     """What is claimed to be constant and is not: coordinates, and combinations of them."""
-    d, size = len(cov), deviation.abs().max().item()
+    eigenvalues, axes = torch.linalg.eigh((cov + cov.T) / 2)
+    unresolved = len(cov) * EPS * max(eigenvalues[-1].item(), 0.0)  # a variance below it is 0
+    # A mean and a draw are each rounded at the size of the numbers that they were made of.
+    rounding = 1000 * EPS * max(deviation.abs().max().item(), 1.0)
     constant = cov.diagonal() == 0
     off = deviation[:, constant].abs()
-    # A mean and a draw are each rounded at the size of the numbers that they were made of.
-    if off.numel() and off.max() > 1000 * EPS * max(size, 1.0):
-        i = int(constant.nonzero().flatten()[off.max(0).values.argmax()])
+    if off.numel() and off.max() > rounding:
+        i = int(constant.nonzero().flatten()[off.amax(0).argmax()])
         return (
             f"entry {i} has variance 0 by the claim, but differs from its mean by "
             f"{off.max():.3g} in some draw."
         )
-    eigenvalues, axes = torch.linalg.eigh((cov + cov.T) / 2)
-    unresolved = d * EPS * max(eigenvalues[-1].item(), 0.0)  # a variance below it counts as 0
     off = (deviation @ axes[:, eigenvalues <= unresolved]).abs()
-    if off.numel() and off.max() > 10 * unresolved**0.5 + 1000 * EPS * max(size, 1.0):
+    if off.numel() and off.max() > 10 * unresolved**0.5 + rounding:
         return (
             "by the claim a combination of the entries is constant (cov is singular), but "
             f"it varies by {off.max():.3g} in some draw."

@@ -339,6 +339,12 @@ def test_what_cannot_be_called_is_refused_with_a_lambda_that_can(sampler, words)
         assert helper.__name__ in sentence
 
 
+def test_a_callable_without_a_signature_is_told_by_its_first_run():
+    found = first_failure(max)
+    assert "it runs" in found
+    assert "it raised TypeError" in found
+
+
 def test_the_lambda_of_the_refusal_can_be_called():
     def mine(H, y, denoiser, *, noise, levels, generator):
         return literal_algorithm_2(H, y, denoiser, levels, noise, 0.85, 1.0, generator)
