@@ -3,8 +3,9 @@
 from .operator import check_operator
 from .own_h import Reports, check_H
 from .report import Finding, Report
-from .samplers import check_sampler
-from .values import check, check_mc
+from .runs import sampler_of, schedule_of, svd_of
+from .sampler import check_sampler
+from .scores import check, check_mc
 
 __all__ = [
     "Finding",
@@ -15,4 +16,7 @@ __all__ = [
     "check_mc",
     "check_operator",
     "check_sampler",
+    "sampler_of",
+    "schedule_of",
+    "svd_of",
 ]

@@ -23,7 +23,7 @@ from ..schedule import NoiseSchedule, decreasing_sigmas
 from ..validation import EPS, positive_shape, require_level
 from .operator import OPERATOR_CLAIMS, check_operator, linear_truth
 from .report import Finding, Report
-from .values import mc_finding
+from .scores import mc_finding
 
 __all__ = ["SECTIONS", "OwnH", "Reports", "check_H", "own_h"]
 
