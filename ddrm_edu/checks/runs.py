@@ -67,7 +67,7 @@ class Problem:
     @cached_property
     def s(self) -> Tensor:
         """Singular values, float64, shape (n,)."""
-        return self.op.s.detach().double().expand(self.op.in_shape).flatten()
+        return self.op.spectrum().flatten()
 
     @property
     def T(self) -> int:
@@ -77,7 +77,7 @@ class Problem:
     @cached_property
     def coefficients(self) -> list[StepCoefficients]:
         """Of the start (S11.1, X12) and of the step to each ``sigmas[k]``, k = 1..T (slide 11)."""
-        s = self.op.s.detach().expand(self.op.in_shape)
+        s = self.op.spectrum()
         table = [ddrm_start_coefficients(s, self.sigmas[0], self.sigma_y)]
         for pair in itertools.pairwise(self.sigmas):
             table.append(ddrm_coefficients(s, *pair, **self.settings))
@@ -337,5 +337,4 @@ def schedule_of(sigmas: Tensor) -> NoiseSchedule:
 def svd_of(op: SVDOperator) -> tuple[Tensor, Tensor, Tensor]:
     """U (m, n), s (n,) and V^T (n, n) as matrices, float64, where s = 0 included (slide 9)."""
     unit = torch.eye(op.n, dtype=torch.float64).reshape(-1, *op.in_shape)
-    s = op.s.detach().double().expand(op.in_shape).flatten()
-    return op.U(unit).flatten(1).T.contiguous(), s.clone(), op.V(unit).flatten(1)
+    return op.U(unit).flatten(1).T.contiguous(), op.spectrum().flatten(), op.V(unit).flatten(1)
