@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
+import json
 import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -290,25 +293,30 @@ def _square(picture, size: int):
 @click.option("--truth", metavar="NAME", help="Name in FILE.py of H, built another way.")
 @click.option("--in-shape", metavar="C,H,W", help="Shape of one image, if H is a function.")
 @click.option("--sigma-y", type=float, default=0.05, help="Noise in y.")
+@click.option("--json", "as_json", is_flag=True, help="Print the reports for machines.")
 @_one_line_errors
-def check(target, truth, in_shape, sigma_y):
+def check(
+    target: str, truth: str | None, in_shape: str | None, sigma_y: float, as_json: bool
+) -> None:
     """Test your own H: the laws of its SVD, its assumptions, and what DDRM does with it.
 
     NAME is a matrix, an SVDOperator, a scipy LinearOperator, a function of images, a pair of
     functions (forward, adjoint), or a function without arguments that makes one of these.
     The same as tests: pytest --H FILE.py:NAME
     """
-    from .checks.own import attribute_of, loaded, shape_of
-    from .checks.suite import check_H
+    from .checks import check_H
+    from .operators.convert import attribute_of, loaded, shape_of
 
-    H, module = loaded(target)
-    reports = check_H(
-        H,
-        in_shape=shape_of(in_shape) if in_shape else None,
-        truth=attribute_of(module, truth) if truth else None,
-        sigma_y=sigma_y,
-    )
-    click.echo(reports)
+    # What FILE.py prints must not stand in the middle of the JSON.
+    with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
+        H, module = loaded(target)
+        reports = check_H(
+            H,
+            in_shape=shape_of(in_shape),
+            truth=attribute_of(module, truth),
+            sigma_y=sigma_y,
+        )
+    click.echo(json.dumps(reports.to_dict(), indent=2) if as_json else reports)
     if not reports.ok:
         raise SystemExit(1)
     if not reports.examined:

@@ -1,18 +1,20 @@
 """``pytest --H my_file.py:make_H``: the checks of a reader's own H as tests.
 
-The options are those of ``_ddrm_edu_pytest``, which imports this module if ``--H`` is given.  What
-is tested, and every word of a failure, is that of :func:`ddrm_edu.check_H`.
+What is tested, and every word of a failure, is that of :func:`ddrm_edu.check_H`.  Pytest imports
+this module in every run of the environment, so that torch and all that needs it is imported only
+if ``--H`` is given.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .checks.own import attribute_of, loaded, own, shape_of
-from .checks.suite import OTHERS, SECTIONS, Suite
+if TYPE_CHECKING:
+    from .checks.own_h import Reports
 
 __all__ = ["OwnHPlugin"]
 
@@ -20,34 +22,72 @@ PREFIX = "H::"
 NOTE = "note on H"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("ddrm-edu", "your own H, tested with all that DDRM needs of it")
+    group.addoption(
+        "--H",
+        dest="ddrm_H",
+        metavar="FILE.py:NAME",
+        help="collect the checks of this matrix, operator, function or maker of one, and no other "
+        "tests",
+    )
+    group.addoption(
+        "--H-in-shape",
+        dest="ddrm_in_shape",
+        metavar="C,H,W",
+        help="shape of one image, if H is a function",
+    )
+    group.addoption(
+        "--H-sigma-y",
+        dest="ddrm_sigma_y",
+        metavar="SIGMA",
+        type=float,
+        default=0.05,
+        help="noise in y (default: 0.05)",
+    )
+    group.addoption(
+        "--H-truth",
+        dest="ddrm_truth",
+        metavar="NAME",
+        help="name in FILE.py of H, built another way",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("ddrm_H"):
+        config.pluginmanager.register(OwnHPlugin(config), "ddrm_edu_own_H")
+
+
 class OwnHPlugin:
-    """Puts one test for each law of H in the place of all other tests."""
+    """Puts one test for each claim about H in the place of all other tests."""
 
     def __init__(self, config: pytest.Config):
+        from .checks.own_h import Reports, own_h
+        from .operators.convert import attribute_of, loaded, shape_of
+
         option = config.getoption
         try:
             H, module = loaded(option("ddrm_H"))
-            truth = option("ddrm_truth")
-            mine = own(
-                H,
-                shape_of(option("ddrm_in_shape")) if option("ddrm_in_shape") else None,
-                truth=attribute_of(module, truth) if truth else None,
-            )
-            self.suite = Suite(mine, sigma_y=option("ddrm_sigma_y"))
+            in_shape, truth = shape_of(option("ddrm_in_shape")), option("ddrm_truth")
+            mine = own_h(H, in_shape, truth=attribute_of(module, truth))
+            self.reports = Reports(mine, sigma_y=option("ddrm_sigma_y"))
         except ValueError as error:
             raise pytest.UsageError(f"--H: {error}") from error
-        self.path = Path(module.__file__)
-        # pytest prints failures as H::law, so that this may be copied behind the command.
+        self.path = Path(str(module.__file__))
+        # pytest prints failures as H::claim, so that this may be copied behind the command.
         self.chosen = {arg.removeprefix(PREFIX) for arg in config.args if arg.startswith(PREFIX)}
         config.args[:] = [str(self.path)]
         config.args_source = config.ArgsSource.ARGS
 
     def pytest_report_header(self) -> str:
-        mine = self.suite.mine
+        mine = self.reports.mine
         return f"H: {mine.title if mine.op is None else repr(mine.op)} of {self.path.name}"
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector):
+    def pytest_collect_file(
+        self, file_path: Path, parent: pytest.Collector
+    ) -> Generator[None, Any, list[pytest.Collector]]:
         yield  # the file defines H; whatever else pytest would find in it are other tests
         return [_Checks.from_parent(parent, path=file_path, nodeid="H", plugin=self)]
 
@@ -63,51 +103,47 @@ class OwnHPlugin:
 class _Checks(pytest.File):
     """All the checks of one H."""
 
-    def __init__(self, *, plugin: OwnHPlugin, **kwargs):
+    def __init__(self, *, plugin: OwnHPlugin, **kwargs: Any):
         super().__init__(**kwargs)
         self.plugin = plugin
 
     def collect(self) -> Iterator[pytest.Item]:
+        from .checks.own_h import SECTIONS
+
         for section, names in SECTIONS.items():
             for name in names:
                 if name in (self.plugin.chosen or names):
                     yield _Check.from_parent(
-                        self, name=name, suite=self.plugin.suite, section=section
+                        self, name=name, reports=self.plugin.reports, section=section
                     )
 
 
 class _Check(pytest.Item):
-    """One law, asked together with the others of its section when the first of them runs."""
+    """One claim, asked together with the others of its section when the first of them runs."""
 
-    def __init__(self, *, suite: Suite, section: str, **kwargs):
+    def __init__(self, *, reports: Reports, section: str, **kwargs: Any):
         super().__init__(**kwargs)
-        self.suite, self.section = suite, section
+        self.reports, self.section = reports, section
 
     def runtest(self) -> None:
-        report = self.suite.report(self.section)
-        law = next((law for law in report.laws if law.name == self.name), None)
-        if law is None:
-            pytest.skip(self._reason(report.not_asked))
-        if not law.ok:
-            raise _LawFails(law.sentence)
-        if not law.holds:
-            self.user_properties.append((NOTE, f"{law.name}: {law.sentence}"))
+        finding = self.reports.finding(self.section, self.name)
+        if finding is None:
+            pytest.skip("it does not apply to this H.")
+        if finding.status == "not asked":
+            pytest.skip(finding.found)
+        if not finding.ok:
+            raise _Broken(finding.sentence)
+        if not finding.holds:
+            self.user_properties.append((NOTE, f"{finding.name}: {finding.sentence}"))
 
-    def _reason(self, not_asked: tuple[str, ...]) -> str:
-        for name in (self.name, OTHERS):
-            for entry in not_asked:
-                if entry.startswith(f"{name}: "):
-                    return entry.removeprefix(f"{name}: ")
-        return "it does not apply to this H."
-
-    def repr_failure(self, excinfo: pytest.ExceptionInfo, style=None):
-        if isinstance(excinfo.value, _LawFails):
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        if isinstance(excinfo.value, _Broken):
             return str(excinfo.value)
         return super().repr_failure(excinfo, style)
 
-    def reportinfo(self):
+    def reportinfo(self) -> tuple[Path, None, str]:
         return self.path, None, self.nodeid
 
 
-class _LawFails(Exception):
-    """A law that does not hold; its sentence is shown, and not where this was raised."""
+class _Broken(Exception):
+    """A claim that does not hold; its sentence is shown, and not where this was raised."""

@@ -14,8 +14,6 @@ boundary between two of them.  What is special (all s = 1, sigma_y = 0, eta = 1)
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
@@ -27,7 +25,7 @@ except ImportError as error:
         "Install it with: pip install 'ddrm-edu[test]'"
     ) from error
 
-from .checks.problems import Factors
+from .checks.runs import Factors, Problem
 from .operators import SVDOperator
 from .priors import GaussianPrior
 from .schedule import NoiseSchedule
@@ -49,7 +47,10 @@ def spectra(*, max_size: int = 6) -> st.SearchStrategy[list[float]]:
 
 
 @st.composite
-def operators(draw, spectrum: st.SearchStrategy[list[float]] | None = None) -> SVDOperator:
+def operators(
+    draw: st.DrawFn,
+    spectrum: st.SearchStrategy[list[float]] | None = None,
+) -> SVDOperator:
     """An operator with a prescribed spectrum and random orthogonal factors: wide, tall or square.
 
     Its ``s`` is exact to the last bit, as that of a computed decomposition never is.
@@ -61,7 +62,7 @@ def operators(draw, spectrum: st.SearchStrategy[list[float]] | None = None) -> S
 
 
 @st.composite
-def schedules(draw, *, max_T: int = 60) -> NoiseSchedule:
+def schedules(draw: st.DrawFn, *, max_T: int = 60) -> NoiseSchedule:
     """A forward process: linear, cosine, or with any beta at all."""
     T = draw(st.integers(1, max_T))
     kind = draw(st.sampled_from(["linear", "cosine", "any"]))
@@ -75,7 +76,7 @@ def schedules(draw, *, max_T: int = 60) -> NoiseSchedule:
 
 
 @st.composite
-def levels(draw, *, max_steps: int = 6) -> Tensor:
+def levels(draw: st.DrawFn, *, max_steps: int = 6) -> Tensor:
     """Decreasing sigmas that end in an exact 0: of a schedule, or with steps of any size."""
     if draw(st.booleans()):
         schedule = draw(schedules())
@@ -87,7 +88,7 @@ def levels(draw, *, max_steps: int = 6) -> Tensor:
 
 
 @st.composite
-def priors(draw, shape: tuple[int, ...]) -> GaussianPrior:
+def priors(draw: st.DrawFn, shape: tuple[int, ...]) -> GaussianPrior:
     """A Gaussian prior on images of ``shape``, with correlations; sometimes singular."""
     generator = torch.Generator().manual_seed(draw(_SEEDS))
     normal = lambda *sides: torch.randn(*sides, generator=generator, dtype=torch.float64)  # noqa: E731
@@ -98,23 +99,8 @@ def priors(draw, shape: tuple[int, ...]) -> GaussianPrior:
     return GaussianPrior(mean, root @ root.T / n + floor * torch.eye(n, dtype=torch.float64))
 
 
-class Problem(NamedTuple):
-    """Everything that a run of DDRM needs but a denoiser."""
-
-    op: SVDOperator
-    sigmas: Tensor
-    sigma_y: float
-    eta: float
-    eta_b: float
-
-    @property
-    def settings(self) -> dict[str, float]:
-        """``sigma_y``, ``eta`` and ``eta_b``, for ``**problem.settings``."""
-        return {"sigma_y": self.sigma_y, "eta": self.eta, "eta_b": self.eta_b}
-
-
 @st.composite
-def problems(draw, ops: st.SearchStrategy[SVDOperator] | None = None) -> Problem:
+def problems(draw: st.DrawFn, ops: st.SearchStrategy[SVDOperator] | None = None) -> Problem:
     """An operator, levels and admissible numbers; one time in three exactly on a case boundary.
 
     There ``s_i * sigma_t == sigma_y`` holds in floating point for some coordinate and level.

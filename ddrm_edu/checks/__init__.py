@@ -1,13 +1,14 @@
 """Executable checks of the lecture's claims, for lectures, tests and students alike."""
 
-from ._laws import Law, Report
-from .operators import check_operator
-from .samplers import check_sampler
-from .suite import Reports, check_H
-from .values import check, check_mc
+from .operator import check_operator
+from .own_h import Reports, check_H
+from .report import Finding, Report
+from .runs import sampler_of, schedule_of, svd_of
+from .sampler import check_sampler
+from .scores import check, check_mc
 
 __all__ = [
-    "Law",
+    "Finding",
     "Report",
     "Reports",
     "check",
@@ -15,4 +16,7 @@ __all__ = [
     "check_mc",
     "check_operator",
     "check_sampler",
+    "sampler_of",
+    "schedule_of",
+    "svd_of",
 ]

@@ -31,15 +31,19 @@ class Finding:
 
     @classmethod
     def measured(cls, name: str, error: float, bound: float, **words: Any) -> Finding:
-        """A claim about numbers, which holds if ``error <= bound`` (a NaN is not)."""
-        status: Status = "holds" if error <= bound else "broken"
-        return cls(name, status, float(error), float(bound), **words)
+        """A claim about numbers, which holds if ``error <= bound`` (a NaN is not).
+
+        What is wrong and what to do is kept of a claim that is broken only.
+        """
+        if error <= bound:
+            return cls(name, "holds", float(error), float(bound), **_of_a_success(words))
+        return cls(name, "broken", float(error), float(bound), **words)
 
     @classmethod
     def answered(cls, name: str, fault: str = "", **words: Any) -> Finding:
         """A claim that is true or not: broken if ``fault`` says what is wrong."""
         if not fault:
-            return cls(name, "holds", **words)
+            return cls(name, "holds", **_of_a_success(words))
         return cls(name, "broken", math.nan, found=fault, **words)
 
     @classmethod
@@ -71,6 +75,10 @@ class Finding:
         return f"{'note  ' if self.remark else 'FAILED'}  {self.name}: {self.sentence}"
 
 
+def _of_a_success(words: dict[str, Any]) -> dict[str, Any]:
+    return {key: words[key] for key in ("within", "remark") if key in words}
+
+
 @dataclass(frozen=True)
 class Report:
     """What a check found, claim by claim; ``print`` it, or ask ``report.ok``."""
@@ -94,13 +102,24 @@ class Report:
         return [finding for finding in self.findings if finding.ok and finding.status == "broken"]
 
     @property
+    def not_asked(self) -> list[Finding]:
+        """What could not be put to the test, each with its reason."""
+        return [finding for finding in self.findings if finding.status == "not asked"]
+
+    @property
     def asked(self) -> list[Finding]:
         """What was put to the test."""
         return [finding for finding in self.findings if finding.status != "not asked"]
 
     def to_dict(self) -> dict[str, Any]:
-        """The same for machines: plain strings, numbers and lists."""
-        findings = [dataclasses.asdict(finding) for finding in self.findings]
+        """The same for machines: strings, lists and finite numbers (None in place of others)."""
+        findings = [
+            {
+                key: value if not isinstance(value, float) or math.isfinite(value) else None
+                for key, value in dataclasses.asdict(finding).items()
+            }
+            for finding in self.findings
+        ]
         return {"title": self.title, "ok": self.ok, "findings": findings}
 
     def __str__(self) -> str:

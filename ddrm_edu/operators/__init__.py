@@ -3,9 +3,10 @@
 from .base import SVDOperator
 from .blocks import BlockOperator, Colorization, PatchFunctional, SuperResolution
 from .compose import ChangeOfBasis, DirectSum, SelectedRows
-from .convert import from_function, from_scipy, memory_needed
+from .convert import as_operator, from_function, from_scipy, memory_needed
 from .dense import Dense
 from .kronecker import BicubicSuperResolution, Kronecker, SeparableBlur
+from .linear_map import LinearMap
 from .lowrank import TruncatedSVD
 from .pixels import Denoising, Inpainting
 from .transforms import CircularBlur, CompressedSensing
@@ -22,12 +23,14 @@ __all__ = [
     "DirectSum",
     "Inpainting",
     "Kronecker",
+    "LinearMap",
     "PatchFunctional",
     "SVDOperator",
     "SelectedRows",
     "SeparableBlur",
     "SuperResolution",
     "TruncatedSVD",
+    "as_operator",
     "from_function",
     "from_scipy",
     "memory_needed",

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..validation import EPS, image_shape, is_integer, positive_shape, real_matrix
 from .base import SVDOperator
-from .probing import normal_images
+from .linear_map import normal_images
 
 __all__ = ["ChangeOfBasis", "DirectSum", "SelectedRows"]
 

@@ -1,30 +1,173 @@
-"""Operators from a Python function or a scipy operator, whose linearity is tested first."""
+"""The one door for "whatever H is": from a matrix, function, operator or file to the SVD."""
 
 from __future__ import annotations
 
+import importlib.util
+import inspect
 import math
+import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from ..validation import positive_shape
+from .base import SVDOperator
 from .dense import Dense
-from .lowrank import TruncatedSVD, with_shapes
-from .probing import ImageMap, normal_images
+from .linear_map import LinearMap, NoLinearMap, linear_map, name_of
+from .lowrank import TruncatedSVD
 from .recognise import recognise
 
-if TYPE_CHECKING:
-    from scipy.sparse.linalg import LinearOperator
-
-__all__ = ["from_function", "from_scipy", "memory_needed"]
+__all__ = [
+    "TooLarge",
+    "as_operator",
+    "attribute_of",
+    "from_function",
+    "from_scipy",
+    "loaded",
+    "made",
+    "memory_needed",
+    "said",
+    "shape_of",
+]
 
 GIB = 2**30
 
 
+class TooLarge(ValueError):
+    """A dense decomposition would need more memory than is allowed."""
+
+
+def as_operator(
+    H: Any,
+    in_shape: tuple[int, ...] | None = None,
+    out_shape: tuple[int, ...] | None = None,
+    *,
+    rtol: float | None = None,
+    memory_limit: float = 2 * GIB,
+    batch: int = 256,
+) -> SVDOperator:
+    """The operator of any linear map of images: your own H, in whatever form it comes.
+
+    An operator stays what it is.  A function is tried on random images first, and refused with a
+    sentence if it is not linear; then its matrix is built from unit images.  Every matrix is
+    decomposed (slide 9, ledger S09.1).
+
+    Parameters
+    ----------
+    H : matrix, SVDOperator, LinearOperator, function, pair of functions, or maker of one
+        A matrix (numpy, torch, scipy.sparse, nested lists) and a scipy or pylops ``LinearOperator``
+        act on images flattened row by row.  A function maps batches of images, torch or numpy,
+        ``(batch, *in_shape)``; a pair holds it and its adjoint.  A function (or class) without
+        arguments is called and makes one of these.
+    in_shape, out_shape : tuple of int, optional
+        Shapes of one x and one y; needed for functions.  By default ``H.dims`` and ``H.dimsd`` if H
+        comes from pylops, else vectors for matrices; an SVDOperator has its own.
+    rtol : float, optional
+        Singular values up to ``rtol`` times the largest count as 0, as in :class:`Dense`.  By
+        default ``max(m, n)`` times the rounding unit of what a function returns, or 10 times the
+        rounding that was seen when its linearity was tried, if that is more.
+    memory_limit : float
+        Bytes that a decomposition may take; see :func:`memory_needed`.
+    batch : int
+        Number of unit images in one call of a function.
+
+    Returns
+    -------
+    SVDOperator
+        H itself if it is one, else :class:`Dense`.
+
+    Raises
+    ------
+    NoLinearMap
+        If H is of no such form.
+    TooLarge
+        If it needs too much memory; the message names a fast operator that does the same, if one
+        was recognised.
+    ValueError
+        If H cannot be called on a batch, or is not linear, real or finite (the message says in what
+        way, and by how much), or a shape does not fit it.
+
+    Examples
+    --------
+    >>> as_operator([[3.0, 0.0], [0.0, 4.0]])
+    Dense((2,) -> (2,), rank 2)
+    >>> as_operator(lambda x: x[..., 1:] - x[..., :-1], (1, 4, 4))
+    Dense((1, 4, 4) -> (1, 4, 3), rank 12)
+    """
+    H = made(H)
+    if isinstance(H, SVDOperator):
+        return H
+    return _dense(linear_map(H, in_shape, out_shape), rtol, memory_limit, batch)
+
+
+def from_function(
+    f: Callable[[Any], Any],
+    in_shape: tuple[int, ...],
+    *,
+    out_shape: tuple[int, ...] | None = None,
+    rtol: float | None = None,
+    memory_limit: float = 2 * GIB,
+    batch: int = 256,
+) -> Dense:
+    """:func:`as_operator` of any linear Python function ``(batch, *in_shape) -> (batch, *out)``.
+
+    f is called at most 14 times for images of up to 256 numbers: at most three times to find out
+    what it takes, then to try its linearity, and once with all unit images.
+
+    Raises
+    ------
+    ValueError
+        As :func:`as_operator`.
+
+    Examples
+    --------
+    >>> def differences(x):
+    ...     return x[..., 1:] - x[..., :-1]
+    >>> from_function(differences, (1, 4, 4))
+    Dense((1, 4, 4) -> (1, 4, 3), rank 12)
+    >>> from_function(abs, (1, 4, 4))  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+    ValueError: f is not linear: f(-x) = -f(x) fails ...
+    """
+    return _dense(LinearMap(f, in_shape, out_shape, name="f"), rtol, memory_limit, batch)
+
+
+def from_scipy(
+    A: Any,
+    in_shape: tuple[int, ...] | None = None,
+    out_shape: tuple[int, ...] | None = None,
+    *,
+    rank: int | None = None,
+    rtol: float | None = None,
+    memory_limit: float = 2 * GIB,
+    batch: int = 256,
+) -> Dense | TruncatedSVD:
+    """:func:`as_operator` of a scipy or pylops ``LinearOperator`` or a sparse matrix.
+
+    With ``rank`` only so many of the largest singular values are kept, without ever building the
+    matrix: see :class:`TruncatedSVD`, which also has more options.
+
+    Raises
+    ------
+    ValueError
+        As :func:`as_operator` or :class:`TruncatedSVD`.
+
+    Examples
+    --------
+    >>> import scipy.sparse
+    >>> from_scipy(scipy.sparse.diags_array([1.0, 0.5, 0.0]))
+    Dense((3,) -> (3,), rank 2)
+    """
+    if rank is not None:
+        return TruncatedSVD(A, rank, in_shape, out_shape)
+    return _dense(linear_map(A, in_shape, out_shape, name="A"), rtol, memory_limit, batch)
+
+
 def memory_needed(in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> int:
-    """Bytes that :func:`from_function` takes at its peak for images of these shapes.
+    """Bytes that :func:`as_operator` takes at its peak for images of these shapes.
 
     The matrix and its copies in the decomposition, LAPACK's workspace, V (n x n), U, and 16 MiB of
     buffers.
@@ -41,159 +184,116 @@ def memory_needed(in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> int:
     return 8 * (5 * m * n + n * n + m * k + 2 * k * k) + 2**24
 
 
-def from_function(
-    f: Callable[[Any], Any],
-    in_shape: tuple[int, ...],
-    *,
-    out_shape: tuple[int, ...] | None = None,
-    rtol: float | None = None,
-    memory_limit: float = 2 * GIB,
-    batch: int = 256,
-) -> Dense:
-    """The operator of any linear Python function on images: your own H.
-
-    First the function is tried on random images, and refused with a sentence if it is not linear.
-    Then its matrix is built from unit images and decomposed (slide 9, ledger S09.1).
-
-    Parameters
-    ----------
-    f : callable
-        ``(batch, *in_shape) -> (batch, *out)``, for torch tensors or numpy arrays.
-    in_shape : tuple of int
-        Shape of one image, such as ``(1, 32, 32)``.
-    out_shape : tuple of int, optional
-        Shape of one measurement; by default that of what f returns.
-    rtol : float, optional
-        Singular values up to ``rtol`` times the largest count as 0, as in :class:`Dense`.  By
-        default ``max(m, n)`` times the rounding unit of what f returns, or 10 times the rounding
-        that was seen when its linearity was tried, if that is more.
-    memory_limit : float
-        Bytes that may be used; see :func:`memory_needed`.
-    batch : int
-        Number of unit images in one call of f.
-
-    Returns
-    -------
-    Dense
-
-    Raises
-    ------
-    ValueError
-        If f cannot be called on a batch, is not linear (the message says in what way, and by how
-        much), or needs too much memory; then the message names a fast operator that does the same,
-        if one was recognised.
-
-    Examples
-    --------
-    >>> def differences(x):
-    ...     return x[..., 1:] - x[..., :-1]
-    >>> from_function(differences, (1, 4, 4))
-    Dense((1, 4, 4) -> (1, 4, 3), rank 12)
-    >>> from_function(abs, (1, 4, 4))  # doctest: +IGNORE_EXCEPTION_DETAIL
-    Traceback (most recent call last):
-    ValueError: f is not linear: f(-x) = -f(x) fails ...
-    """
-    return _dense(ImageMap(f, in_shape, "f"), out_shape, rtol, memory_limit, batch)
-
-
-def from_scipy(
-    A: LinearOperator | Any,
-    in_shape: tuple[int, ...] | None = None,
-    out_shape: tuple[int, ...] | None = None,
-    *,
-    rank: int | None = None,
-    rtol: float | None = None,
-    memory_limit: float = 2 * GIB,
-    batch: int = 256,
-) -> Dense | TruncatedSVD:
-    """The operator of a scipy or pylops ``LinearOperator`` or a sparse matrix.
-
-    Parameters
-    ----------
-    A : LinearOperator, sparse matrix or array (m, n)
-        Acts on images flattened row by row.
-    in_shape, out_shape : tuple of int, optional
-        Shapes of one x and one y; by default ``A.dims`` and ``A.dimsd`` if A comes from pylops,
-        else ``(n,)`` and ``(m,)``.
-    rank : int, optional
-        Keep so many of the largest singular values, without ever building the matrix: see
-        :class:`TruncatedSVD`, which also has more options.
-    rtol, memory_limit, batch
-        As in :func:`from_function`.
-
-    Returns
-    -------
-    Dense, or TruncatedSVD if ``rank`` is given
-
-    Raises
-    ------
-    ValueError
-        As :func:`from_function`.
-
-    Examples
-    --------
-    >>> import scipy.sparse
-    >>> from_scipy(scipy.sparse.diags_array([1.0, 0.5, 0.0]))
-    Dense((3,) -> (3,), rank 2)
-    """
-    if rank is not None:
-        return TruncatedSVD(A, rank, in_shape, out_shape)
-    A, in_shape, out_shape = with_shapes(A, in_shape, out_shape)
-    on_images = ImageMap(lambda x: A.matmat(x.flatten(1).T.numpy()).T, in_shape, "A")
-    return _dense(on_images, out_shape, rtol, memory_limit, batch)
-
-
-def _dense(
-    f: ImageMap,
-    out_shape: tuple[int, ...] | None,
-    rtol: float | None,
-    memory_limit: float,
-    batch: int,
-) -> Dense:
+def _dense(f: LinearMap, rtol: float | None, memory_limit: float, batch: int) -> Dense:
     """The operator of a map that is linear, as it turns out, and not too large."""
-    if batch < 1:
-        raise ValueError(f"batch must be at least 1, the images in one call, but was {batch}.")
     f.require_linear()
     _require_affordable(f, memory_limit)
-    H = _matrix(f, batch)
     # The rounding of f must not pass for singular values.
     rtol = f.smallest if rtol is None else rtol
-    return Dense(H, f.in_shape, f.out_shape if out_shape is None else out_shape, rtol=rtol)
+    return Dense(f.matrix(batch), f.in_shape, f.out_shape, rtol=rtol)
 
 
-def _require_affordable(f: ImageMap, limit: float) -> None:
-    """Raise ``ValueError`` with the bytes, the time and a better operator, above the limit."""
+def _require_affordable(f: LinearMap, limit: float) -> None:
+    """Raise ``TooLarge`` with the bytes, the time and a better operator, above the limit."""
     needed = memory_needed(f.in_shape, f.out_shape)
     if needed <= limit:
         return
     k = min(f.m, f.n)
     minutes = 3e-10 * k * f.n * (f.m + f.n) / 60  # measured on one core with MKL, n = 256 to 2048
     advice = recognise(f) or (
-        "No structure of this library was recognised. Take a smaller image, or keep the largest "
-        "singular values only, by TruncatedSVD."
+        "No structure of this library was recognised: one weighted sum per patch is a "
+        "PatchFunctional, one matrix for all patches a BlockOperator, A X B^T a Kronecker product, "
+        "a convolution a CircularBlur or a SeparableBlur. Take a smaller image, or keep the "
+        "largest singular values only, by TruncatedSVD."
     )
-    raise ValueError(
+    raise TooLarge(
         f"A dense operator from {f.in_shape} to {f.out_shape} needs about {needed / GIB:.3g} GiB "
         f"and for its decomposition roughly {minutes:.2g} minutes on one core, more than "
         f"memory_limit = {limit / GIB:.3g} GiB. {advice}"
     )
 
 
-def _matrix(f: ImageMap, batch: int) -> Tensor:
-    """H, column by column, and the proof that it does what f does."""
-    H = torch.empty(f.m, f.n, dtype=torch.float64)
-    for start in range(0, f.n, batch):
-        count = min(batch, f.n - start)
-        unit = torch.zeros(count, f.n, dtype=torch.float64)
-        unit[:, start : start + count].fill_diagonal_(1.0)
-        H[:, start : start + count] = f(unit.reshape(-1, *f.in_shape)).flatten(1).T
-    x = normal_images(f.in_shape, seed=2)
-    y = f(x).flatten(1)
-    worst = (x.flatten(1) @ H.T - y).abs().max().item()
-    if not worst <= f.rounding * (y.abs().max().item() or 1.0):
+def made(H: Any) -> Any:
+    """What a class or a function without arguments makes, or H itself."""
+    if isinstance(H, SVDOperator | torch.nn.Module) or not callable(H):
+        return H
+    try:
+        inspect.signature(H).bind()
+    except (TypeError, ValueError):  # it needs arguments, or is a builtin without a signature
+        if isinstance(H, type):
+            raise NoLinearMap(
+                f"{H.__name__} is a class whose __init__ needs arguments. Give an instance, or a "
+                "function without arguments that makes one."
+            ) from None
+        return H
+    try:
+        made = H()
+    except (Exception, SystemExit) as error:
+        raise NoLinearMap(f"{name_of(H)}() raised {said(error)}.") from error
+    if made is None:
+        raise NoLinearMap(f"{name_of(H)}() returned None. Does it lack a return?")
+    return made
+
+
+# ------------------------------------------------------------------------------------ FILE.py:NAME
+
+
+def loaded(target: str) -> tuple[Any, ModuleType]:
+    """The object that ``FILE.py:NAME`` names, and the module that defines it.
+
+    Raises
+    ------
+    ValueError
+        If the file or the name is missing, or the file cannot be run.
+    """
+    file, _, name = target.rpartition(":")
+    if not file or not name:
+        raise ValueError(f"Expected FILE.py:NAME, such as my_h.py:H, but was given {target!r}.")
+    path = Path(file).absolute()
+    if not path.is_file():
+        raise ValueError(f"There is no file {file!r}; the current folder is {Path.cwd()}.")
+    module = _module(path)
+    return attribute_of(module, name), module
+
+
+def shape_of(text: str | None) -> tuple[int, ...] | None:
+    """``"1,16,16"`` as (1, 16, 16), and nothing as nothing."""
+    try:
+        return tuple(int(side) for side in text.split(",")) if text else None
+    except ValueError:
         raise ValueError(
-            f"{f.name} is not linear: its answers to unit images do not add up to those to random "
-            f"images, by {worst:.3g}. It treats images with few bright pixels, or those of a large "
-            "batch, differently."
-        )
-    return H
+            f"The shape of an image is integers with commas, such as 1,16,16, but was {text!r}."
+        ) from None
+
+
+def attribute_of(module: ModuleType, name: str | None) -> Any:
+    """What a module calls ``name``, if there is one; else ``ValueError`` with the names it has."""
+    if not name:
+        return None
+    if not hasattr(module, name):
+        public = [key for key in vars(module) if not key.startswith("_")]
+        file, known = Path(str(module.__file__)).name, ", ".join(public) or "nothing"
+        raise ValueError(f"{file} defines no {name!r}; it defines {known}.")
+    return getattr(module, name)
+
+
+def _module(path: Path) -> ModuleType:
+    """The module in a file, which may import its neighbours, as a script may."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{path.name} is no file of Python code: its name must end in .py.")
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent))
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise ValueError(f"{path.name} could not be run, it raised {said(error)}.") from error
+    finally:
+        sys.path.remove(str(path.parent))
+    return module
+
+
+def said(error: BaseException) -> str:
+    """What was raised, its class included, without a full stop at the end."""
+    text = " ".join(str(error).split()).rstrip(".")
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

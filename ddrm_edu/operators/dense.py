@@ -11,7 +11,7 @@ from torch import Tensor
 from ..validation import EPS, positive_shape, real_matrix, require_rtol
 from .base import SVDOperator
 
-__all__ = ["Dense"]
+__all__ = ["Dense", "fitting"]
 
 
 class Dense(SVDOperator):
@@ -54,8 +54,8 @@ class Dense(SVDOperator):
     ):
         H = real_matrix(H, "H")
         m, n = H.shape
-        self.in_shape = _fitting("in_shape", in_shape, n, "columns")
-        self.out_shape = _fitting("out_shape", out_shape, m, "rows")
+        self.in_shape = fitting("in_shape", in_shape, n, "columns")
+        self.out_shape = fitting("out_shape", out_shape, m, "rows")
         U, s, self._V = full_svd(H)
         self.s = exact_zeros(s, require_rtol(rtol, max(m, n) * EPS)).reshape(self.in_shape)
         self._U = U[:, : self.rank].contiguous()
@@ -94,7 +94,7 @@ def exact_zeros(s: Tensor, rtol: float) -> Tensor:
     return torch.where(s > rtol * s.max(), s, 0.0)
 
 
-def _fitting(name: str, shape: tuple[int, ...] | None, count: int, side: str) -> tuple[int, ...]:
+def fitting(name: str, shape: tuple[int, ...] | None, count: int, side: str) -> tuple[int, ...]:
     shape = (count,) if shape is None else positive_shape(shape, name)
     if math.prod(shape) != count:
         raise ValueError(

@@ -9,24 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..validation import require_finite, require_level
+from ..validation import EPS, require_finite, require_level, require_rtol
 from .base import SVDOperator
-from .dense import _fitting
-from .probing import ImageMap, normal_images
+from .linear_map import LinearMap, linear_map, normal_images
 
-if TYPE_CHECKING:
-    from scipy.sparse.linalg import LinearOperator
-
-__all__ = ["TruncatedSVD", "with_shapes"]
+__all__ = ["TruncatedSVD"]
 
 PROBES = 32
-EPS = torch.finfo(torch.float64).eps
 
 
 class TruncatedSVD(SVDOperator):
@@ -92,7 +87,7 @@ class TruncatedSVD(SVDOperator):
 
     def __init__(
         self,
-        A: LinearOperator | Any,
+        A: Any,
         rank: int,
         in_shape: tuple[int, ...] | None = None,
         out_shape: tuple[int, ...] | None = None,
@@ -101,34 +96,32 @@ class TruncatedSVD(SVDOperator):
         rtol: float | None = None,
         seed: int = 0,
     ):
-        A, self.in_shape, self.out_shape = with_shapes(A, in_shape, out_shape)
-        m, n = A.shape
+        A = linear_map(A, in_shape, out_shape, name="f" if isinstance(A, tuple) else "A")
+        self.in_shape, self.out_shape, m, n = A.in_shape, A.out_shape, A.m, A.n
         if not isinstance(rank, Integral) or not 1 <= rank <= min(m, n):
             raise ValueError(
                 f"rank must be an integer from 1 to min(m, n) = {min(m, n)}, but was {rank!r}."
             )
-        rtol = max(m, n) * EPS if rtol is None else float(rtol)
-        if not 0 <= rtol < 1:
-            raise ValueError(f"rtol must lie in [0, 1), but was {rtol:g}.")
-        _require_transpose(A)
+        rtol = require_rtol(rtol, max(m, n) * EPS)
+        At = _require_transpose(A)
         rng = np.random.default_rng(seed)
         if min(m, n) <= 2 * rank + 1:  # the whole matrix has no more numbers than svds would need
-            U, s, V, self.discarded = _by_lapack(A, rank)
+            U, s, V, self.discarded = _by_lapack(A, At, rank)
             self.discarded_error = 0.0
         else:
-            U, s, V = _by_arpack(A, rank, rng)
+            U, s, V = _by_arpack(A, At, rank, rng)
             self.discarded, self.discarded_error = _energy_left(A, U, s, V, rng)
         self.loss = self.discarded / (self.discarded + float(s @ s))
         if self.loss > largest_loss:
             raise ValueError(self._too_much(s, largest_loss))
         kept = int((s > rtol * s[0]).sum())
         self.s = torch.zeros(n, dtype=torch.float64)
-        self.s[:kept] = torch.from_numpy(s[:kept].copy())
+        self.s[:kept] = s[:kept]
         self.s = self.s.reshape(self.in_shape)
         # V_k = Q R with R = diag(+-1) up to rounding; the signs go to U.
-        self._reflectors, self._scales = torch.geqrf(torch.from_numpy(V[:, :kept].copy()))
+        self._reflectors, self._scales = torch.geqrf(V[:, :kept])
         signs = self._reflectors.diagonal().sign()
-        self._U = torch.from_numpy(U[:, :kept].copy()) * signs
+        self._U = U[:, :kept] * signs
 
     def V(self, x: Tensor) -> Tensor:
         return self._reflect(x, transpose=False)
@@ -169,7 +162,7 @@ class TruncatedSVD(SVDOperator):
         sigma_y, x_std = require_level(sigma_y, "sigma_y"), require_level(x_std, "x_std")
         return math.sqrt(sigma_y**2 + x_std**2 * self.discarded / self.m)
 
-    def _too_much(self, s: np.ndarray, largest_loss: float) -> str:
+    def _too_much(self, s: Tensor, largest_loss: float) -> str:
         error = self.discarded_error / (self.discarded + float(s @ s))
         return (
             f"With rank {len(s)} of {min(self.m, self.n)} the part {self.loss:.3g} of the energy "
@@ -184,134 +177,61 @@ class TruncatedSVD(SVDOperator):
         return columns.T.reshape(x.shape)
 
 
-def _real_linear_operator(A: Any) -> LinearOperator:
-    """``A`` as a scipy operator that computes in float64; ``ValueError`` for a complex one."""
-    from scipy.sparse.linalg import aslinearoperator
-
-    if isinstance(A, Tensor):
-        A = A.detach().cpu().numpy()
-    try:
-        linear = aslinearoperator(A)
-    except TypeError:
-        raise ValueError(
-            "A must be a scipy LinearOperator, a sparse matrix or an array of shape (m, n), "
-            f"but was a {type(A).__name__}. A function goes to from_function."
-        ) from None
-    if np.dtype(linear.dtype or float).kind == "c":
-        raise ValueError(
-            "A must be real, but was complex. Write it on the real and imaginary parts, one after "
-            "the other."
-        )
-    return linear
-
-
-def with_shapes(
-    A: Any, in_shape: Any, out_shape: Any
-) -> tuple[LinearOperator, tuple[int, ...], tuple[int, ...]]:
-    """``A`` as a scipy operator, with the shapes of one x and one y."""
-    default_in, default_out = None, None
-    if isinstance(A, SVDOperator):
-        default_in, default_out = A.in_shape, A.out_shape
-        linear = A.as_scipy()
-    elif isinstance(A, tuple):
-        linear, default_in, default_out = _of_functions(A, in_shape)
-    else:
-        linear = _real_linear_operator(A)
-        default_in, default_out = getattr(A, "dims", None), getattr(A, "dimsd", None)
-    m, n = linear.shape
-    in_shape = _fitting("in_shape", in_shape or default_in, n, "columns")
-    out_shape = _fitting("out_shape", out_shape or default_out, m, "rows")
-    return linear, in_shape, out_shape
-
-
-def _of_functions(
-    pair: tuple, in_shape: Any
-) -> tuple[LinearOperator, tuple[int, ...], tuple[int, ...]]:
-    """H and its transpose, given as functions of batches, as one scipy operator."""
-    from scipy.sparse.linalg import LinearOperator
-
-    if len(pair) != 2 or not all(map(callable, pair)) or in_shape is None:
-        raise ValueError(
-            "A pair must hold two functions of batches of images, H and its transpose, and needs "
-            "in_shape, the shape of one image."
-        )
-    forward = ImageMap(pair[0], in_shape, "f")
-    backward = ImageMap(pair[1], forward.out_shape, "ft")
-    for each in (forward, backward):
-        each.require_linear()
-
-    def on_columns(f: ImageMap) -> Callable[[np.ndarray], np.ndarray]:
-        def act(columns: np.ndarray) -> np.ndarray:
-            x = torch.tensor(columns, dtype=torch.float64).T
-            return f(x.reshape(-1, *f.in_shape)).flatten(1).T.numpy()
-
-        return act
-
-    apply, transposed = on_columns(forward), on_columns(backward)
-    linear = LinearOperator(
-        (forward.m, forward.n),
-        matvec=lambda x: apply(x.reshape(-1, 1)).reshape(-1),
-        rmatvec=lambda y: transposed(y.reshape(-1, 1)).reshape(-1),
-        matmat=apply,
-        rmatmat=transposed,
-        dtype="float64",
-    )
-    return linear, forward.in_shape, forward.out_shape
-
-
-def _require_transpose(A: LinearOperator) -> None:
-    """Raise ``ValueError`` unless A is finite, not zero, and has the right transpose."""
-    m, n = A.shape
-    x, y = normal_images((n,)).numpy().T, normal_images((m,), seed=1).numpy().T
-    try:
-        A.rmatvec(y[:, 0])  # rmatmat without it fails in some way or other
-    except NotImplementedError:
+def _require_transpose(A: LinearMap) -> LinearMap:
+    """The transpose of A; ``ValueError`` unless it is right and both are linear, finite, not 0."""
+    At = A.adjoint
+    if At is None:
         raise ValueError(
             "A knows no transpose. Give LinearOperator its rmatvec, or TruncatedSVD a pair of "
-            "functions (f, ft)."
-        ) from None
-    there, back = A.matmat(x), A.rmatmat(y)
+            "functions (f, ft); a single function goes to from_function."
+        )
+    for each in (A, At):
+        each.require_linear()
+    x, y = normal_images(A.in_shape), normal_images(A.out_shape, seed=1)
+    there, back = A(x), At(y)
     for image in (there, back):
-        require_finite(torch.from_numpy(np.array(image)), "What A returns")
+        require_finite(image, "What A returns")
     if not there.any():
         raise ValueError("A is zero, so nothing would be measured.")
-    got, want = there.T @ y, x.T @ back
-    size = np.linalg.norm(there, axis=0).max() * np.linalg.norm(y, axis=0).max()
-    if np.abs(got - want).max() > 1e-6 * size:  # single precision passes
+    there, back, x, y = (each.flatten(1) for each in (there, back, x, y))
+    off = (there @ y.T - x @ back.T).abs().max().item()
+    if off > 1e-6 * there.norm(dim=1).max() * y.norm(dim=1).max():  # single precision passes
         raise ValueError(
-            f"<A x, y> = <x, A^T y> fails by {np.abs(got - want).max():.3g} on random vectors: "
+            f"<A x, y> = <x, A^T y> fails by {off:.3g} on random vectors: "
             "rmatvec (or the second of the pair) is not the transpose of A. Is it the inverse, or "
             "a blur with another boundary, or one whose kernel was not flipped?"
         )
+    return At
 
 
-def _by_lapack(A: LinearOperator, rank: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+def _by_lapack(A: LinearMap, At: LinearMap, rank: int) -> tuple[Tensor, Tensor, Tensor, float]:
     """U_k, s_k, V_k and the energy of the rest, from the whole matrix."""
-    m, n = A.shape
-    H = A.matmat(np.eye(n)) if n <= m else A.rmatmat(np.eye(m)).T
-    U, s, Vt = np.linalg.svd(H, full_matrices=False)
+    H = A.matrix() if A.n <= A.m else At.matrix().T
+    U, s, Vt = torch.linalg.svd(H, full_matrices=False)
     return U[:, :rank], s[:rank], Vt[:rank].T, float(s[rank:] @ s[rank:])
 
 
 def _by_arpack(
-    A: LinearOperator, rank: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    A: LinearMap, At: LinearMap, rank: int, rng: np.random.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
     """U_k, s_k in decreasing order and V_k, from products with A and its transpose."""
     from scipy.sparse.linalg import LinearOperator, svds
 
-    double = LinearOperator(  # a single-precision A would make ARPACK compute in single precision
-        A.shape, A.matvec, A.rmatvec, A.matmat, dtype="float64", rmatmat=A.rmatmat
-    )
-    U, s, Vt = svds(double, k=rank, v0=rng.standard_normal(min(A.shape)))
+    def flat(f: LinearMap) -> Callable[[np.ndarray], np.ndarray]:
+        return lambda x: f(torch.from_numpy(x).reshape(-1, *f.in_shape)).flatten().numpy()
+
+    double = LinearOperator((A.m, A.n), matvec=flat(A), rmatvec=flat(At), dtype="float64")
+    U, s, Vt = svds(double, k=rank, v0=rng.standard_normal(min(A.m, A.n)))
     order = np.argsort(-s)
-    return U[:, order], s[order], Vt[order].T
+    U, s, V = (torch.from_numpy(each.copy()) for each in (U[:, order], s[order], Vt[order].T))
+    return U, s, V
 
 
 def _energy_left(
-    A: LinearOperator, U: np.ndarray, s: np.ndarray, V: np.ndarray, rng: np.random.Generator
+    A: LinearMap, U: Tensor, s: Tensor, V: Tensor, rng: np.random.Generator
 ) -> tuple[float, float]:
     """Estimate of ||A - U diag(s) V^T||_F^2 by Gaussian probes, and its standard error."""
-    probes = rng.standard_normal((A.shape[1], PROBES))
-    left = A.matmat(probes) - U @ (s[:, None] * (V.T @ probes))
-    energies = (left**2).sum(0)
-    return float(energies.mean()), float(energies.std(ddof=1) / math.sqrt(PROBES))
+    probes = torch.from_numpy(rng.standard_normal((A.n, PROBES)).T.copy())
+    left = A(probes.reshape(-1, *A.in_shape)).flatten(1) - probes @ V * s @ U.T
+    energies = left.square().sum(1)
+    return float(energies.mean()), float(energies.std() / math.sqrt(PROBES))

@@ -9,14 +9,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .probing import ImageMap, normal_images
+from .linear_map import LinearMap, normal_images
 
 __all__ = ["recognise"]
 
 LARGEST_PATCH = 256  # entries: so many calls are made at most
 
 
-def recognise(f: ImageMap) -> str | None:
+def recognise(f: LinearMap) -> str | None:
     """A sentence that names the operator of this library which does the same as f, or None."""
     guesses = [_pixels]
     if len(f.in_shape) == len(f.out_shape) == 3:
@@ -24,12 +24,12 @@ def recognise(f: ImageMap) -> str | None:
     return next((sentence for guess in guesses if (sentence := guess(f))), None)
 
 
-def _agrees(f: ImageMap, x: Tensor, prediction: Tensor) -> bool:
+def _agrees(f: LinearMap, x: Tensor, prediction: Tensor) -> bool:
     y = f(x)
     return bool((y - prediction).abs().max() <= f.rounding * y.abs().max())
 
 
-def _pixels(f: ImageMap) -> str | None:
+def _pixels(f: LinearMap) -> str | None:
     """Every measurement is one pixel: the answer to 1, 2, ..., n lists which."""
     order = torch.arange(1.0, f.n + 1, dtype=torch.float64)
     number = f(order.reshape(1, *f.in_shape)).flatten()
@@ -45,7 +45,7 @@ def _pixels(f: ImageMap) -> str | None:
     return f"Each measurement is one pixel: Inpainting(mask) keeps {f.m} of {f.n}{ordered}."
 
 
-def _patches(f: ImageMap) -> str | None:
+def _patches(f: LinearMap) -> str | None:
     """The same small matrix on every patch of the image; patches tile it."""
     (channels, height, width), (q, rows, columns) = f.in_shape, f.out_shape
     if height % rows or width % columns:
@@ -90,7 +90,7 @@ def _alike(K: Tensor, rounding: float) -> bool:
     return bool(worst <= rounding * K.abs().max())
 
 
-def _circular(f: ImageMap) -> str | None:
+def _circular(f: LinearMap) -> str | None:
     """A convolution of the periodic image: the answer to a unit image shifts along with it."""
     if f.in_shape != f.out_shape:
         return None
@@ -108,7 +108,7 @@ def _circular(f: ImageMap) -> str | None:
     )
 
 
-def _rows_and_columns(f: ImageMap) -> str | None:
+def _rows_and_columns(f: LinearMap) -> str | None:
     r"""A product :math:`AXB^\top`: it maps :math:`uv^\top` to :math:`(Au)(Bv)^\top`, of rank one.
 
     Two u and two v: each entry of the answers is a number of u times one of v, so that its values
@@ -138,7 +138,7 @@ def _rows_and_columns(f: ImageMap) -> str | None:
     )
 
 
-def _zero_boundary(f: ImageMap) -> str | None:
+def _zero_boundary(f: LinearMap) -> str | None:
     """A convolution with black beyond the border, of a kernel that is no product."""
     if f.in_shape != f.out_shape:
         return None

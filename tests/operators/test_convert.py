@@ -438,7 +438,7 @@ def test_a_rank_makes_a_truncated_operator_of_a_scipy_operator():
 def test_what_is_no_real_operator_is_refused():
     for A, words in (
         (1j * SPARSE, "must be real"),
-        (lambda x: x, "from_function"),
+        (lambda x: x, "in_shape="),
         (aslinearoperator(np.eye(2) * np.nan), "must be finite"),
         (LinearOperator((3, 3), matvec=np.abs, dtype=float), r"A\(-x\) = -A\(x\)"),
     ):

@@ -269,7 +269,7 @@ REFUSED = {
     "out_shape": (BIG, 3, {"out_shape": (9, 9)}, ["81", "70 rows"]),
     "complex": (1j * BIG, 3, {}, ["real", "complex"]),
     "no operator": ("blur", 3, {}, ["LinearOperator", "str"]),
-    "a function": (lambda x: x, 3, {}, ["from_function"]),
+    "a function": (lambda x: x, 3, {"in_shape": (6,)}, ["from_function", "pair"]),
     "zero": (np.zeros((40, 30)), 3, {}, ["zero"]),
     "NaN": (BIG * np.nan, 3, {}, ["finite"]),
     "no transpose": (
