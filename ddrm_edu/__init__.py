@@ -56,4 +56,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME, *_MOVED, *(home.strip(".") for home in _HOME.values())})
+    return sorted({*globals(), *_HOME, *_MOVED, *(home.split(".")[1] for home in _HOME.values())})

@@ -64,4 +64,4 @@ from .checks import check_mc as check_mc
 from .checks import check_operator as check_operator
 from .checks import check_H as check_H
 from .checks import check_sampler as check_sampler
-from .exercises import exercise as exercise
+from .exercises.engine import exercise as exercise

@@ -126,6 +126,19 @@ def test_log_density_is_that_of_scipy(n, seed):
     assert largest((got - want) / (1 + np.abs(want))) <= 1e-11
 
 
+@given(sizes, seeds, st.sampled_from([0.0, 0.3, 40.0]))
+def test_log_density_with_noise_is_that_of_the_wider_law(n, seed, sigma):
+    """``sigma`` adds sigma^2 I to the covariance, of a singular law as well."""
+    law = random_law(n, seed, rank=max(1, n - 1) if sigma else None)
+    x = torch.as_tensor(np.random.default_rng(seed).standard_normal((5, n)))
+    want = law.push(1.0, cov=sigma**2).log_density(x)
+    assert largest((law.log_density(x, sigma) - want) / (1 + want.abs())) <= 1e-10
+    centred, variances = law.along_axes(x, sigma)
+    wider = law.axes @ variances.diag() @ law.axes.T
+    assert largest(wider - law.push(1.0, cov=sigma**2).cov) <= 1e-12 * (1 + sigma**2)
+    assert largest(centred @ law.axes.T + law.mean - x) <= 1e-12
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_a_singular_law_has_no_density(seed):
     """Also where rounding makes its smallest eigenvalue positive."""

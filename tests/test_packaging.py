@@ -116,7 +116,7 @@ def test_lines_of_the_stub_are_of_the_form_that_the_root_reads():
     code = [line for line in STUB.split('"""')[2].splitlines() if line and line[0] != "#"]
     assert code[:2] == ["__version__: str", "__all__: list[str]"]
     for line in code[2:]:
-        assert re.fullmatch(r"from \.\w+ import (\w+) as \1", line), line
+        assert re.fullmatch(r"from \.[\w.]+ import (\w+) as \1", line), line
 
 
 def test_names_and_modules_are_seen_before_they_are_imported():
@@ -176,7 +176,17 @@ def test_restore_loads_torch_and_the_library_only():
     assert "ddrm_edu.ddrm" in added
     own = {name for name in added if name.split(".")[0] == "ddrm_edu"}
     assert {name.split(".")[0] for name in added - own} <= sys.stdlib_module_names
-    rooms = {"checks", "cli", "exercises", "plotting", "pretrained", "data", "law", "priors"}
+    rooms = {
+        "checks",
+        "cli",
+        "course",
+        "exercises",
+        "plotting",
+        "pretrained",
+        "data",
+        "law",
+        "priors",
+    }
     assert rooms.isdisjoint(name.split(".")[1] for name in own if "." in name)
 
 

@@ -287,6 +287,8 @@ def test_axes_and_eigenvalues_are_the_covariance(case):
     rebuilt = prior.axes @ prior.eigenvalues.diag() @ prior.axes.T
     assert relative(rebuilt, case.cov) <= 1e-13
     assert largest(prior.axes.T @ prior.axes - torch.eye(len(case.mean))) <= 1e-13
+    assert torch.equal(prior.law.mean, prior.mean.flatten())
+    assert torch.equal(prior.law.cov, prior.cov)
 
 
 # --------------------------------------------------------------------------------------- draws

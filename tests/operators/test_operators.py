@@ -29,6 +29,7 @@ from ddrm_edu import (
     SuperResolution,
     SVDOperator,
 )
+from ddrm_edu.operators.base import dense_map
 
 METHODS = {"V": "in", "Vt": "in", "U": "in", "Ut": "out"}
 DERIVED = {"__call__": "in", "adjoint": "out", "pinv": "out", "measure_spec": "out"}
@@ -239,6 +240,24 @@ def test_singular_values_equal_numpy_svd(case):
     assert np.abs(s - want).max() <= rounding(torch.float64, op.n, want[0])
     assert op.rank == np.linalg.matrix_rank(H)
     assert (s == 0).sum() == op.n - op.rank, "zeros must be exact"
+
+
+@for_every_operator()
+def test_spectrum_has_one_singular_value_for_each_entry_of_x(case):
+    """Whatever ``s`` itself looks like: float64, on the CPU, of the shape of an image."""
+    for op in (case[0], case[0].to(torch.float32)):
+        s = op.spectrum()
+        assert (s.dtype, s.device.type, tuple(s.shape)) == (torch.float64, "cpu", op.in_shape)
+        assert torch.equal(s, op.s.double() * torch.ones(op.in_shape))
+
+
+@for_every_operator()
+def test_dense_map_has_the_columns_of_v(case):
+    """S09.1: V diag(s^2) V^T = H^T H."""
+    op, H = case
+    V = dense_map(op.V, op.in_shape)
+    squares = V * op.spectrum().flatten() ** 2 @ V.T
+    assert_near(squares, H.T @ H, rounding(torch.float64, op.n, *spectrum(H)[[0, 0]]))
 
 
 @for_every_operator(seeds)
