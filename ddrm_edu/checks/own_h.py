@@ -541,7 +541,7 @@ class _Runs:
         return dataclasses.replace(finding, within=f"N = {DRAWS:,}, {how_many}")
 
 
-_AT_FAULT = {
+_AT_FAULT: dict[str, Any] = {
     "cause": "If the laws of the operator hold, the sampler is at fault and not H:",
     "fix": "please report it, with H.",
 }
