@@ -1,5 +1,6 @@
 """The command line, run in this process by click's own test runner."""
 
+import json
 import os
 import struct
 import zlib
@@ -12,6 +13,7 @@ from PIL import Image
 
 import ddrm_edu
 from ddrm_edu import SuperResolution, cli, data
+from ddrm_edu.checks.report import Finding
 from ddrm_edu.cli import main
 
 FOUR_TASKS = ["denoise", "inpaint", "superres", "colorize"]
@@ -34,6 +36,9 @@ broken = Broken(H)
 
 def differences(x):
     return x[..., 1:] - x[..., :-1]
+
+def clipped(x):
+    return x.clamp(-1, 1)
 """
 
 
@@ -460,6 +465,77 @@ def test_check_says_what_it_expected(operators, target):
     assert result.exit_code == 1
     assert result.output.startswith("Error: ")
     assert len(result.output.strip().splitlines()) == 1
+
+
+# -- check --json ----------------------------------------------------------------------------------
+
+
+def checked(path, name, *options):
+    """Exit status and JSON of a check, and the text that it prints otherwise."""
+    human, machine = (run("check", f"{path}:{name}", *options, *how) for how in ([], ["--json"]))
+    assert machine.exit_code == human.exit_code
+    return machine.exit_code, json.loads(machine.stdout, parse_constant=pytest.fail), human.output
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "status"),
+    [
+        ("good", [], 0),
+        ("differences", ["--in-shape", "1,4,6", "--sigma-y", 100], 0),
+        ("broken", ["--truth", "H"], 1),
+        ("clipped", ["--in-shape", "5"], 1),
+        ("differences", ["--in-shape", "3,256,256"], 2),
+    ],
+)
+def test_check_prints_the_same_findings_for_machines(operators, name, options, status):
+    """Each line of the text is that of a finding of the JSON, and the other way round."""
+    code, reports, text = checked(operators, name, *options)
+    assert code == status
+    assert (reports["ok"], reports["examined"]) == (status != 1, name == "broken" or status == 0)
+    findings = [finding for report in reports["reports"] for finding in report["findings"]]
+    lines = [str(Finding(**finding | {"error": finding["error"] or 0.0})) for finding in findings]
+    assert [line for line in text.splitlines() if line.startswith("  ")] == [
+        f"  {line}" for line in lines
+    ]
+
+
+def test_causes_and_fixes_stand_apart_in_the_json(operators):
+    _, reports, _ = checked(operators, "broken", "--truth", "H")
+    broken = [finding for finding in reports["reports"][0]["findings"] if finding["cause"]]
+    assert [finding["name"] for finding in broken] == ["U diag(s) V^T = H"]
+    assert broken[0]["status"] == "broken"
+    assert broken[0]["cause"] == "V and Vt are exchanged."
+    assert broken[0]["fix"].startswith("torch.linalg.svd and numpy.linalg.svd return Vh")
+
+
+def test_what_the_file_prints_does_not_disturb_the_json(tmp_path):
+    (tmp_path / "loud.py").write_text("print('hello')\ndef H(x):\n    print('H')\n    return x")
+    result = run("check", f"{tmp_path / 'loud.py'}:H", "--in-shape", "3", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["ok"]
+    assert "hello" in result.stderr
+
+
+def test_without_an_h_there_is_no_json(tmp_path):
+    (tmp_path / "gone.py").write_text("import sys\ndef H():\n    sys.exit(0)")
+    result = run("check", f"{tmp_path / 'gone.py'}:H", "--json")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "Error: H() raised SystemExit: 0.\n"
+
+
+def test_a_students_h_is_examined_once(tmp_path):
+    """Black images are shown by one claim of linearity only; the rest compares and decomposes."""
+    (tmp_path / "my_h.py").write_text(
+        "def H(x):\n"
+        "    with open(__file__ + '.calls', 'a') as calls:\n"
+        "        calls.write('black\\n' if (x == 0).all() else 'other\\n')\n"
+        "    return x[..., 1:] - x[..., :-1]\n"
+    )
+    result = run("check", f"{tmp_path / 'my_h.py'}:H", "--in-shape", "1,8,8")
+    assert result.exit_code == 0, result.output
+    calls = (tmp_path / "my_h.py.calls").read_text().split()
+    assert calls.count("black") == 1
+    assert len(calls) <= 15
 
 
 def test_operator_named_in_the_report_is_the_one_that_was_checked(operators):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Callable, Collection, Iterator
@@ -81,8 +82,10 @@ def _cause(
     op: SVDOperator, truth: Map | None, holds: Callable[[SVDOperator], bool]
 ) -> Advice | None:
     guessers = (_own_methods, _exchanged, _scaled, _masked, _transposed, _completed)
-    by_truth = (_other_spectrum, _rearranged, _adjoint) if truth else ()
-    for guesses in (*(guess(op) for guess in guessers), *(guess(op, truth) for guess in by_truth)):
+    all_guesses = [guess(op) for guess in guessers]
+    if truth is not None:
+        all_guesses += [guess(op, truth) for guess in (_other_spectrum, _rearranged, _adjoint)]
+    for guesses in all_guesses:
         with contextlib.suppress(Exception):  # what a broken operator cannot do is no guess
             for advice, repaired in guesses:
                 if holds(repaired):
@@ -172,7 +175,7 @@ def _scaled(op: SVDOperator) -> Guesses:
     if wrong and all(map(math.isfinite, wrong.values())):
         parts = {name: _divided(getattr(op, name), c) for name, c in wrong.items()}
         cause, c = _lengths(wrong, op.n), factors["U"] * factors["Vt"]
-        yield Advice(cause, "Divide it out."), _Repaired(op, **parts)
+        yield Advice(cause, "Divide it out."), _Repaired(op, s=s, **parts)
         advice = Advice(cause, f"Divide it out, and multiply s by {c:.4g}.")
         yield advice, _Repaired(op, s=c * s, **parts)
 
@@ -220,7 +223,7 @@ def _transposed(op: SVDOperator) -> Guesses:
         )
         out = op.out_shape if name == "U" else op.in_shape
         advice = _differing_columns(name, other, got, partner.T)
-        yield advice, _Repaired(op, **{name: _acting(partner.T, out)})
+        yield advice, _Repaired(op, s=op.s, **{name: _acting(partner.T, out)})
 
 
 def _completed(op: SVDOperator) -> Guesses:
@@ -469,7 +472,7 @@ def _is_permutation(matrix: Tensor) -> bool:
     if not len(matrix) or (matrix - nearest).abs().max() > 1e-6:
         return False
     single = all((nearest.abs().sum(axis) == 1).all() for axis in (0, 1)) and nearest.min() >= 0
-    return single and not nearest.diagonal().all()
+    return bool(single and not nearest.diagonal().all())
 
 
 # ------------------------------------------------ orders in which the numbers of an image are read
@@ -510,7 +513,7 @@ class _Entries:
     def __init__(self, shape: tuple[int, ...]):
         self.n = math.prod(shape)
         #: (channels, height, width), or None for a vector
-        self.planes = {2: (1, *shape), 3: shape}.get(len(shape))
+        self.planes = (1, *shape)[-3:] if len(shape) in (2, 3) else None
         self.same = Order(torch.arange(self.n))
 
     def order(self, permute: Callable[[Tensor], Tensor], shape: tuple[int, ...]) -> Order:
@@ -525,7 +528,8 @@ class _Entries:
         """Each plane read column by column; a vector as any image that it could be."""
         sides = [(h, self.n // h) for h in range(2, self.n) if self.n % h == 0]
         if self.planes:
-            sides = dict.fromkeys([self.planes[1:], self.planes[:0:-1]])
+            _, h, w = self.planes
+            sides = list(dict.fromkeys([(h, w), (w, h)]))
         for height, width in sides:
             order = self.order(lambda grid: grid.mT, (-1, height, width))
             yield f"{height} x {width}", order
@@ -557,17 +561,21 @@ def _reversed(x: _Entries, y: _Entries) -> Rearrangements:
 
 def _shifted(x: _Entries, y: _Entries) -> Rearrangements:
     """Of a circular blur: which entry of a kernel of even length is its centre."""
-    steps = [step for step in itertools.product((0, 1, -1), repeat=2) if any(step)]
-    turned = x.backwards((-2, -1)), y.backwards((-2, -1))
-    for step in steps if x.planes and y.planes else ():
-        shift = y.order(lambda grid, step=step: grid.roll(step, (-2, -1)), y.planes)
+    before, after = x.backwards((-2, -1)), y.backwards((-2, -1))
+    if not (x.planes and y.planes and before and after):
+        return
+    for step in itertools.product((0, 1, -1), repeat=2):
+        if not any(step):
+            continue
+        roll = functools.partial(torch.roll, shifts=step, dims=(-2, -1))
+        shift = y.order(roll, y.planes)
         cause = (
             f"H is your operator, shifted by {step} pixels: the two take another entry of the "
             "kernel for its centre."
         )
         yield x.same, shift, Advice(cause)
-        both = Order(turned[1].index[shift.index])
-        yield turned[0], both, Advice(f"{cause} The kernel is flipped as well.")
+        both = Order(after.index[shift.index])
+        yield before, both, Advice(f"{cause} The kernel is flipped as well.")
 
 
 def _by_columns(x: _Entries, y: _Entries) -> Rearrangements:
@@ -614,8 +622,8 @@ def _patches(x: _Entries, y: _Entries) -> Rearrangements:
         return
     afters = [y.same, *(order.undone for _, order in y.by_columns())] if y.planes else [y.same]
     for h, w in itertools.product(*map(_divisors, x.planes[1:])):
-        listed = x.order(lambda grid, h=h, w=w: _listed_by_columns(grid, h, w), x.planes)
-        gathered = x.order(lambda grid, h=h, w=w: _gathered(grid, h, w), x.planes)
+        listed = x.order(functools.partial(_listed_by_columns, h=h, w=w), x.planes)
+        gathered = x.order(functools.partial(_gathered, h=h, w=w), x.planes)
         cause = (
             f"The pixels of each {h} x {w} patch are listed column by column by one of the two and "
             "row by row by the other."

@@ -164,7 +164,8 @@ def _singular_values(trial: Trial) -> Finding:
 
 
 def _about_s(op: SVDOperator) -> Finding:
-    shape, n, m, s = tuple(op.in_shape), op.n, op.m, op.s
+    shape, n, m = tuple(op.in_shape), op.n, op.m
+    s: Any = op.s
     if not isinstance(s, Tensor):
         found = f"s is a {type(s).__module__.split('.')[0]} {type(s).__name__}."
         return Finding.answered(SINGULAR, found, fix="Wrap it: self.s = torch.as_tensor(s).")
@@ -222,7 +223,7 @@ def _results(trial: Trial) -> Finding:
     for name, apply, argument in trial.methods():
         due = (3, *(op.out_shape if name == "U" else op.in_shape))
         try:
-            got = apply(argument)
+            got: Any = apply(argument)
         except Exception as raised:
             found = f"{name} raised {type(raised).__name__}: {_sentence(raised)}"
             cause, fix = _why_it_raised(str(raised))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..ddrm import ddrm_samples
+from ..diffusion import Denoiser
 from ..gaussian import Gaussian
 from ..law import inference_network, sampler_law
 from ..noise import standard_normal
@@ -233,11 +234,16 @@ class Reports:
     def recovered(self) -> tuple[Tensor, Tensor, Tensor]:
         """Images of a known prior, measured exactly, and what is restored of them: x_0, y, x."""
         generator = torch.Generator().manual_seed(4)
-        small = self.op.n <= LARGEST
-        prior = (_prior if small else _IsotropicPrior)(self.op, generator, distance=3.0)
-        x0 = prior.sample(64 if small else 2, generator=generator)
+        denoiser: Denoiser
+        if self.op.n <= LARGEST:
+            denoiser = prior = _prior(self.op, generator, distance=3.0)
+            x0 = prior.sample(64, generator=generator)
+        else:  # without correlations, with a variance of 1 / 2, for images of any size
+            mean = _far_from_zero(self.op, generator, distance=3.0)
+            denoiser = lambda x, sigma: (x + 2 * sigma**2 * mean) / (1 + 2 * sigma**2)  # noqa: E731
+            x0 = mean + 0.5**0.5 * standard_normal(torch.stack([mean, mean]), generator)
         y = self.op(x0)
-        *_, last = ddrm_samples(prior, self.op, y, self.sigmas, sigma_y=0.0, generator=generator)
+        *_, last = ddrm_samples(denoiser, self.op, y, self.sigmas, sigma_y=0.0, generator=generator)
         return x0, y, last.x
 
     def _operator(self, section: str) -> Report:
@@ -541,7 +547,7 @@ class _Runs:
         return dataclasses.replace(finding, within=f"N = {DRAWS:,}, {how_many}")
 
 
-_AT_FAULT = {
+_AT_FAULT: dict[str, Any] = {
     "cause": "If the laws of the operator hold, the sampler is at fault and not H:",
     "fix": "please report it, with H.",
 }
@@ -593,20 +599,6 @@ def _prior(op: SVDOperator, generator: torch.Generator, distance: float = 1.0) -
     A = torch.randn(op.n, op.n, generator=generator, dtype=torch.float64)
     cov = 0.5 * A @ A.T / op.n + 0.05 * torch.eye(op.n, dtype=torch.float64)
     return GaussianPrior(_far_from_zero(op, generator, distance), cov)
-
-
-class _IsotropicPrior:
-    """The same without correlations, for images of any size."""
-
-    def __init__(self, op: SVDOperator, generator: torch.Generator, distance: float):
-        self.mean, self.variance = _far_from_zero(op, generator, distance), 0.5
-
-    def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
-        return self.mean + self.variance / (self.variance + sigma**2) * (x - self.mean)
-
-    def sample(self, batch: int, *, generator: torch.Generator) -> Tensor:
-        mean = self.mean.expand(batch, *self.mean.shape)
-        return mean + self.variance**0.5 * standard_normal(mean, generator)
 
 
 def _far_from_zero(op: SVDOperator, generator: torch.Generator, distance: float) -> Tensor:

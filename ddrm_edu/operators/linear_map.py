@@ -322,7 +322,7 @@ def linear_map(
     if isinstance(H, LinearMap):
         return H
     # The modules numpy and torch have functions named shape and matvec.
-    shape = getattr(H, "shape", () if isinstance(H, tuple | list) else None)
+    shape: Any = getattr(H, "shape", () if isinstance(H, tuple | list) else None)
     is_array = isinstance(shape, tuple)
     is_product = is_array and hasattr(H, "matvec")
     is_pair = shape == () and any(callable(each) or getattr(each, "ndim", 0) > 1 for each in H)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..validation import EPS, require_finite, require_level, require_rtol
+from ..validation import EPS, is_integer, require_finite, require_level, require_rtol
 from .base import SVDOperator
 from .linear_map import LinearMap, linear_map, normal_images
 
@@ -98,7 +97,7 @@ class TruncatedSVD(SVDOperator):
     ):
         A = linear_map(A, in_shape, out_shape, name="f" if isinstance(A, tuple) else "A")
         self.in_shape, self.out_shape, m, n = A.in_shape, A.out_shape, A.m, A.n
-        if not isinstance(rank, Integral) or not 1 <= rank <= min(m, n):
+        if not is_integer(rank) or not 1 <= rank <= min(m, n):
             raise ValueError(
                 f"rank must be an integer from 1 to min(m, n) = {min(m, n)}, but was {rank!r}."
             )

@@ -7,6 +7,7 @@ import pytest
 import scipy.sparse
 import torch
 from hypothesis import given
+from scipy.sparse.linalg import aslinearoperator
 from strategies import operators, seeds
 
 from ddrm_edu import Denoising, Dense, Inpainting, check_operator
@@ -47,11 +48,16 @@ def test_every_operator_passes_without_a_truth(case):
         H,
         torch.from_numpy(H),
         scipy.sparse.csr_array(H),
+        H.tolist(),
         lambda x: x @ torch.from_numpy(H.T),
+        lambda x: x.astype(float) @ H.T,
+        lambda: H,
+        aslinearoperator(H),
         Dense(H),
     ],
-    ids=["numpy", "torch", "scipy", "function", "operator"],
-)
+    ids=["numpy", "torch", "scipy", "lists", "torch function", "numpy function", "maker",
+         "LinearOperator", "operator"],
+)  # fmt: skip
 def test_the_truth_may_come_in_any_form(truth):
     assert check_operator(Dense(H), truth).ok
     assert failed(check_operator(Dense(2 * H), truth)) == {TRUTH}

@@ -153,6 +153,10 @@ def broken_maker():
     raise RuntimeError("no data")
 
 
+def broken_adjoint(y):
+    raise RuntimeError("no light")
+
+
 def takes_three_images(x):
     if len(x) != 3:
         raise RuntimeError("three images, please")
@@ -213,6 +217,10 @@ def test_an_adjoint_that_is_none_is_found_with_its_factor():
     assert NEARER in names(reports.reports[-1])
     wrong = LinearOperator((4, 9), matvec=lambda v: WIDE @ v, rmatvec=lambda u: WIDE.T @ u[::-1])
     assert failed(check_H(wrong)) == ["the adjoint that came with H is its transpose"]
+    (failure,) = check_H((mean, broken_adjoint), in_shape=IMAGE).failures
+    assert failure.name == "the adjoint that came with H is its transpose"
+    assert "the adjoint must take a batch of images" in failure.found
+    assert "no light" in failure.found
 
 
 def test_a_broken_operator_is_not_restored_with():

@@ -44,6 +44,9 @@ from ddrm_edu import (
     from_scipy,
     memory_needed,
 )
+from ddrm_edu.operators import LinearMap, as_operator
+from ddrm_edu.operators.convert import TooLarge
+from ddrm_edu.operators.linear_map import NoLinearMap
 
 EPS = torch.finfo(torch.float64).eps
 RNG = np.random.default_rng(31)
@@ -484,3 +487,93 @@ def test_masks_and_colours_of_numpy_code_equal_the_definitions():
         (lambda x: np.einsum("bchw,c->bhw", x, weights), colorization_matrix(mask.shape, weights)),
     ):
         assert check_operator(from_function(f, mask.shape), H).ok
+
+
+# -- the one door ----------------------------------------------------------------------------------
+
+
+def make_matrix():
+    return MATRIX
+
+
+class Doubled(Dense):
+    def __init__(self, factor=2.0):
+        super().__init__(factor * MATRIX, SHAPE)
+
+
+def leave():
+    sys.exit("bye")
+
+
+def lost():
+    raise OSError("no such camera")
+
+
+BY_MATRIX = LINEAR["torch"][0]
+DOORS = {
+    "numpy": (MATRIX, {}, MATRIX),
+    "torch": (torch.from_numpy(MATRIX), {}, MATRIX),
+    "single precision": (MATRIX.astype(np.float32), {}, MATRIX.astype(np.float32)),
+    "nested lists": (MATRIX.tolist(), {}, MATRIX),
+    "sparse": (scipy.sparse.csr_array(MATRIX), {}, MATRIX),
+    "LinearOperator": (aslinearoperator(MATRIX), {}, MATRIX),
+    "pylops": (pylops.MatrixMult(MATRIX), {}, MATRIX),
+    "function of torch": (BY_MATRIX, {"in_shape": SHAPE}, MATRIX),
+    "function of numpy": (LINEAR["numpy"][0], {"in_shape": SHAPE}, MATRIX),
+    "pair": ((BY_MATRIX, lambda y: y), {"in_shape": SHAPE}, MATRIX),
+    "module": (torch.nn.Identity(), {"in_shape": SHAPE}, np.eye(24)),
+    "maker": (make_matrix, {}, MATRIX),
+    "maker of a function": (lambda: BY_MATRIX, {"in_shape": SHAPE}, MATRIX),
+    "class": (Doubled, {}, 2 * MATRIX),
+    "map": (LinearMap(BY_MATRIX, SHAPE), {}, MATRIX),
+}
+
+
+@pytest.mark.parametrize("name", DOORS)
+def test_whatever_h_is_becomes_an_operator(name):
+    H, options, matrix = DOORS[name]
+    op = as_operator(H, **options)
+    assert check_operator(op, matrix).ok
+    assert op.in_shape == options.get("in_shape", op.in_shape)
+
+
+def test_an_operator_stays_what_it_is():
+    op = SuperResolution((1, 4, 6), 2)
+    assert as_operator(op) is op
+    assert as_operator(lambda: op) is op
+
+
+def test_shapes_and_the_cut_are_passed_through_the_door():
+    op = as_operator(MATRIX, SHAPE, (1, 5, 1))
+    assert (op.in_shape, op.out_shape) == (SHAPE, (1, 5, 1))
+    values = np.diag([1.0, 1e-3, 1e-9])
+    assert as_operator(values).rank == 3
+    assert as_operator(values, rtol=1e-6).rank == 2
+
+
+@pytest.mark.parametrize(
+    ("H", "words"),
+    [
+        (leave, "leave() raised SystemExit: bye."),
+        (lost, "lost() raised OSError: no such camera."),
+        (lambda: None, "returned None. Does it lack a return?"),
+        (Dense, "Dense is a class whose __init__ needs arguments"),
+        (3, "but was of type int"),
+    ],
+)
+def test_what_is_no_h_is_told_in_a_sentence(H, words):
+    with pytest.raises(NoLinearMap, match=r"[.?]$") as refused:
+        as_operator(H)
+    assert words in str(refused.value)
+
+
+def test_every_form_is_too_large_in_the_same_words():
+    """A matrix is looked at for a structure, too."""
+    forms = (MATRIX, aslinearoperator(MATRIX), BY_MATRIX)
+    for H in forms:
+        with pytest.raises(TooLarge, match=r"needs about .* GiB\. No structure .*TruncatedSVD\."):
+            as_operator(H, SHAPE, memory_limit=1000)
+    with pytest.raises(TooLarge, match=r"It is the identity, Denoising\(\(1, 3, 8\)\)\.$"):
+        as_operator(np.eye(24), (1, 3, 8), memory_limit=1000)
+    with pytest.raises(ValueError, match="must be finite"):
+        as_operator(np.full((2, 3), np.nan))
