@@ -14,13 +14,13 @@ True
 """
 
 from .checks import check, check_H, check_mc, check_operator, check_sampler
+from .course.engine import exercise
 from .data import load_images
 from .ddpm import ddim_coefficients, ddpm_samples
 from .ddrm import ddrm_coefficients, ddrm_samples, ddrm_start_coefficients, restore
 from .denoisers import EpsDenoiser, VDenoiser
 from .diffusion import Step, StepCoefficients
 from .elbo import ddpm_nelbo, ddrm_nelbo, ddrm_nelbo_direct, noise_loss, step_weights
-from .exercises import exercise
 from .gaussian import Gaussian, GaussianNetwork, hint_1, hint_2
 from .langevin import langevin_law, langevin_samples, posterior_score, stationary_law
 from .law import AffineLaw, ddpm_law, gap, inference_network, posterior_law, sampler_law
