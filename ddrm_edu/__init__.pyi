@@ -27,6 +27,7 @@ from .operators import ChangeOfBasis as ChangeOfBasis
 from .operators import SelectedRows as SelectedRows
 
 # H from something else, and what that takes
+from .operators import as_operator as as_operator
 from .operators import from_function as from_function
 from .operators import from_scipy as from_scipy
 from .operators import memory_needed as memory_needed

@@ -76,7 +76,8 @@ def restore(image, task, measured, sigma_y, factor, missing, mask, model, size, 
     matplotlib.use("Agg")
     import torch
 
-    from . import load_denoiser, plotting, psnr, restore, ssim
+    from . import load_denoiser, psnr, restore, ssim
+    from .pictures import restoration_grid
 
     out = out or image.with_name(f"{image.stem}-{task}.png").absolute()
     _require_new(out)
@@ -121,7 +122,7 @@ def restore(image, task, measured, sigma_y, factor, missing, mask, model, size, 
         click.echo(f"pseudo-inverse  {plain}\nDDRM            {score}")
     click.echo(f"|H x - y| / |y| = {residual:.1e}  (noise in y: sigma_y = {sigma_y:g})")
     content = io.BytesIO()
-    plotting.restoration_grid(columns, [task], captions).savefig(content, dpi=150, format=kind)
+    restoration_grid(columns, [task], captions).savefig(content, dpi=150, format=kind)
     _write_new(out, content.getvalue())
     click.echo(f"wrote {out}")
 

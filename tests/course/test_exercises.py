@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-import torch
 from notebooks import LECTURES, SOLUTIONS, exercise_cells
 
-from ddrm_edu.exercises import NotYet, exercise, load, question
-from ddrm_edu.exercises.engine import EXERCISES
+from ddrm_edu.course.engine import NotYet, exercise, load
 
 EXERCISES_OF = {lecture: load(lecture) for lecture in LECTURES}
 ALL = [each for exercises in EXERCISES_OF.values() for each in exercises]
@@ -38,9 +36,9 @@ def test_every_exercise_stands_in_its_lecture_unsolved_and_in_the_solutions_solv
 
 
 @pytest.mark.parametrize("each", ALL, ids=lambda each: each.id)
-def test_an_exercise_has_three_hints_and_at_least_three_mistakes(each):
+def test_an_exercise_has_three_hints_and_three_mistakes_or_more(each):
     assert each.title
-    assert len(each.hints) == len(set(each.hints)) == 3
+    assert len(each.hints) == len(set(each.hints)) >= 3
     hints = [mistake.hint for mistake in each.mistakes]
     assert len(set(hints)) >= 3
     assert len(set(hints)) == len(hints), "two mistakes share a hint: is one of them needless?"
@@ -80,53 +78,3 @@ def test_every_mistake_is_refused_with_the_hint_meant_for_it(each, mistake):
 def test_an_answer_of_the_wrong_kind_is_refused_in_words(each, answer):
     with pytest.raises(NotYet, match="Hint: "):
         exercise(each.id, answer)
-
-
-def test_an_unknown_number_is_refused_with_the_numbers_that_exist():
-    with pytest.raises(ValueError, match=r"There is no exercise '00.9'.* 00.1, 00.2, 00.3"):
-        exercise("00.9", 1)
-    with pytest.raises(ValueError, match="there is no such lecture"):
-        exercise("77.1", 1)
-
-
-def test_a_number_cannot_be_given_twice_and_kinds_are_paper_and_code():
-    load("00")
-    options = {"hints": ("a", "b", "c"), "mistakes": []}
-    with pytest.raises(ValueError, match=r"Exercise 00\.1 exists already"):
-        question("00.1", "Again", kind="paper", **options)
-    with pytest.raises(ValueError, match="'paper' or 'code', not 'oral'"):
-        question("99.1", "Oral", kind="oral", **options)
-    assert "99.1" not in EXERCISES
-
-
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        (lambda r: 1 / r**2, r"r = 2: your answer is 0.25, but 0.5 is due"),
-        (lambda r: 1 / r if r < 4 else 0.0, r"r = 4: your answer is 0, but 0.25 is due"),
-        (lambda r: [1 / r], r"your answer has shape \(1,\), but \(\) is due"),
-        (lambda r: None, r"your answer gives None \(is a `return` missing\?\)"),
-        (lambda r: "1/r", "your answer is of type str, but real numbers are due"),
-        (lambda: 0, "your answer raised TypeError: .* takes 0 positional arguments"),
-        (lambda r: 1 / (r - 2), "your answer raised ZeroDivisionError"),
-        (lambda r: float("nan"), "your answer is nan, but 0.5 is due"),
-        (2.0, "'float' object is not callable"),
-    ],
-)
-def test_the_simplest_counterexample_is_put_into_words(answer, words):
-    with pytest.raises(NotYet, match=words):
-        exercise("00.1", answer)
-
-
-def test_a_wrong_answer_gets_more_hints_on_request():
-    with pytest.raises(NotYet) as caught:
-        exercise("00.1", lambda r: r / 7, hints=3)
-    for hint in load("00")[0].hints:
-        assert hint in caught.value.args[0]
-
-
-def test_an_answer_in_float32_is_right_to_its_own_rounding(capsys):
-    exercise("00.1", lambda r: torch.tensor(1.0) / r)
-    assert "right" in capsys.readouterr().out
-    with pytest.raises(NotYet, match=r"your answer is 0\.5001"):
-        exercise("00.1", lambda r: torch.tensor(1.0002) / r)

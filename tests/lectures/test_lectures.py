@@ -170,7 +170,7 @@ def test_every_figure_has_a_description_a_number_and_a_file(path):
 @every_lecture
 def test_names_of_figures_begin_with_the_lecture_and_lie_in_the_folder(path):
     lecture = path.name[:2]
-    shown = sum(cell.source.count("plotting.show(") for cell in cells(path, "code"))
+    shown = sum(cell.source.count("figures.show(") for cell in cells(path, "code"))
     names = re.findall(rf'"({lecture}_\w+)"', "\n".join(c.source for c in cells(path, "code")))
     files = {file.stem for file in FIGURES.glob(f"{lecture}_*.png")}
     assert shown
@@ -193,7 +193,7 @@ def test_a_slider_has_a_picture_for_readers_without_a_kernel(path):
             assert tagged(cell, "nbval-ignore-output"), cell.source
             others = [other.source for other in cells(path, "code") if other is not cell]
             assert any(
-                re.search(rf"plotting\.show\(\s*{function}\(", source) for source in others
+                re.search(rf"figures\.show\(\s*{function}\(", source) for source in others
             ), f"{function} is not shown at rest"
 
 

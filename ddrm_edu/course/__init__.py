@@ -1,0 +1,1 @@
+"""What only the lectures use: their exercises and their figures."""

@@ -1,0 +1,1 @@
+"""The exercises of each lecture; what an exercise is stands in `ddrm_edu.course.engine`."""

@@ -1,0 +1,1 @@
+"""Figures of the lectures, each in the file of the lecture that shows it; they compute nothing."""

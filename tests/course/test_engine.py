@@ -1,0 +1,110 @@
+"""The engine of the exercises: what it refuses, what it says of a wrong answer."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ddrm_edu.course.engine import EXERCISES, NotYet, exercise, hints, load, mistakes, question
+
+
+def test_an_unknown_number_is_refused_with_the_numbers_that_exist():
+    with pytest.raises(ValueError, match=r"There is no exercise '00.9'.* 00.1, 00.2, 00.3"):
+        exercise("00.9", 1)
+    with pytest.raises(ValueError, match="there is no such lecture"):
+        exercise("77.1", 1)
+
+
+def test_a_number_cannot_be_given_twice_and_kinds_are_paper_and_code():
+    load("00")
+    with pytest.raises(ValueError, match=r"Exercise 00\.1 exists already"):
+        question("00.1", "Again", kind="paper")
+    with pytest.raises(ValueError, match="'paper' or 'code', not 'oral'"):
+        question("99.1", "Oral", kind="oral")
+    assert "99.1" not in EXERCISES
+
+
+def test_an_exercise_without_hints_or_mistakes_is_refused():
+    register = question("99.1", "Bare", kind="paper")
+    with pytest.raises(ValueError, match=r"Exercise 99\.1 lacks @hints and @mistakes below"):
+        register(lambda answer: iter(()))
+    with pytest.raises(ValueError, match=r"Exercise 99\.1 lacks @mistakes below"):
+        register(hints("a", "b", "c")(lambda answer: iter(())))
+    assert "99.1" not in EXERCISES
+
+
+@pytest.mark.parametrize("listed", [(1, "one", 2), (1, 2, "one"), ("one",)])
+def test_every_mistake_comes_with_its_hint(listed):
+    with pytest.raises(ValueError, match="an answer or a hint is missing"):
+        mistakes(*listed)
+
+
+@pytest.fixture
+def of_five_hints():
+    """An exercise with five hints and one typical mistake, that no lecture has."""
+
+    @question("98.1", "The double", kind="paper")
+    @hints("one", "two", "three", "four", "five")
+    @mistakes(lambda x: x, "that is x itself", lambda x: 3 * x, "that is the triple")
+    def double(answer):
+        for x in (1.0, 2.5):
+            yield f"x = {x}", answer(x), 2 * x
+
+    yield EXERCISES["98.1"]
+    del EXERCISES["98.1"]
+
+
+def test_there_may_be_more_than_three_hints(of_five_hints, capsys):
+    exercise("98.1", ..., hints=5)
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        f"      Hint {number}: {text}" for number, text in enumerate(of_five_hints.hints, 1)
+    ]
+    with pytest.raises(
+        NotYet, match=r"one\n *Hint: two\n *Hint: three\n *Hint: four\n *Hint: five$"
+    ):
+        exercise("98.1", lambda x: x / 2, hints=5)
+    with pytest.raises(NotYet, match=r"Hint: that is the triple$"):
+        exercise("98.1", lambda x: 3.0 * x)
+
+
+def test_a_function_of_three_dots_is_no_answer_and_dots_in_a_later_case_are_wrong(
+    of_five_hints, capsys
+):
+    exercise("98.1", lambda x: ...)
+    assert capsys.readouterr().out == "98.1  your turn\n"
+    later = r"in the case after: x = 1.0: your answer is still three dots"
+    with pytest.raises(NotYet, match=later):
+        exercise("98.1", lambda x: 2 * x if x < 2 else ...)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (lambda r: 1 / r**2, r"r = 2: your answer is 0.25, but 0.5 is due"),
+        (lambda r: 1 / r if r < 4 else 0.0, r"r = 4: your answer is 0, but 0.25 is due"),
+        (lambda r: [1 / r], r"your answer has shape \(1,\), but \(\) is due"),
+        (lambda r: None, r"your answer gives None \(is a `return` missing\?\)"),
+        (lambda r: "1/r", "your answer is of type str, but real numbers are due"),
+        (lambda: 0, "your answer raised TypeError: .* takes 0 positional arguments"),
+        (lambda r: 1 / (r - 2), "your answer raised ZeroDivisionError"),
+        (lambda r: float("nan"), "your answer is nan, but 0.5 is due"),
+        (2.0, "'float' object is not callable"),
+    ],
+)
+def test_the_simplest_counterexample_is_put_into_words(answer, words):
+    with pytest.raises(NotYet, match=words):
+        exercise("00.1", answer)
+
+
+def test_a_wrong_answer_gets_more_hints_on_request():
+    with pytest.raises(NotYet) as caught:
+        exercise("00.1", lambda r: r / 7, hints=3)
+    for hint in load("00")[0].hints:
+        assert hint in caught.value.args[0]
+
+
+def test_an_answer_in_float32_is_right_to_its_own_rounding(capsys):
+    exercise("00.1", lambda r: torch.tensor(1.0) / r)
+    assert "right" in capsys.readouterr().out
+    with pytest.raises(NotYet, match=r"your answer is 0\.5001"):
+        exercise("00.1", lambda r: torch.tensor(1.0002) / r)
