@@ -76,8 +76,10 @@ def restore(image, task, measured, sigma_y, factor, missing, mask, model, size, 
     matplotlib.use("Agg")
     import torch
 
-    from . import load_denoiser, psnr, restore, ssim
+    from .ddrm import restore
+    from .metrics import psnr, ssim
     from .pictures import restoration_grid
+    from .pretrained import load_denoiser
 
     out = out or image.with_name(f"{image.stem}-{task}.png").absolute()
     _require_new(out)
@@ -131,7 +133,7 @@ def _operator(task, picture, measured, channels, factor, missing, kept, generato
     """The operator of a task for this picture (the truth, or with ``measured`` the measurement)."""
     import torch
 
-    from . import Colorization, Denoising, Inpainting, SuperResolution
+    from .operators import Colorization, Denoising, Inpainting, SuperResolution
 
     shape = (channels, *picture.shape[-2:])
     if task == "denoise":
