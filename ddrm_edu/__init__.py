@@ -15,7 +15,7 @@ True
 
 import importlib
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # A name is imported when it is first asked for (PEP 562), because torch takes seconds and the
 # command line often needs none of it.  The names stand in __init__.pyi, which type checkers read as

@@ -81,7 +81,7 @@ def test_version_is_the_same_everywhere():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == ddrm_edu.__version__
     released = re.findall(r"^## (\S+) - \d{4}-\d\d-\d\d$", CHANGELOG, re.MULTILINE)
-    assert ddrm_edu.__version__ in released
+    assert ddrm_edu.__version__ == released[0]
     hook = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]
     assert hook["rev"] == f"v{PINS['ruff']}"
 
