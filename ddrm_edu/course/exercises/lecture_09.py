@@ -128,6 +128,6 @@ def mixture_of_channels(answer: Answer) -> Cases:
         op = answer(M, (M.shape[1], h, w))
         H = torch.einsum("ac,pq->apcq", M, torch.eye(h * w).to(M)).reshape(-1, op.n)
         yield f"H for M of shape {tuple(M.shape)} and {h} x {w} pixels", op.matrix(), H
-        yield "laws of check_operator that are broken", len(check_operator(op, H).failures), 0
+        yield "claims of check_operator that are broken", len(check_operator(op, H).failures), 0
     op = answer(M, (3, 16, 16))
     yield "it stores no matrix as large as the image", _stored(op) < 16 * 16 * 3 + 100, True

@@ -33,7 +33,7 @@ from ddrm_edu.operators import SVDOperator
 )
 def wide_start(answer: Answer) -> Cases:
     word, variance = answer
-    yield "the law that breaks first", word, "start"
+    yield "the claim that breaks first", word, "start"
     for value, sigma_T, sigma_y in ((1.0, 2.0, 1.0), (0.4, 9.0, 0.6), (1.7, 5.0, 0.25)):
         s = tensor([value])
         right = ddrm_start_coefficients(s, sigma_T, sigma_y)
@@ -85,7 +85,7 @@ _REPAIRED = _step(lambda eta: (1 - eta**2) ** 0.5, lambda eta: eta)
 )
 def weights_of_a_step(answer: Answer) -> Cases:
     word, step = answer
-    yield "the law that breaks first", word, "weights"
+    yield "the claim that breaks first", word, "weights"
     s = tensor([1.3, 0.5, 0.08, 0.0])
     x, x0_hat, y_spec, z = normal(0, 4, 3, 4)
     for case, part in (("case 3", s[3:]), ("case 2", s[2:3]), ("all cases", s)):
@@ -122,7 +122,7 @@ class _Reordered(SVDOperator):
 @hints(
     "Try order = [1, 2, 0] on the vector (10, 20, 30): what is Vt, and what is V of that?",
     "V must undo Vt: where Vt takes entry order[i] to place i, V takes entry i to order[i].",
-    "V is x[:, order.argsort()]: argsort of a permutation is its inverse. The law is inverse.",
+    "V is x[:, order.argsort()]: argsort of a permutation is its inverse. The claim is inverse.",
 )
 @mistakes(
     ("truth", lambda x, order: x[:, order.argsort()]),
@@ -139,11 +139,11 @@ class _Reordered(SVDOperator):
 )
 def inverse_permutation(answer: Answer) -> Cases:
     word, V = answer
-    yield "the law that breaks first", word, "inverse"
+    yield "the claim that breaks first", word, "inverse"
     for places in ([1, 0], [1, 2, 0], [3, 0, 4, 2, 1]):
         order = torch.tensor(places)
         x = normal(1, 2, len(order))
         yield f"order = {places}, V of Vt of x", V(x[:, order], order), x
         op = _Reordered(order, len(order) - 1, V)
         report = check_operator(op, torch.eye(len(order))[order[:-1]])
-        yield f"order = {places}, laws that break", len(report.failures), 0
+        yield f"order = {places}, claims that break", len(report.failures), 0
