@@ -49,7 +49,7 @@ def _examined(op: Any, name: str, H: Tensor, out_shape: tuple[int, ...]) -> Case
         raise TypeError(f"an operator is due, not a {type(op).__name__}")
     yield f"{name}: shape of a measurement", list(op.out_shape), list(out_shape)
     yield f"{name}: H", op.matrix(), H
-    yield f"{name}: claims of check_operator that are broken", len(check_operator(op, H).failures), 0
+    yield f"{name}: broken claims of check_operator", len(check_operator(op, H).failures), 0
 
 
 def _edges_matrix(shape: tuple[int, int, int]) -> Tensor:
