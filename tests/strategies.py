@@ -69,6 +69,22 @@ def random_images(
     return torch.from_numpy(numbers).to(dtype)
 
 
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def noise_like(like: Tensor, seed: int = 0) -> Tensor:
+    """Standard normal numbers in float32, as many as ``like`` has."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(like.shape, generator=generator)
+
+
+def argument(op: SVDOperator, side: str, seed: int, *, batch=3, dtype=torch.float64) -> Tensor:
+    """Random images of the shape that a method takes: "in" (pixels of x) or "out" (of y)."""
+    shape = op.in_shape if side == "in" else op.out_shape
+    return random_images(shape, seed, batch=batch, dtype=dtype)
+
+
 def image_shapes(max_side: int = 6, channels: st.SearchStrategy[int] = channel_counts):
     """(channels, height, width), not square as a rule."""
     side = st.integers(1, max_side)

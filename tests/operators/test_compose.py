@@ -1,6 +1,6 @@
 """Operators made of operators: direct sums, other coordinates, fewer measurements.
 
-The law suite of ``test_operators`` runs on all three; here is what is special about each.
+The law suite of ``test_base.py`` runs on all three; here is what is special about each.
 """
 
 from __future__ import annotations

@@ -12,44 +12,55 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from comparing import EPS64, assert_near, dense_of, largest_norm, rounding, times
-from hypothesis import find, given, settings
+from comparing import (
+    assert_near,
+    dense_of,
+    largest_norm,
+    pinv_bound,
+    rank_cut,
+    rounding,
+    spectrum,
+    times,
+)
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from memory import peak_bytes, stored_bytes
-from oracles import colorization_matrix, inpainting_matrix, patch_functional_matrix
-from strategies import OPERATORS, dtypes, matrices, operators, random_images, seeds
+from oracles import patch_functional_matrix
+from strategies import OPERATORS, argument, dtypes, operators, seeds
 from torch import Tensor
 
 from ddrm_edu import (
-    Colorization,
+    BicubicSuperResolution,
+    BlockOperator,
+    CircularBlur,
+    CompressedSensing,
     Denoising,
     Dense,
     Inpainting,
+    Kronecker,
     PatchFunctional,
-    SuperResolution,
+    SeparableBlur,
     SVDOperator,
+    check_operator,
 )
 from ddrm_edu.operators.base import dense_map
 
 METHODS = {"V": "in", "Vt": "in", "U": "in", "Ut": "out"}
+
+
 DERIVED = {"__call__": "in", "adjoint": "out", "pinv": "out", "measure_spec": "out"}
+
+
 RNG = np.random.default_rng(9)
 
 
-def argument(op: SVDOperator, side: str, seed: int, *, batch=3, dtype=torch.float64) -> Tensor:
-    shape = op.in_shape if side == "in" else op.out_shape
-    return random_images(shape, seed, batch=batch, dtype=dtype)
-
-
-def spectrum(H: np.ndarray) -> np.ndarray:
-    """All n singular values of H in decreasing order, zeros for the null space."""
-    s = np.linalg.svd(H, compute_uv=False)[: H.shape[1]]
-    return np.concatenate([s, np.zeros(H.shape[1] - len(s))])
-
-
-def rank_cut(H: np.ndarray) -> float:
-    """numpy.linalg.matrix_rank's relative cut, which is also the default of Dense."""
-    return max(H.shape) * EPS64
+STRUCTURES = [
+    BlockOperator,
+    Kronecker,
+    SeparableBlur,
+    BicubicSuperResolution,
+    CircularBlur,
+    CompressedSensing,
+]
 
 
 def for_every_operator(*strategies):
@@ -65,33 +76,6 @@ def for_every_operator(*strategies):
         return test
 
     return decorate
-
-
-# -- the strategy itself ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", OPERATORS, ids=lambda kind: kind.__name__)
-def test_strategy_draws_every_class(kind):
-    assert type(find(operators(), lambda case: type(case.op) is kind).op) is kind
-
-
-TRAITS = {
-    "wide": lambda H, s: H.shape[0] < H.shape[1],
-    "tall": lambda H, s: H.shape[0] > H.shape[1],
-    "rank-deficient": lambda H, s: 0 < (s > rank_cut(H) * s[0]).sum() < min(H.shape),
-    "repeated": lambda H, s: len(s) > 1 and abs(s[0] - s[1]) < 1e-9 and 0 < s[0] != 1,
-    "badly conditioned": lambda H, s: (s[s > rank_cut(H) * s[0]] < 1e-5 * s[0]).any(),
-    "a row vector": lambda H, s: H.shape[0] == 1 < H.shape[1],
-    "zero": lambda H, s: s[0] == 0,
-}
-
-
-@pytest.mark.parametrize("trait", TRAITS)
-def test_strategy_draws_matrices_of_every_kind(trait):
-    H = find(
-        matrices(), lambda H: TRAITS[trait](H, spectrum(H)), settings=settings(max_examples=2000)
-    )
-    assert TRAITS[trait](H, spectrum(H))
 
 
 # -- H, its transpose and its pseudo-inverse -------------------------------------------------------
@@ -125,17 +109,6 @@ def test_adjoint_equals_the_transposed_matrix(case, dtype, seed):
     assert_near(op.adjoint(y), times(H.T, y), bound)
 
 
-def pinv_bound(H: np.ndarray, dtype: torch.dtype, y: Tensor, rcond: float) -> float:
-    """Rounding of the product, and of the two float64 decompositions magnified by the condition."""
-    s = spectrum(H)
-    kept = s[s > rcond * s[0]]
-    if not len(kept):
-        return 0.0
-    condition, norms = kept[0] / kept[-1], (1 / kept[-1], largest_norm(y))
-    n = max(H.shape)
-    return rounding(dtype, n, *norms) + rounding(torch.float64, n, condition, *norms)
-
-
 @for_every_operator(dtypes, seeds)
 def test_pinv_equals_numpy_pinv(case, dtype, seed):
     """S09.2."""
@@ -143,20 +116,6 @@ def test_pinv_equals_numpy_pinv(case, dtype, seed):
     y = argument(op, "out", seed, dtype=dtype)
     want = times(np.linalg.pinv(H, rcond=rank_cut(H)), y)
     assert_near(op.pinv(y), want, pinv_bound(H, dtype, y, rank_cut(H)))
-
-
-@given(matrices(), st.sampled_from([0.3, 0.01, 1e-5, 1e-9]), seeds)
-def test_rtol_of_dense_cuts_where_numpy_pinv_cuts(H, rtol, seed):
-    """S09.2: the threshold for singular values near 0 is the caller's to choose."""
-    s = spectrum(H)
-    cuts_through_rounding = np.abs(s - rtol * s[0]) <= 10 * EPS64 * s[0]
-    if s[0] > 0 and cuts_through_rounding.any():
-        rtol = rtol * 1.1  # the two decompositions may disagree about s == rtol * s_max
-    op = Dense(H, rtol=rtol)
-    assert op.rank == np.linalg.matrix_rank(H, rtol=rtol)
-    y = argument(op, "out", seed)
-    want = times(np.linalg.pinv(H, rcond=rtol), y)
-    assert_near(op.pinv(y), want, pinv_bound(H, torch.float64, y, rtol))
 
 
 @for_every_operator(seeds)
@@ -173,6 +132,19 @@ def test_penrose_equations_hold(case, seed):
     assert np.linalg.norm(backward @ forward @ backward - backward, 2) <= eps * largest_pinv
     for projection in (forward @ backward, backward @ forward):
         assert np.linalg.norm(projection - projection.T, 2) <= eps
+
+
+@pytest.mark.parametrize("kind", STRUCTURES, ids=lambda kind: kind.__name__)
+def test_check_operator_finds_no_fault(kind):
+    """All its laws, with the independent matrix, as a student would ask."""
+
+    @given(OPERATORS[kind]())
+    def holds(case):
+        report = check_operator(case.op, case.H)
+        assert report.ok, report
+        assert case.op.s.dtype == torch.float64
+
+    holds()
 
 
 # -- the factors -----------------------------------------------------------------------------------
@@ -337,23 +309,6 @@ def test_strided_arguments_give_the_same_numbers(case, dtype, seed):
 
 
 @for_every_operator(seeds)
-def test_to_makes_a_converted_copy_and_leaves_the_original(case, seed):
-    op, H = case
-    before = {name: value for name, value in vars(op).items() if isinstance(value, Tensor)}
-    copies = {name: value.clone() for name, value in before.items()}
-    moved = op.to(torch.float32)
-    assert type(moved) is type(op)
-    assert moved is not op
-    assert (moved.in_shape, moved.out_shape, moved.rank) == (op.in_shape, op.out_shape, op.rank)
-    assert moved.s.dtype == torch.float32
-    for name, value in before.items():
-        assert getattr(op, name) is value
-        assert torch.equal(value, copies[name])
-    x = argument(op, "in", seed, dtype=torch.float32)
-    assert_near(moved(x), op(x), rounding(torch.float32, op.n, spectrum(H)[0], largest_norm(x)))
-
-
-@for_every_operator(seeds)
 def test_as_scipy_acts_like_the_matrix(case, seed):
     op, H = case
     linear = op.as_scipy()
@@ -385,10 +340,123 @@ def test_as_scipy_computes_in_float64_whatever_it_is_given():
             np.testing.assert_allclose(got, op.matrix().numpy() @ vector, rtol=1e-14, atol=1e-14)
 
 
-def test_without_a_tolerance_every_positive_singular_value_counts():
-    """rtol = 0 is admissible: for a matrix that is known to be exact."""
-    assert Dense(np.diag([1.0, 1e-30]), rtol=0).rank == 2
-    assert Dense(np.diag([1.0, 1e-30])).rank == 1
+@for_every_operator()
+def test_repr_names_class_shapes_and_rank(case):
+    op, H = case
+    text = repr(op)
+    for part in (type(op).__name__, op.in_shape, op.out_shape, f"rank {np.linalg.matrix_rank(H)}"):
+        assert str(part) in text
+
+
+FLIPPED = RNG.standard_normal((2, 6))[:, ::-1]  # as a kernel is flipped for a convolution
+
+
+READ_ONLY = np.broadcast_to(RNG.standard_normal(6), (2, 6))
+
+
+@pytest.mark.parametrize(
+    "H",
+    [FLIPPED, READ_ONLY, FLIPPED.astype(">f8"), FLIPPED.astype(np.longdouble)],
+    ids=["flipped", "read-only", "big-endian", "long double"],
+)
+def test_any_numpy_array_is_accepted(H):
+    """Not only arrays that share their memory with torch; a warning fails this test, too."""
+    want = H.astype(np.float64)
+    bound = rounding(torch.float64, 6, np.linalg.norm(want, 2))
+    assert_near(Dense(H).matrix().T, want.T, bound)
+    k = patch_functional_matrix((1, 2, 6), want[None])
+    assert_near(PatchFunctional((1, 2, 6), H[None]).matrix().T, k.T, rounding(torch.float64, 12, 5))
+    mask = want > 0
+    assert torch.equal(Inpainting(mask).s, torch.tensor(mask.tolist()).double())
+
+
+# -- copies on other devices and in other precisions -----------------------------------------------
+
+
+@for_every_operator(seeds)
+def test_to_makes_a_converted_copy_and_leaves_the_original(case, seed):
+    op, H = case
+    before = {name: value for name, value in vars(op).items() if isinstance(value, Tensor)}
+    copies = {name: value.clone() for name, value in before.items()}
+    moved = op.to(torch.float32)
+    assert type(moved) is type(op)
+    assert moved is not op
+    assert (moved.in_shape, moved.out_shape, moved.rank) == (op.in_shape, op.out_shape, op.rank)
+    assert moved.s.dtype == torch.float32
+    for name, value in before.items():
+        assert getattr(op, name) is value
+        assert torch.equal(value, copies[name])
+    x = argument(op, "in", seed, dtype=torch.float32)
+    assert_near(moved(x), op(x), rounding(torch.float32, op.n, spectrum(H)[0], largest_norm(x)))
+
+
+class Nested(SVDOperator):
+    """An operator made of others, kept as an attribute, in a list and in a tuple in a list."""
+
+    def __init__(self):
+        self.in_shape = self.out_shape = (2,)
+        self.s = torch.ones(2, dtype=torch.float64)
+        self.one = Dense([[1.0, 2.0], [0.5, 0.0]])
+        self.listed = [self.one, [torch.ones(2).double(), (self.one, "name")]]
+        self.place = torch.tensor([1, 0])
+
+    def V(self, x):
+        return x.clone()
+
+    Vt = U = Ut = V
+
+
+def test_to_reaches_the_parts_of_parts():
+    op = Nested()
+    moved = op.to(torch.float32)
+    parts = [moved, moved.one, moved.listed[0], moved.listed[1][1][0]]
+    assert [part.s.dtype for part in parts] == [torch.float32] * 4
+    assert moved.one._V.dtype == torch.float32
+    assert moved.listed[1][0].dtype == torch.float32
+    assert (type(moved.listed[1][1]), moved.listed[1][1][1]) == (tuple, "name")
+    assert moved.place.dtype == torch.int64
+    assert [part.s.dtype for part in (op, op.one, op.listed[1][1][0])] == [torch.float64] * 3
+
+
+@pytest.mark.parametrize("kind", STRUCTURES, ids=lambda kind: kind.__name__)
+def test_a_converted_copy_holds_no_float64_number(kind):
+    """Then a call in float32 converts nothing."""
+
+    @given(OPERATORS[kind]())
+    def holds(case):
+        moved = case.op.to(torch.float32)
+        for value in vars(moved).values():
+            for part in value if isinstance(value, list) else [value]:
+                assert getattr(part, "dtype", None) != torch.float64
+
+    holds()
+
+
+@given(operators())
+def test_to_another_device_keeps_whole_numbers(case):
+    """The device without memory stands for any other one."""
+    moved = case.op.to("meta")
+    assert moved.s.device.type == "meta"
+    assert moved.s.dtype == torch.float64
+    x = torch.zeros(2, *case.op.in_shape, device="meta")
+    assert moved.V(x).shape == x.shape
+    assert moved.U(x).shape == (2, *case.op.out_shape)
+
+
+@pytest.mark.gpu
+@for_every_operator(seeds)
+def test_operators_follow_the_device_of_their_argument(case, seed):
+    op, H = case
+    x = argument(op, "in", seed)
+    bound = rounding(torch.float64, op.n, spectrum(H)[0], largest_norm(x))
+    for same in (op, op.to("cuda")):
+        y = same(x.cuda())
+        assert y.device.type == "cuda"
+        assert_near(y.cpu(), op(x), bound)
+        assert same.pinv(y).device.type == "cuda"
+
+
+# -- a student's own operator ----------------------------------------------------------------------
 
 
 def _twice(**methods) -> type[SVDOperator]:
@@ -427,119 +495,6 @@ def test_spectral_measurement_is_0_where_s_is_whatever_ut_says():
     op.s = torch.tensor([2.0, 0.0, 0.5])
     assert op.measure_spec(torch.ones(1, 3)).tolist() == [[0.5, 0.0, 2.0]]
     assert op.pinv(torch.ones(1, 3)).tolist() == [[0.5, 0.0, 2.0]]
-
-
-@for_every_operator()
-def test_repr_names_class_shapes_and_rank(case):
-    op, H = case
-    text = repr(op)
-    for part in (type(op).__name__, op.in_shape, op.out_shape, f"rank {np.linalg.matrix_rank(H)}"):
-        assert str(part) in text
-
-
-@pytest.mark.gpu
-@for_every_operator(seeds)
-def test_operators_follow_the_device_of_their_argument(case, seed):
-    op, H = case
-    x = argument(op, "in", seed)
-    bound = rounding(torch.float64, op.n, spectrum(H)[0], largest_norm(x))
-    for same in (op, op.to("cuda")):
-        y = same(x.cuda())
-        assert y.device.type == "cuda"
-        assert_near(y.cpu(), op(x), bound)
-        assert same.pinv(y).device.type == "cuda"
-
-
-# -- what the slides say about each ----------------------------------------------------------------
-
-
-def test_denoising_is_the_identity():
-    """S20.1."""
-    op = Denoising((3, 5, 7))
-    x = random_images(op.in_shape, 1)
-    assert torch.equal(op(x), x)
-    assert torch.equal(op.pinv(x), x)
-
-
-def test_inpainting_lists_the_measured_pixels_in_row_major_order():
-    """S20.2; a mask whose sorting permutation is not its own inverse (M40)."""
-    mask = np.array([[[False, True, True, False, True], [True, False, False, False, True]]])
-    op = Inpainting(mask)
-    x = torch.arange(10.0).reshape(1, *mask.shape)
-    assert torch.equal(op(x), torch.tensor([[1.0, 2.0, 4.0, 5.0, 9.0]]))
-    assert torch.equal(op.matrix(), torch.from_numpy(inpainting_matrix(mask)))
-    assert torch.equal(op.s, torch.from_numpy(mask).double()), "V = I, so s is the mask itself"
-
-
-def test_super_resolution_has_singular_values_one_over_factor():
-    """S23.2: s = 1 / r, not 1 / r^2."""
-    s = SuperResolution((3, 6, 9), 3).s
-    assert (s[s > 0] - 1 / 3).abs().max() <= EPS64
-    assert (s > 0).sum() == 3 * 2 * 3
-
-
-def test_colorization_of_the_mean_has_singular_values_one_over_root_three():
-    """S20.3."""
-    op = Colorization((3, 4, 5))
-    assert (op.s[op.s > 0] - 3**-0.5).abs().max() <= EPS64
-    want = colorization_matrix((3, 4, 5), [1 / 3] * 3)
-    assert_near(op.matrix().T, want.T, rounding(torch.float64, op.n, 3**-0.5))
-
-
-def test_patch_functional_with_equal_weights_is_super_resolution():
-    """S22.3."""
-    shape, k = (2, 6, 4), torch.full((1, 2, 2), 0.25)
-    x = random_images(shape, 2)
-    general, special = PatchFunctional(shape, k), SuperResolution(shape, 2)
-    assert general.out_shape == special.out_shape
-    assert torch.equal(general(x), special(x))
-    assert torch.equal(general.Vt(x), special.Vt(x))
-
-
-def test_dense_accepts_nested_lists_and_integers():
-    op = Dense([[1, 2, -3], [0, 4, 1]])
-    want = np.array([[1, 2, -3], [0, 4, 1]])
-    assert_near(op.matrix().T, want.T, rounding(torch.float64, 3, np.linalg.norm(want, 2)))
-
-
-FLIPPED = RNG.standard_normal((2, 6))[:, ::-1]  # as a kernel is flipped for a convolution
-READ_ONLY = np.broadcast_to(RNG.standard_normal(6), (2, 6))
-
-
-@pytest.mark.parametrize(
-    "H",
-    [FLIPPED, READ_ONLY, FLIPPED.astype(">f8"), FLIPPED.astype(np.longdouble)],
-    ids=["flipped", "read-only", "big-endian", "long double"],
-)
-def test_any_numpy_array_is_accepted(H):
-    """Not only arrays that share their memory with torch; a warning fails this test, too."""
-    want = H.astype(np.float64)
-    bound = rounding(torch.float64, 6, np.linalg.norm(want, 2))
-    assert_near(Dense(H).matrix().T, want.T, bound)
-    k = patch_functional_matrix((1, 2, 6), want[None])
-    assert_near(PatchFunctional((1, 2, 6), H[None]).matrix().T, k.T, rounding(torch.float64, 12, 5))
-    mask = want > 0
-    assert torch.equal(Inpainting(mask).s, torch.tensor(mask.tolist()).double())
-
-
-def test_factor_may_be_a_numpy_integer():
-    assert SuperResolution((1, 4, 6), np.int64(2)).out_shape == (1, 2, 3)
-
-
-def test_dense_keeps_the_shapes_it_is_given():
-    """H acts on images flattened row by row."""
-    H = np.random.default_rng(3).standard_normal((6, 24))
-    op = Dense(H, in_shape=(2, 3, 4), out_shape=(3, 2))
-    x = random_images((2, 3, 4), 4)
-    y = op(x)
-    assert y.shape == (3, 3, 2)
-    for image, measured in zip(x, y, strict=True):
-        want = torch.from_numpy(H @ image.numpy().ravel()).reshape(3, 2)
-        bound = rounding(torch.float64, 24, np.linalg.norm(H, 2), image.norm())
-        assert (measured - want).norm() <= bound
-
-
-# -- a student's own operator ----------------------------------------------------------------------
 
 
 class Halve(SVDOperator):
@@ -594,49 +549,64 @@ def test_an_operator_without_its_four_methods_cannot_be_made():
         Unfinished()
 
 
-# -- memory ----------------------------------------------------------------------------------------
-
-BIG = (3, 256, 256)
+# -- refusals --------------------------------------------------------------------------------------
 
 
-def big_operators() -> list[SVDOperator]:
-    return [
-        SuperResolution(BIG, 4),
-        Colorization(BIG, (0.299, 0.587, 0.114)),
-        Inpainting(np.random.default_rng(5).random(BIG) < 0.5),
-        PatchFunctional(BIG, np.random.default_rng(6).standard_normal((3, 8, 4))),
-        Denoising(BIG),
-    ]
+SHAPE = (3, 32, 32)
 
 
-def test_peak_bytes_counts_what_is_alive_at_one_time():
-    """The meter itself: two of these three arrays are alive at a time, then a third of them."""
-    x = torch.ones(1000, 1000)
+REFUSED = {
+    "A a vector": (Kronecker, (np.ones(3), np.eye(2)), "A must be a matrix"),
+    "B not finite": (Kronecker, (np.eye(2), [[1.0, np.nan]]), "B must be finite.*1 of its 2"),
+    "channels 0": (Kronecker, (np.eye(2), np.eye(2), 0), "channels must be a positive .* was 0"),
+    "channels half": (Kronecker, (np.eye(2), np.eye(2), 1.5), "channels must .* was 1.5"),
+    "grey without channels": (SeparableBlur, ((8, 8), [1.0]), r"\(channels, height, width\)"),
+    "kernel of two axes": (SeparableBlur, (SHAPE, np.ones((3, 3))), r"\(3, 3\).*CircularBlur"),
+    "kernel empty": (SeparableBlur, (SHAPE, []), r"kernel_rows must be a list .* shape \(0,\)"),
+    "kernel a number": (SeparableBlur, (SHAPE, 0.5), r"kernel_rows must be a list .* shape \(\)"),
+    "kernel zero": (SeparableBlur, (SHAPE, [1.0], [0.0, 0.0]), "kernel_cols is zero everywhere"),
+    "kernel infinite": (SeparableBlur, (SHAPE, [1, np.inf]), "kernel_rows must be finite"),
+    "factor 5": (BicubicSuperResolution, (SHAPE, 5), "height 32 and width 32, but was 5"),
+    "factor 0": (BicubicSuperResolution, (SHAPE, 0), "positive integer .* was 0"),
+    "factor 2.0": (BicubicSuperResolution, (SHAPE, 2.0), "positive integer .* was 2.0"),
+    "blur of a list": (CircularBlur, (SHAPE, [1.0, 2.0]), r"kernel must be a matrix"),
+    "blur zero": (CircularBlur, (SHAPE, np.zeros((3, 3))), "zero everywhere"),
+    "blur cancels": (CircularBlur, ((1, 4, 1), [[0.1, 0.2, -0.3]]), "cancel .* 4 x 1 pixels"),
+    "blur complex": (CircularBlur, (SHAPE, [[1j]]), "must be real"),
+    "measures 0": (CompressedSensing, (SHAPE, 0), "from 1 to .* here 3072, but was 0"),
+    "measures all + 1": (CompressedSensing, (SHAPE, 3073), "from 1 to .* but was 3073"),
+    "measures half": (CompressedSensing, (SHAPE, 0.5), r"was 0.5. A fraction f .* int\(f \* 3072"),
+    "67 channels": (CompressedSensing, ((67, 8, 8), 1), "Measure fewer channels"),
+    "K too wide": (BlockOperator, (np.ones((2, 4)), SHAPE), "K must have 3 columns.*had 4"),
+    "K too narrow": (BlockOperator, (np.ones((2, 2)), SHAPE), "K must have 3 columns.*had 2"),
+    "K a vector": (BlockOperator, (np.ones(3), SHAPE), r"K must be a matrix .* \(3,\)"),
+    "K not finite": (BlockOperator, ([[np.nan, 0, 0]], SHAPE), "K must be finite"),
+    "patch that does not tile": (
+        BlockOperator,
+        (np.ones((1, 5)), SHAPE, (1, 5, 1)),
+        r"\(1, 5, 1\) for an image of shape \(3, 32, 32\)",
+    ),
+    "patch of two axes": (BlockOperator, (np.ones((1, 4)), SHAPE, (3, 32)), "patch must be"),
+    "patch of four axes": (BlockOperator, (np.ones((1, 4)), SHAPE, (3, 1, 1, 1)), "patch must be"),
+    "patch 0": (BlockOperator, (np.ones((1, 4)), SHAPE, (0, 2, 2)), "patch must be .* positive"),
+}
 
-    def work():
-        y = x * 2
-        y = y * 2
-        return torch.cat([y, y[:500]])
 
-    got, want = peak_bytes(work), 2.5 * x.nbytes
-    assert abs(got - want) <= 1000
-
-
-@pytest.mark.parametrize("method", ["V", "Vt"])
-@pytest.mark.parametrize("op", big_operators(), ids=lambda op: type(op).__name__)
-def test_v_and_vt_need_at_most_twice_the_batch_in_memory(op, method):
-    """S23.3: a reflection costs O(1) per pixel and stores one vector; no matrix of any size."""
-    x = random_images(BIG, 7, batch=4, dtype=torch.float32)
-    assert x.nbytes <= peak_bytes(lambda: getattr(op, method)(x)) <= 2 * x.nbytes
+@pytest.mark.parametrize(("kind", "arguments", "words"), REFUSED.values(), ids=REFUSED.keys())
+def test_a_structure_cannot_be_made_of(kind, arguments, words):
+    """A sentence that says what was expected and what was given."""
+    with pytest.raises(ValueError, match=words) as refused:
+        kind(*arguments)
+    assert str(refused.value)[-1] in ".?"
 
 
-@pytest.mark.parametrize("op", big_operators(), ids=lambda op: type(op).__name__)
-def test_structured_operators_store_at_most_two_numbers_per_pixel(op):
-    """S23.3 with E11: O(n) memory, counted in bytes."""
-    assert sum(map(stored_bytes, vars(op).values())) <= 2 * 8 * op.n + 8192
-
-
-def test_dense_stores_two_square_matrices_at_most():
-    H = np.random.default_rng(8).standard_normal((40, 90))
-    stored = sum(value.nbytes for value in vars(Dense(H)).values() if isinstance(value, Tensor))
-    assert stored <= 8 * (90 * 90 + 40 * 40 + 90)
+@pytest.mark.parametrize("rtol", [-0.1, 1.0, 1.5, float("nan")])
+def test_a_cut_that_would_leave_nothing_is_refused(rtol):
+    for kind, arguments in (
+        (Kronecker, (np.eye(2), np.eye(2))),
+        (SeparableBlur, (SHAPE, [1.0])),
+        (CircularBlur, (SHAPE, [[1.0]])),
+        (BlockOperator, (np.eye(3), SHAPE)),
+    ):
+        with pytest.raises(ValueError, match=rf"rtol must lie in \[0, 1\), but was {rtol:g}"):
+            kind(*arguments, rtol=rtol)

@@ -1,0 +1,188 @@
+"""Circular blurs and compressed sensing against the transforms of numpy and scipy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.fft
+import scipy.linalg
+import torch
+from comparing import assert_near, convolved, largest_norm, rounding
+from hypothesis import example, given
+from hypothesis import strategies as st
+from strategies import image_shapes, random_images, seeded, seeds
+from torch.profiler import ProfilerActivity, profile
+
+from ddrm_edu import CircularBlur, CompressedSensing
+
+RNG = np.random.default_rng(59)
+
+
+# -- circular blurs --------------------------------------------------------------------------------
+
+
+KERNELS = {
+    "21 x 21 random": RNG.standard_normal((21, 21)),
+    "even": RNG.standard_normal((4, 6)),
+    "one row": RNG.standard_normal((1, 5)),
+    "as large as the image": RNG.standard_normal((24, 31)),
+    "larger than the image": RNG.standard_normal((40, 33)),
+}
+
+
+@pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
+@pytest.mark.parametrize("shape", [(2, 24, 31), (1, 25, 32), (1, 4, 5)], ids=str)
+def test_circular_blur_is_scipys_convolution_that_wraps(shape, kernel):
+    """Centred at ((k - 1) // 2, (l - 1) // 2); a large kernel wraps around several times."""
+    op, x = CircularBlur(shape, kernel), random_images(shape, 4)
+    bound = rounding(torch.float64, op.n, np.abs(kernel).sum(), largest_norm(x))
+    assert_near(op(x), convolved(x, kernel, "wrap"), bound)
+
+
+@given(image_shapes(max_side=7), seeds)
+def test_v_of_a_circular_blur_is_the_hartley_transform(shape, seed):
+    """Re F x - Im F x with the whole spectrum, which the method itself never computes."""
+    op = CircularBlur(shape, [[1.0]])
+    x = random_images(shape, seed)
+    spectrum = np.fft.fft2(x.numpy(), norm="ortho")
+    bound = rounding(torch.float64, op.n, largest_norm(x))
+    assert_near(op.V(x), spectrum.real - spectrum.imag, bound)
+    assert torch.equal(op.V(x), op.Vt(x))
+    assert_near(op.V(op.V(x)), x, bound)
+
+
+@example((1, 6, 3), (6, 6), 24511)  # where the hypot of two conjugate numbers is not the same
+@given(image_shapes(max_side=7), st.tuples(st.integers(1, 9), st.integers(1, 9)), seeds)
+def test_singular_values_of_a_circular_blur_belong_to_frequencies(shape, taps, seed):
+    """s is the modulus of the kernel's transform, the same to the last bit at k and -k."""
+    kernel = np.random.default_rng(seed).standard_normal(taps)
+    s = CircularBlur(shape, kernel).s
+    point = np.zeros(shape[1:])
+    for (i, j), weight in np.ndenumerate(kernel):
+        point[i % shape[1], j % shape[2]] += weight
+    bound = rounding(torch.float64, point.size, np.abs(kernel).sum())
+    assert np.abs(s.numpy() - np.abs(np.fft.fft2(point))).max() <= bound
+    assert torch.equal(s, s.flip(0, 1).roll((1, 1), (0, 1)))
+
+
+def test_a_shift_is_measured_completely():
+    """Its singular values are 1, but U and V are not the same."""
+    kernel = np.zeros((3, 5))
+    kernel[2, 0] = 1.0
+    op, x = CircularBlur((1, 6, 7), kernel), random_images((1, 6, 7), 5)
+    bound = rounding(torch.float64, op.n, largest_norm(x))
+    assert (op.s - 1).abs().max() <= rounding(torch.float64, 1)
+    assert_near(op(x), x.roll((1, -2), (-2, -1)), bound)
+    assert_near(op.pinv(x), x.roll((-1, 2), (-2, -1)), bound)
+
+
+def test_frequencies_that_the_kernel_cancels_are_exactly_lost():
+    """A mean over 5 of 105 rows is blind at multiples of 21, though the FFT finds 1e-16 there."""
+    op = CircularBlur((3, 105, 105), np.full((5, 7), 1 / 35))
+    rows, columns = (torch.arange(105) % period == 0 for period in (21, 15))
+    rows[0] = columns[0] = False
+    assert torch.equal(op.s == 0, rows[:, None] | columns)
+    assert op.rank == 3 * (105 - 4) * (105 - 6)
+    assert CircularBlur((3, 105, 105), np.full((5, 7), 1 / 35), rtol=0.5).rank < op.rank
+
+
+@pytest.mark.parametrize("scale", [2.0**-30, 1.0, 2.0**30])
+def test_rounding_is_told_from_a_weak_kernel(scale):
+    """Weights that cancel leave 1e-16 of their size; a kernel of that size may be meant so."""
+    rest = np.array([[100.1, 200.2, -300.3]]) * scale
+    assert abs(rest.sum()) > 0
+    with pytest.raises(ValueError, match="cancel where they meet"):
+        CircularBlur((1, 4, 1), rest)
+    assert CircularBlur((1, 4, 1), [[abs(rest.sum())]]).rank == 4
+
+
+@pytest.mark.parametrize("method", ["V", "Vt", "U", "Ut"])
+def test_each_method_of_a_circular_blur_makes_one_fft(method):
+    op, x = CircularBlur((3, 8, 10), KERNELS["even"]), random_images((3, 8, 10), 6)
+    with profile(activities=[ProfilerActivity.CPU]) as recorded:
+        getattr(op, method)(x)
+    transforms = [e.name for e in recorded.events() if e.name.startswith("aten::_fft")]
+    assert transforms == ["aten::_fft_r2c"]
+
+
+# -- compressed sensing ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 16, 32), (3, 8, 16), (5, 12, 3), (1, 7, 9), (1, 1, 1), (3, 1, 1)]
+)
+def test_compressed_sensing_is_scipys_hadamard_matrix_between_random_orders(shape):
+    """X11: W / sqrt(n) if n is a power of two, C_p (x) W with scipy's DCT otherwise."""
+    n = int(np.prod(shape))
+    twos = n & -n
+    dct = scipy.fft.dct(np.eye(n // twos), axis=0, norm="ortho")
+    transform = np.kron(dct, scipy.linalg.hadamard(twos) / np.sqrt(twos))
+    m, generator = max(1, n // 3), seeded(8)
+    order, kept = torch.randperm(n, generator=generator), torch.randperm(n, generator=generator)
+    op, x = CompressedSensing(shape, m, generator=seeded(8)), random_images(shape, 7)
+    bound = rounding(torch.float64, n, largest_norm(x))
+    assert_near(op.Vt(x), x.flatten(1)[:, order].numpy() @ transform.T, bound)
+    assert_near(op(x), (x.flatten(1)[:, order].numpy() @ transform.T)[:, np.sort(kept[:m])], bound)
+    assert op.s.unique().tolist() == ([0.0, 1.0] if m < n else [1.0])
+
+
+def test_large_images_are_mixed_by_the_same_transform():
+    """Five factors at 3 x 64 x 64; a row of H against the Hadamard matrix, by parity of bits."""
+    op = CompressedSensing((3, 64, 64), 2000, generator=seeded(9))
+    x = random_images(op.in_shape, 8, batch=2)
+    shuffled = x.flatten(1)[:, torch.randperm(op.n, generator=seeded(9))].unflatten(1, (3, 4096))
+    waves = scipy.fft.dct(shuffled.numpy(), axis=1, norm="ortho")
+    want = waves @ scipy.linalg.hadamard(4096) / 64
+    assert_near(op.Vt(x), want, rounding(torch.float64, op.n, largest_norm(x)))
+
+
+def test_measurements_are_drawn_by_the_generator_alone():
+    """The same seed gives the same H, another seed another H; torch's own state is left alone."""
+    state = torch.get_rng_state()
+    first, again, other = (
+        CompressedSensing((1, 4, 4), 5, generator=seeded(seed)).matrix() for seed in (1, 1, 2)
+    )
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    torch.manual_seed(1)
+    assert torch.equal(CompressedSensing((1, 4, 4), 5).matrix(), first)
+
+
+def odd_part(number: int) -> int:
+    while number % 2 == 0:
+        number //= 2
+    return number
+
+
+@pytest.mark.parametrize(
+    "shape", [(3, 224, 224), (3, 150, 130), (6, 5, 9), (1, 1, 95), (1, 95, 1)], ids=str
+)
+def test_a_refused_image_is_told_the_largest_crop_that_works(shape):
+    with pytest.raises(ValueError, match="odd part of at most 64") as refused:
+        CompressedSensing(shape, 1)
+    crop = tuple(int(part) for part in str(refused.value).split("to (")[1].split(")")[0].split(","))
+    assert CompressedSensing(crop, 1).in_shape == crop
+    channels, height, width = shape
+    sizes = {i * j for i in range(1, height + 1) for j in range(1, width + 1)}
+    largest = max(size for size in sizes if odd_part(channels * size) <= 64)
+    assert crop[0] == channels
+    assert crop[1] * crop[2] == largest
+    assert crop[1] <= height
+    assert crop[2] <= width
+
+
+@pytest.mark.parametrize(
+    ("shape", "sizes"),
+    [
+        ((3, 256, 256), [3, 16, 16, 16, 16]),
+        ((1, 32, 32), [32, 32]),
+        ((1, 4, 16), [8, 8]),
+        ((9, 7, 1), [63]),
+        ((1, 1, 1), [1]),
+    ],
+    ids=str,
+)
+def test_the_transform_is_a_product_of_few_small_matrices(shape, sizes):
+    """At most 32 rows each besides the odd one, in as few factors as that takes."""
+    assert [len(factor) for factor in CompressedSensing(shape, 1)._factors] == sizes

@@ -1,0 +1,211 @@
+"""How the shipped networks were trained: pairs, order, learning rate, and runs that go on."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from laws import largest
+from strategies import noise_like
+
+from ddrm_edu import load_denoiser
+from ddrm_edu.denoisers import x0_from_v
+from ddrm_edu.pretrained import training
+
+
+def test_training_pairs_are_those_of_the_denoiser():
+    """S19.1: the input is x_VP at level sigma and v its target: x0_from_v(x_VE, sigma, v) = x0."""
+    images = 0.3 * noise_like(torch.empty(64, 1, 4, 4), seed=1)
+    x, sigma, v = training.noised_batch(images, torch.Generator().manual_seed(2))
+    level = sigma.double()[:, None, None, None]
+    x_ve = x.double() * (1 + level**2).sqrt()
+    # float32 pairs: an error of 1e-7 in the angle is one of 1e-7 (1 + sigma^2) in sigma.
+    error = (x0_from_v(x_ve, level, v.double()) - images).abs().amax((1, 2, 3)) / (1 + sigma**2)
+    assert largest(error) <= 5e-6
+
+
+def test_training_noise_is_standard_normal():
+    """S03.2: eps = cos v + sin x recovered from 2,048 images of 16 numbers; z <= 5."""
+    images = 0.3 * noise_like(torch.empty(2048, 1, 4, 4), seed=3)
+    x, sigma, v = training.noised_batch(images, torch.Generator().manual_seed(4))
+    cos = (1 / (1 + sigma.double() ** 2).sqrt())[:, None, None, None]
+    eps = (cos * v + (1 - cos**2).sqrt() * x).flatten(1)
+    N, unit = len(eps), torch.eye(16, dtype=torch.float64)
+    z_cov = (eps.T @ eps / N - unit) / ((1 + unit) / N).sqrt()
+    assert largest(eps.mean(0) * math.sqrt(N), z_cov) <= 5
+
+
+def test_every_batch_sees_all_levels():
+    """One angle from each of `batch` equal parts of the range 0.005 to 159."""
+    sigma = training.noised_batch(torch.zeros(32, 1, 2, 2), torch.Generator().manual_seed(5))[1]
+    share = (sigma.atan() / (math.pi / 2) - 0.003) / 0.993
+    assert (share * 32).floor().tolist() == list(range(32))
+    assert 0.0046 < sigma.min() < sigma.max() < 160
+
+
+@pytest.mark.parametrize(("count", "batch"), [(10, 4), (64, 16), (7, 7), (5, 12)])
+def test_every_epoch_is_a_permutation_of_all_images(count, batch):
+    """No image is left out or seen twice, whatever the batch size; other epochs, other orders."""
+    steps = 3 * count
+    order = np.concatenate([training.batch_indices(count, batch, k, seed=1) for k in range(steps)])
+    assert len(order) == steps * batch
+    epochs = order[: len(order) // count * count].reshape(-1, count)
+    for epoch in epochs:
+        assert sorted(epoch) == list(range(count))
+    assert (epochs[0] != epochs[1]).any()
+
+
+def test_order_of_images_depends_on_the_seed_and_nothing_else():
+    """Step k can be computed without the steps before it."""
+    first = training.batch_indices(64, 16, 5, seed=1)
+    assert (first == training.batch_indices(64, 16, 5, seed=1)).all()
+    assert (first != training.batch_indices(64, 16, 5, seed=2)).any()
+
+
+def test_learning_rate_warms_up_stays_and_falls_to_zero():
+    """Its first part does not depend on the total: a run can be prolonged."""
+    rate = lambda seen, total: training.learning_rate_factor(seen, total, 10)  # noqa: E731
+    assert rate(0, 100_000) == pytest.approx(1 / 300)
+    assert rate(1490, 100_000) == pytest.approx(0.5)
+    assert rate(3000, 100_000) == rate(70_000, 100_000) == 1
+    assert rate(85_000, 100_000) == pytest.approx(0.5)
+    assert rate(100_000, 100_000) == 0
+    assert rate(50_000, 100_000) == rate(50_000, 200_000)
+
+
+TINY = {"batch": 16, "widths": (8, 16), "blocks": 1, "progress": False, "checkpoint_minutes": 0.0}
+
+
+@pytest.fixture
+def tiny_data():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (80, 1, 8, 8), dtype=np.uint8)
+    return images[:64], images[64:]
+
+
+def _trained(run, tiny_data, total_images=96, **changes):
+    return training.train(
+        "fashion", run, total_images=total_images, data=tiny_data, **(TINY | changes)
+    )
+
+
+def _losses(weights):
+    """Images, training loss and validation loss of the log; the times differ from run to run."""
+    return [row.split(",")[:3] for row in weights.with_suffix(".csv").read_text().splitlines()]
+
+
+def _failing_on_call(function, number):
+    calls = []
+
+    def failing(*args, **kwargs):
+        calls.append(None)
+        if len(calls) == number:
+            raise KeyboardInterrupt
+        return function(*args, **kwargs)
+
+    return failing
+
+
+@pytest.mark.parametrize("step", [1, 3, 5])
+def test_interrupted_training_continues_as_if_nothing_had_happened(tmp_path, tiny_data, step):
+    """Every random number of step k is a function of (seed, k): the same weights, bit for bit."""
+    whole = _trained(tmp_path / "whole", tiny_data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "batch_indices", _failing_on_call(training.batch_indices, step + 1))
+        with pytest.raises(KeyboardInterrupt):
+            _trained(tmp_path / "parts", tiny_data)
+    seen = json.loads((tmp_path / "parts" / "fashion.json").read_text())["training"]["images_seen"]
+    assert seen == 16 * step
+    parts = _trained(tmp_path / "parts", tiny_data)
+    assert parts.read_bytes() == whole.read_bytes()
+    assert _losses(parts) == _losses(whole)
+
+
+def test_steps_since_the_last_checkpoint_are_repeated_alike(tmp_path, tiny_data):
+    """A crash while the third checkpoint is written: the half file is not used, nor left behind."""
+    whole = _trained(tmp_path / "whole", tiny_data)
+    save = torch.save
+
+    def half(obj, path):
+        save(obj, path)
+        path.write_bytes(path.read_bytes()[:1000])
+        raise KeyboardInterrupt
+
+    calls = []
+
+    def third_is_cut_off(obj, path):
+        calls.append(path)
+        (half if len(calls) == 3 else save)(obj, path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "save", third_is_cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            _trained(tmp_path / "parts", tiny_data)
+    parts = _trained(tmp_path / "parts", tiny_data)
+    assert parts.read_bytes() == whole.read_bytes()
+    assert _losses(parts) == _losses(whole)
+
+
+def test_other_settings_do_not_go_on_with_a_run(tmp_path, tiny_data):
+    """A checkpoint of another seed or network is refused, and stays as it was."""
+    _trained(tmp_path, tiny_data, total_images=32)
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    for changes in ({"seed": 7}, {"batch": 8}, {"learning_rate": 0.01}, {"widths": (8, 24)}):
+        with pytest.raises(ValueError, match="belongs to a run with"):
+            _trained(tmp_path, tiny_data, **changes)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+
+
+def test_checkpoints_do_not_change_the_run(tmp_path, tiny_data):
+    """One checkpoint at the end or one after each step: the same weights."""
+    often = _trained(tmp_path / "often", tiny_data)
+    seldom = _trained(tmp_path / "seldom", tiny_data, checkpoint_minutes=60.0)
+    assert len(_losses(seldom)) == 2  # the heading and one row
+    assert seldom.read_bytes() == often.read_bytes()
+
+
+def test_a_finished_run_leaves_whole_files_only(tmp_path, tiny_data):
+    """Weights, card, log and checkpoint; no partial file; finished runs stay as they are."""
+    weights = _trained(tmp_path, tiny_data)
+    assert weights == tmp_path / "fashion.safetensors"
+    files = ["checkpoint.pt", "fashion.csv", "fashion.json", "fashion.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == files
+    before = {name: (tmp_path / name).read_bytes() for name in files}
+    _trained(tmp_path, tiny_data)
+    assert {name: (tmp_path / name).read_bytes() for name in files} == before
+
+
+def test_weights_of_an_own_run_load_with_load_denoiser(tmp_path, tiny_data):
+    """The folder of a run is what load_denoiser takes; the card says how it was trained."""
+    _trained(tmp_path, tiny_data, seed=3)
+    denoiser = load_denoiser("fashion", folder=tmp_path)
+    assert denoiser.net.config == {"channels": 1, "widths": [8, 16], "blocks": 1}
+    assert denoiser.card["training"]["seed"] == 3
+    assert denoiser.card["training"]["images_seen"] == 96
+    x = noise_like(torch.empty(2, 1, 8, 8))
+    out = denoiser(x, 0.5)
+    assert out.shape == x.shape
+    assert out.isfinite().all()
+
+
+def test_training_changes_with_the_seed_and_not_with_the_global_one(tmp_path, tiny_data):
+    """The run's seed alone decides, also if other code drew random numbers before."""
+    first = _trained(tmp_path / "a", tiny_data, 48).read_bytes()
+    with torch.random.fork_rng():
+        torch.rand(5)
+        again = _trained(tmp_path / "b", tiny_data, 48).read_bytes()
+    other = _trained(tmp_path / "c", tiny_data, 48, seed=1).read_bytes()
+    assert first == again
+    assert first != other
+
+
+def test_training_lowers_the_loss(tmp_path):
+    """On images that are all alike, 150 steps take the training loss well below that of v = 0."""
+    image = np.full((1, 1, 8, 8), 230, dtype=np.uint8)
+    data = (image.repeat(64, axis=0), image.repeat(64, axis=0))
+    settings = {"learning_rate": 3e-2, "checkpoint_minutes": 60.0}
+    weights = _trained(tmp_path, data, total_images=16 * 150, **settings)
+    assert float(_losses(weights)[-1][1]) < 0.5
