@@ -217,7 +217,7 @@ def test_assumptions_that_do_not_hold_are_told_after_the_tests(my_h):
 
 def test_reasons_of_what_was_not_asked_are_told(my_h):
     text = my_h("--H", "my_h.py:Exchanged", "--H-truth", "wide", "-rs").out
-    assert "they wait for the laws of the operator." in text
+    assert "they wait for the claims of the operator." in text
     text = my_h("--H", "my_h.py:make", "-rs").out
     assert "H was not given a second time, as truth." in text
     assert "it does not apply to this H." in text

@@ -234,7 +234,7 @@ def test_a_broken_operator_is_not_restored_with():
     reports = check_H(Exchanged(WIDE), truth=WIDE)
     assert failed(reports) == [TRUTH]
     assert "V and Vt are exchanged" in reports.failures[0].sentence
-    assert not_asked(reports).count("they wait for the laws of the operator") == 3
+    assert not_asked(reports).count("they wait for the claims of the operator") == 3
 
 
 # -- assumptions -----------------------------------------------------------------------------------
