@@ -599,7 +599,10 @@ def _channels(x: _Entries, y: _Entries) -> Rearrangements:
 
 def _patches(x: _Entries, y: _Entries) -> Rearrangements:
     afters = [y.same, *y.by_columns().values()]
-    for h, w in itertools.product(*map(_divisors, x.planes[1:])):
+    _, height, width = x.planes
+    for h, w in itertools.product(range(1, LARGEST_PATCH + 1), repeat=2):
+        if height % h or width % w:
+            continue
         listed = x.either_way(functools.partial(_listed_by_columns, h=h, w=w))
         cause = (
             f"The pixels of each {h} x {w} patch are listed column by column by one of the two and "
@@ -624,10 +627,6 @@ def _listed_by_columns(grid: Tensor, h: int, w: int) -> Tensor:
     """Every patch in its place, its pixels listed column by column."""
     patches = _gathered(grid, h, w)
     return patches.mT.reshape(patches.shape).transpose(2, 3).reshape(grid.shape)
-
-
-def _divisors(side: int) -> list[int]:
-    return [d for d in range(1, min(side, LARGEST_PATCH) + 1) if side % d == 0]
 
 
 # -------------------------------------------------------------------------------------- small tools

@@ -152,7 +152,7 @@ def _singular_values(trial: Trial) -> Finding:
             "Set in_shape, out_shape (tuples) and s (a tensor) in __init__; s must broadcast to "
             "in_shape."
         )
-        return Finding.answered(SINGULAR, f"it raised {said(raised)}", fix=fix)
+        return Finding.answered(SINGULAR, f"it raised {said(raised)}", "", fix)
 
 
 def _about_s(op: SVDOperator) -> Finding:
@@ -160,7 +160,7 @@ def _about_s(op: SVDOperator) -> Finding:
     s: Any = op.s
     if not isinstance(s, Tensor):
         found = f"s is a {type(s).__module__.split('.')[0]} {type(s).__name__}."
-        return Finding.answered(SINGULAR, found, fix="Wrap it: self.s = torch.as_tensor(s).")
+        return Finding.answered(SINGULAR, found, "", "Wrap it: self.s = torch.as_tensor(s).")
     if s.is_complex():
         fix = "Singular values are real: take s.real, and look for a transform that is complex."
         return Finding.answered(SINGULAR, f"s has dtype {s.dtype}.", fix=fix)
@@ -176,7 +176,7 @@ def _about_s(op: SVDOperator) -> Finding:
             )
         elif s.numel() == n:
             fix += " Write s.reshape(in_shape)."
-        return Finding.answered(SINGULAR, found, fix=fix)
+        return Finding.answered(SINGULAR, found, "", fix)
     unusable, negative = int((~s.isfinite()).sum()), int((s < 0).sum())
     too_many = max(0, int((s > 0).sum()) - m)
     found = cause = fix = ""
