@@ -301,7 +301,7 @@ def _square(picture, size: int):
 def check(
     target: str, truth: str | None, in_shape: str | None, sigma_y: float, as_json: bool
 ) -> None:
-    """Test your own H: the laws of its SVD, its assumptions, and what DDRM does with it.
+    """Test your own H: the claims of its SVD, its assumptions, and what DDRM does with it.
 
     NAME is a matrix, an SVDOperator, a scipy LinearOperator, a function of images, a pair of
     functions (forward, adjoint), or a function without arguments that makes one of these.
@@ -324,7 +324,7 @@ def check(
         raise SystemExit(1)
     if not reports.examined:
         click.echo(
-            "\nNOT EXAMINED: no law of an operator was asked, see the reasons above.", err=True
+            "\nNOT EXAMINED: no claim of an operator was asked, see the reasons above.", err=True
         )
         raise SystemExit(2)
 

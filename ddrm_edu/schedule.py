@@ -80,6 +80,19 @@ class NoiseSchedule:
         beta = (1 - level[1:] / level[:-1]).clamp(max=beta_max)
         return cls(torch.cat([torch.zeros(1), beta]))
 
+    @classmethod
+    def from_sigmas(cls, sigmas: Tensor | Sequence[float]) -> NoiseSchedule:
+        r"""The schedule of which ``sigmas(len(sigmas) - 1)`` are these levels, to the last bit.
+
+        Ledger S19.1: :math:`\beta_t=(\sigma_t^2-\sigma_{t-1}^2)/(1+\sigma_t^2)`.  They must be
+        :func:`decreasing_sigmas`.
+        """
+        levels = decreasing_sigmas(sigmas).flip(0)
+        rise = levels.diff() * (levels[1:] + levels[:-1])
+        schedule = cls(torch.cat([levels[:1], rise / (1 + levels[1:] ** 2)]))
+        vars(schedule)["sigma"] = levels  # beta close to 1 would have rounded it
+        return schedule
+
     @property
     def T(self) -> int:
         """Number of noising steps."""

@@ -166,11 +166,11 @@ def test_a_right_h_passes(my_h, name):
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_h_fails_with_a_sentence_and_no_traceback(my_h, name):
-    options, law, words = BROKEN[name]
+    options, claim, words = BROKEN[name]
     result = my_h("--H", f"my_h.py:{name}", *options)
     assert result.code == 1
     assert words in result.out
-    assert f"FAILED H::{law}" in result.out
+    assert f"FAILED H::{claim}" in result.out
     for noise in ("Traceback", "pytest_plugin.py:", "_Broken"):
         assert noise not in result.out
 
@@ -185,8 +185,8 @@ def test_the_command_line_says_the_same(my_h, name):
     failures = [line for line in result.output.splitlines() if line.startswith("  FAILED")]
     assert result.exit_code == bool(failures)
     for line in failures:
-        law, sentence = line.removeprefix("  FAILED  ").split(": ", 1)
-        assert f"H::{law}" in printed
+        claim, sentence = line.removeprefix("  FAILED  ").split(": ", 1)
+        assert f"H::{claim}" in printed
         assert sentence in printed
 
 
@@ -217,7 +217,7 @@ def test_assumptions_that_do_not_hold_are_told_after_the_tests(my_h):
 
 def test_reasons_of_what_was_not_asked_are_told(my_h):
     text = my_h("--H", "my_h.py:Exchanged", "--H-truth", "wide", "-rs").out
-    assert "they wait for the laws of the operator." in text
+    assert "they wait for the claims of the operator." in text
     text = my_h("--H", "my_h.py:make", "-rs").out
     assert "H was not given a second time, as truth." in text
     assert "it does not apply to this H." in text

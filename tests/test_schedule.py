@@ -328,3 +328,12 @@ def test_levels_live_on_the_cpu_whatever_the_default_device():
     with torch.device("meta"):
         levels = decreasing_sigmas([0.3, 0.0])
     assert levels.device.type == "cpu"
+
+
+def test_a_schedule_of_levels_has_these_levels_to_the_last_bit():
+    """S19.1."""
+    levels = torch.tensor([157.4, 20.0, 1e-3, 1e-5, 0.0], dtype=torch.float64)
+    schedule = NoiseSchedule.from_sigmas(levels)
+    assert torch.equal(schedule.sigmas(4), levels)
+    again = NoiseSchedule(schedule.beta)  # what its beta alone says
+    assert torch.allclose(again.sigma, levels.flip(0), rtol=1e-11, atol=0)

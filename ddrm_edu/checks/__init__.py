@@ -3,7 +3,7 @@
 from .operator import check_operator
 from .own_h import Reports, check_H
 from .report import Finding, Report
-from .runs import sampler_of, schedule_of, svd_of
+from .runs import sampler_of, svd_of
 from .sampler import check_sampler
 from .scores import check, check_mc
 
@@ -17,6 +17,5 @@ __all__ = [
     "check_operator",
     "check_sampler",
     "sampler_of",
-    "schedule_of",
     "svd_of",
 ]

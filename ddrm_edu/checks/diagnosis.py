@@ -258,9 +258,10 @@ def _other_spectrum(op: SVDOperator, truth: Map) -> Guesses:
 def _rearranged(op: SVDOperator, truth: Map) -> Guesses:
     x = _normal(op.in_shape)
     due = truth(x)
-    for before, after, advice in _rearrangements(tuple(op.in_shape), tuple(op.out_shape)):
-        if _close(after(op(before(x))), due):
-            yield advice, _reordered(op, before, after)
+    for befores, afters, advice in _rearrangements(tuple(op.in_shape), tuple(op.out_shape)):
+        for before, after in itertools.product(befores, afters):
+            if _close(after(op(before(x))), due):
+                yield advice, _reordered(op, before, after)
 
 
 def _reordered(op: SVDOperator, before: Order, after: Order) -> SVDOperator:
@@ -419,7 +420,7 @@ def _differing_columns(name: str, other: str, got: Tensor, due: Tensor) -> Advic
             cause = f"{one} have different signs in {places}:"
             return Advice(cause, "write the same sign into both.")
     cause = f"{name} is not the transpose of {other};"
-    return Advice(cause, f"with {other}'s in its place all laws hold.")
+    return Advice(cause, f"with {other}'s in its place all claims hold.")
 
 
 def _differing_orders(one: str, got: Tensor, due: Tensor) -> Advice | None:
@@ -456,14 +457,12 @@ def _differing_entries(got: Tensor, due: Tensor, out_shape: tuple[int, ...]) -> 
 
 def _width_of_border(rows: Tensor, out_shape: tuple[int, ...]) -> int:
     """How many pixels from the border the wrong entries of y reach; 0 if also to the middle."""
-    if len(out_shape) not in (2, 3) or min(out_shape[-2:]) < 5:
+    if len(out_shape) not in (2, 3):
         return 0
     height, width = out_shape[-2:]
-    wrong = rows.reshape(-1, height, width).any(0)
-    for border in range(1, (min(height, width) - 1) // 2):
-        if not wrong[border:-border, border:-border].any():
-            return border
-    return 0
+    i, j = rows.reshape(-1, height, width).any(0).nonzero().T
+    depth = 1 + int(torch.stack([i, height - 1 - i, j, width - 1 - j]).amin(0).max())
+    return depth if depth < (min(height, width) - 1) // 2 else 0
 
 
 def _is_permutation(matrix: Tensor) -> bool:
@@ -493,46 +492,41 @@ class Order:
         return Order(self.index.argsort())
 
 
-Rearrangements = Iterator[tuple[Order, Order, Advice]]
-"""Guesses that H(x) = after(op(before(x))): before, after, what it means and what to do."""
+class _Entries:
+    """The entries of images of one shape, and the orders in which they can be read."""
+
+    def __init__(self, shape: tuple[int, ...]):
+        self.is_image = len(shape) in (2, 3)
+        #: (channels, height, width); a vector is a single row
+        self.planes = (1, *shape)[-3:] if self.is_image else (1, 1, math.prod(shape))
+        self.same = self.order(lambda grid: grid)
+
+    def order(self, permute: Map) -> Order:
+        return Order(permute(torch.arange(math.prod(self.planes)).reshape(self.planes)).flatten())
+
+    def either_way(self, permute: Map) -> list[Order]:
+        order = self.order(permute)
+        return [order, order.undone]
+
+    def by_columns(self) -> dict[str, Order]:
+        """Each plane read column by column; a vector as any image that it could be."""
+        _, h, w = self.planes
+        sides = [(h, w), (w, h)]
+        if not self.is_image:
+            sides = [(h, w // h) for h in range(2, w) if w % h == 0]
+        read = lambda grid, h, w: grid.reshape(-1, h, w).mT  # noqa: E731
+        return {f"{h} x {w}": self.order(functools.partial(read, h=h, w=w)) for h, w in sides}
+
+
+Rearrangements = Iterator[tuple[list[Order], list[Order], Advice]]
+"""Guesses that H(x) = after(op(before(x))): all before and after of one meaning, and what it is."""
 
 
 def _rearrangements(in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> Rearrangements:
     """Every usual way in which an operator can be right but for the order of entries."""
     x, y = _Entries(in_shape), _Entries(out_shape)
-    yield from _reversed(x, y)
-    yield from _shifted(x, y)
-    yield from _by_columns(x, y)
-    yield from _channels(x, y)
-    yield from _patches(x, y)
-
-
-class _Entries:
-    """The entries of images of one shape, and the orders in which they can be read."""
-
-    def __init__(self, shape: tuple[int, ...]):
-        self.n = math.prod(shape)
-        #: (channels, height, width), or None for a vector
-        self.planes = (1, *shape)[-3:] if len(shape) in (2, 3) else None
-        self.same = Order(torch.arange(self.n))
-
-    def order(self, permute: Callable[[Tensor], Tensor], shape: tuple[int, ...]) -> Order:
-        return Order(permute(self.same.index.reshape(shape)).flatten())
-
-    def backwards(self, axes: tuple[int, ...]) -> Order | None:
-        if self.planes:
-            return self.order(lambda grid: grid.flip(axes), self.planes)
-        return self.order(lambda entries: entries.flip(0), (self.n,)) if len(axes) == 2 else None
-
-    def by_columns(self) -> Iterator[tuple[str, Order]]:
-        """Each plane read column by column; a vector as any image that it could be."""
-        sides = [(h, self.n // h) for h in range(2, self.n) if self.n % h == 0]
-        if self.planes:
-            _, h, w = self.planes
-            sides = list(dict.fromkeys([(h, w), (w, h)]))
-        for height, width in sides:
-            order = self.order(lambda grid: grid.mT, (-1, height, width))
-            yield f"{height} x {width}", order
+    for guesses in (_reversed, _shifted, _by_columns, _channels, _patches):
+        yield from guesses(x, y)
 
 
 def _reversed(x: _Entries, y: _Entries) -> Rearrangements:
@@ -552,49 +546,41 @@ def _reversed(x: _Entries, y: _Entries) -> Rearrangements:
         ),
     }
     for axes, advice in ways.items():
-        before, after = x.backwards(axes), y.backwards(axes)
-        if before and after:
-            yield before, after, advice
-        if before:
-            yield before, y.same, advice
+        flip = functools.partial(torch.flip, dims=axes)
+        before, after = (each.order(flip) for each in (x, y))
+        yield [before], [after, y.same], advice
 
 
 def _shifted(x: _Entries, y: _Entries) -> Rearrangements:
     """Of a circular blur: which entry of a kernel of even length is its centre."""
-    before, after = x.backwards((-2, -1)), y.backwards((-2, -1))
-    if not (x.planes and y.planes and before and after):
-        return
+    flip = functools.partial(torch.flip, dims=(-2, -1))
     for step in itertools.product((0, 1, -1), repeat=2):
-        if not any(step):
+        if not (any(step) and x.is_image and y.is_image):
             continue
-        roll = functools.partial(torch.roll, shifts=step, dims=(-2, -1))
-        shift = y.order(roll, y.planes)
+        shift = y.order(functools.partial(torch.roll, shifts=step, dims=(-2, -1)))
         cause = (
             f"H is your operator, shifted by {step} pixels: the two take another entry of the "
             "kernel for its centre."
         )
-        yield x.same, shift, Advice(cause)
-        both = Order(after.index[shift.index])
-        yield before, both, Advice(f"{cause} The kernel is flipped as well.")
+        yield [x.same], [shift], Advice(cause)
+        both = Order(y.order(flip).index[shift.index])
+        yield [x.order(flip)], [both], Advice(f"{cause} The kernel is flipped as well.")
 
 
 def _by_columns(x: _Entries, y: _Entries) -> Rearrangements:
-    ways = [*y.by_columns(), ("", y.same)]
-    for (shape, before), (_, after) in itertools.product(x.by_columns(), ways):
+    afters = list(y.by_columns().values())
+    for shape, before in x.by_columns().items():
         cause = (
             f"H is your operator on transposed images: one of the two reads images of {shape} "
             "column by column. Either the factors of a Kronecker product are exchanged (row by "
             "row, A X B^T is kron(A, B)), or something is flattened in order 'F'."
         )
-        yield before, after.undone, Advice(cause)
+        yield [before], [*afters, y.same], Advice(cause)
     cause = "The entries of y are listed column by column by one of the two:"
-    for _, after in y.by_columns():
-        yield x.same, after.undone, Advice(cause, "transpose y.")
+    yield [x.same], afters, Advice(cause, "transpose y.")
 
 
 def _channels(x: _Entries, y: _Entries) -> Rearrangements:
-    if not x.planes or x.planes[0] == 1:
-        return
     backwards = Advice(
         "The channels come in the opposite order: RGB for one of the two, BGR for the other."
     )
@@ -603,39 +589,32 @@ def _channels(x: _Entries, y: _Entries) -> Rearrangements:
         "other.",
         "In a batch of images they come first: x.permute(0, 3, 1, 2).",
     )
-    ways: list[tuple[Callable[[Tensor], Tensor], Advice]] = [
+    ways: list[tuple[Map, Advice]] = [
         (lambda grid: grid.flip(0), backwards),
         (lambda grid: grid.permute(1, 2, 0), last),
     ]
     for permute, advice in ways:
-        order = x.order(permute, x.planes)
-        for before in (order, order.undone):
-            yield before, y.same, advice
-        if y.planes and y.planes[0] > 1:
-            other = y.order(permute, y.planes)
-            yield order, other.undone, advice
-            yield order.undone, other, advice
+        yield x.either_way(permute), [y.same, *y.either_way(permute)], advice
 
 
 def _patches(x: _Entries, y: _Entries) -> Rearrangements:
-    if not x.planes:
-        return
-    afters = [y.same, *(order.undone for _, order in y.by_columns())] if y.planes else [y.same]
-    for h, w in itertools.product(*map(_divisors, x.planes[1:])):
-        listed = x.order(functools.partial(_listed_by_columns, h=h, w=w), x.planes)
-        gathered = x.order(functools.partial(_gathered, h=h, w=w), x.planes)
+    afters = [y.same, *y.by_columns().values()]
+    _, height, width = x.planes
+    for h, w in itertools.product(range(1, LARGEST_PATCH + 1), repeat=2):
+        if height % h or width % w:
+            continue
+        listed = x.either_way(functools.partial(_listed_by_columns, h=h, w=w))
         cause = (
             f"The pixels of each {h} x {w} patch are listed column by column by one of the two and "
             "row by row by the other."
         )
-        for before in (listed, listed.undone) if min(h, w) > 1 else ():
-            yield before, y.same, Advice(cause)
+        yield listed, [y.same], Advice(cause)
+        gathered = x.either_way(functools.partial(_gathered, h=h, w=w))
         cause = (
             f"The permutation P of slide 21 is missing in one of the two: H is your operator after "
             f"the pixels of each {h} x {w} patch were gathered."
         )
-        for before, after in itertools.product((gathered, gathered.undone), afters):
-            yield before, after, Advice(cause, "Permute in Vt, and back in V.")
+        yield gathered, afters, Advice(cause, "Permute in Vt, and back in V.")
 
 
 def _gathered(grid: Tensor, h: int, w: int) -> Tensor:
@@ -648,10 +627,6 @@ def _listed_by_columns(grid: Tensor, h: int, w: int) -> Tensor:
     """Every patch in its place, its pixels listed column by column."""
     patches = _gathered(grid, h, w)
     return patches.mT.reshape(patches.shape).transpose(2, 3).reshape(grid.shape)
-
-
-def _divisors(side: int) -> list[int]:
-    return [d for d in range(1, min(side, LARGEST_PATCH) + 1) if side % d == 0]
 
 
 # -------------------------------------------------------------------------------------- small tools

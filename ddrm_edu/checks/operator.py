@@ -13,10 +13,10 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from ..operators import LinearMap, SVDOperator
-from ..operators.convert import made
-from ..operators.linear_map import linear_map
+from ..operators.convert import made, said
+from ..operators.linear_map import linear_map, normal_images
 from ..validation import EPS
-from .diagnosis import LARGEST_MATRIX, explained
+from .diagnosis import LARGEST_MATRIX, Advice, explained
 from .report import Finding, Report
 
 __all__ = ["OPERATOR_CLAIMS", "TRUTH", "check_operator", "linear_truth"]
@@ -99,7 +99,7 @@ def linear_truth(op: SVDOperator, H: Any) -> tuple[LinearMap | None, str]:
         flat = not callable(H) or hasattr(H, "matvec")  # it acts on flattened images
         return linear_map(H, op.in_shape, op.out_shape if flat else None), ""
     except Exception as raised:  # a reader's function may raise anything
-        return None, _sentence(raised)
+        return None, said(raised)
 
 
 class Trial:
@@ -127,18 +127,10 @@ class Trial:
         """Rounding: each entry of an orthogonal map sums up to n products."""
         return 100 * EPS * self.op.n**0.5
 
-    @cached_property
-    def _images(self) -> list[Tensor]:
-        generator = torch.Generator().manual_seed(self.seed)
-        shapes = [self.op.in_shape, self.op.in_shape, self.op.out_shape]
-        return [
-            torch.randn((3, *shape), generator=generator, dtype=torch.float64) for shape in shapes
-        ]
-
-    # Copies, because a method that writes into its argument would spoil all that is asked later.
-    x = property(lambda self: self._images[0].clone())
-    a = property(lambda self: self._images[1].clone())
-    y = property(lambda self: self._images[2].clone())
+    # Made anew, because a method that writes into its argument would spoil all that is asked later.
+    x = property(lambda self: normal_images(self.op.in_shape, seed=self.seed))
+    a = property(lambda self: normal_images(self.op.in_shape, seed=self.seed + 1))
+    y = property(lambda self: normal_images(self.op.out_shape, seed=self.seed + 2))
 
     def methods(self) -> Iterator[tuple[str, Callable[[Tensor], Tensor], Tensor]]:
         """Name, method and an argument of the four methods that a subclass writes."""
@@ -160,7 +152,7 @@ def _singular_values(trial: Trial) -> Finding:
             "Set in_shape, out_shape (tuples) and s (a tensor) in __init__; s must broadcast to "
             "in_shape."
         )
-        return Finding.answered(SINGULAR, f"it raised: {_sentence(raised)}", fix=fix)
+        return Finding.answered(SINGULAR, f"it raised {said(raised)}", "", fix)
 
 
 def _about_s(op: SVDOperator) -> Finding:
@@ -168,7 +160,7 @@ def _about_s(op: SVDOperator) -> Finding:
     s: Any = op.s
     if not isinstance(s, Tensor):
         found = f"s is a {type(s).__module__.split('.')[0]} {type(s).__name__}."
-        return Finding.answered(SINGULAR, found, fix="Wrap it: self.s = torch.as_tensor(s).")
+        return Finding.answered(SINGULAR, found, "", "Wrap it: self.s = torch.as_tensor(s).")
     if s.is_complex():
         fix = "Singular values are real: take s.real, and look for a transform that is complex."
         return Finding.answered(SINGULAR, f"s has dtype {s.dtype}.", fix=fix)
@@ -184,7 +176,7 @@ def _about_s(op: SVDOperator) -> Finding:
             )
         elif s.numel() == n:
             fix += " Write s.reshape(in_shape)."
-        return Finding.answered(SINGULAR, found, fix=fix)
+        return Finding.answered(SINGULAR, found, "", fix)
     unusable, negative = int((~s.isfinite()).sum()), int((s < 0).sum())
     too_many = max(0, int((s > 0).sum()) - m)
     found = cause = fix = ""
@@ -197,8 +189,8 @@ def _about_s(op: SVDOperator) -> Finding:
     elif too_many:
         found = f"{m + too_many} singular values are positive, but there are only {m} measurements."
         fix = "s must be exactly 0 on the null space, with no small number in its place."
-    count, within = unusable + negative + too_many, "exactly"
-    return Finding.measured(SINGULAR, count, 0.0, found=found, cause=cause, fix=fix, within=within)
+    count = unusable + negative + too_many
+    return Finding.measured(SINGULAR, count, 0.0, found, cause, fix, within="exactly")
 
 
 def _rounded_zeros(trial: Trial) -> Finding:
@@ -209,10 +201,10 @@ def _rounded_zeros(trial: Trial) -> Finding:
         TINY,
         len(tiny),
         0.0,
-        found=_counted(len(tiny), trial.op.n, f"below {floor:.0e} times the largest, but not 0"),
-        cause="They are zeros that a decomposition rounded, and H^+ would multiply y by up to "
+        _counted(len(tiny), trial.op.n, f"below {floor:.0e} times the largest, but not 0"),
+        "They are zeros that a decomposition rounded, and H^+ would multiply y by up to "
         f"{1 / tiny.min() if len(tiny) else 0:.0e}.",
-        fix="Set them to 0: s[s <= max(m, n) * eps * s.max()] = 0, with "
+        "Set them to 0: s[s <= max(m, n) * eps * s.max()] = 0, with "
         "eps = torch.finfo(s.dtype).eps.",
         within=f"none below {floor:.0e} s_max",
     )
@@ -225,9 +217,9 @@ def _results(trial: Trial) -> Finding:
         try:
             got: Any = apply(argument)
         except Exception as raised:
-            found = f"{name} raised {type(raised).__name__}: {_sentence(raised)}"
+            found = f"{name} raised {said(raised)}"
             cause, fix = _why_it_raised(str(raised))
-            return Finding.answered(RESULTS, found, cause=cause, fix=fix)
+            return Finding.answered(RESULTS, found, cause, fix)
         found = cause = fix = ""
         if not isinstance(got, Tensor):
             kind = type(got)
@@ -247,7 +239,7 @@ def _results(trial: Trial) -> Finding:
             found = f"{name} was given torch.float64 and returned {got.dtype}."
             fix = "Convert what you store, not the image: matrix.to(x)."
         if found:
-            return Finding.answered(RESULTS, found, cause=cause, fix=fix)
+            return Finding.answered(RESULTS, found, cause, fix)
     return Finding.answered(RESULTS, within="all four")
 
 
@@ -296,21 +288,20 @@ def _arguments(trial: Trial) -> Finding:
             shared.append(name)
     found = cause = fix = ""
     if wrote:
-        found = f"{_and(wrote)} writes into its argument."
+        found = f"{' and '.join(wrote)} writes into its argument."
         cause = "The image of the caller is changed behind its back."
         fix = "Start with x = x.clone()."
     elif shared:
-        found = f"{_and(shared)} returns its argument or a view of it."
+        found = f"{' and '.join(shared)} returns its argument or a view of it."
         cause = "Whoever changes the result changes the argument."
         fix = "Return x.clone()."
-    return Finding.answered(ARGUMENTS, found, cause=cause, fix=fix, within="exactly")
+    return Finding.answered(ARGUMENTS, found, cause, fix, within="exactly")
 
 
 def _batches(trial: Trial) -> Finding:
-    words = {
-        "cause": "The method mixes or ignores the first axis:",
-        "fix": "reshape with x.reshape(len(x), ...).",
-    }
+    advice = Advice(
+        "The method mixes or ignores the first axis:", "reshape with x.reshape(len(x), ...)."
+    )
     errors, alike = {}, []
     for which, apply, argument in trial.methods():
         try:
@@ -321,16 +312,18 @@ def _batches(trial: Trial) -> Finding:
             single = torch.cat([apply(one[None].clone()) for one in argument])
             errors[which] = _distance(single, whole)
         except Exception as raised:
-            found = f"{which} raised for a batch of one image: {_sentence(raised)}"
-            return Finding.answered(BATCH, found, **words)
+            found = f"{which} raised for a batch of one image: {said(raised)}"
+            return Finding.answered(BATCH, found, *advice)
         if torch.equal(whole[:1].expand_as(whole), whole):
             alike.append(which)
     wrong = [which for which, error in errors.items() if not error <= trial.bound]
     worst = _largest(errors.values())
-    found = f"{_and(wrong)} of three images is not that of each one, but off by {worst:.2g}."
+    found = " and ".join(wrong)
     if set(wrong) <= set(alike):
-        found = f"{_and(wrong)} gives all images of a batch the same result."
-    return Finding.measured(BATCH, worst, trial.bound, found=found, **words)
+        found += " gives all images of a batch the same result."
+    else:
+        found += f" of three images is not that of each one, but off by {worst:.2g}."
+    return Finding.measured(BATCH, worst, trial.bound, found, *advice)
 
 
 def _linearity(trial: Trial) -> Finding:
@@ -361,7 +354,7 @@ def _linearity(trial: Trial) -> Finding:
                 f"{which}(2 x - 3 a) is not 2 {which}(x) - 3 {which}(a), but off by {error:.2g}."
             )
             cause, fix = "Does it clip, round, take absolute values, or divide by a norm?", ""
-    return Finding.measured(LINEAR, worst, trial.bound, found=found, cause=cause, fix=fix)
+    return Finding.measured(LINEAR, worst, trial.bound, found, cause, fix)
 
 
 def _dtypes(trial: Trial) -> Finding:
@@ -379,9 +372,9 @@ def _dtypes(trial: Trial) -> Finding:
             else:
                 errors.append(_distance(got.double(), apply(argument)))
         except Exception as raised:
-            found = f"{which} raised for float32 images: {_sentence(raised)}"
+            found = f"{which} raised for float32 images: {said(raised)}"
         if found:
-            return Finding.answered(DTYPE, found, cause=cause, fix=fix)
+            return Finding.answered(DTYPE, found, cause, fix)
     bound = 100 * torch.finfo(torch.float32).eps * trial.op.n**0.5
     return Finding.measured(DTYPE, _largest(errors), bound, fix=fix)
 
@@ -401,13 +394,11 @@ def _devices(trial: Trial) -> Finding:
             return Finding.not_asked(DEVICE, f"{which} can be tried on this device only.")
         if found:
             break
-    return Finding.answered(
-        DEVICE,
-        found,
-        cause="A stored tensor stays where it was made.",
-        fix="Write matrix.to(x), or index.to(x.device).",
-        within="all four",
+    cause, fix = (
+        "A stored tensor stays where it was made.",
+        "Write matrix.to(x), or index.to(x.device).",
     )
+    return Finding.answered(DEVICE, found, cause, fix, within="all four")
 
 
 class _MixedDevices(Exception):
@@ -449,39 +440,39 @@ def _equal(
     scale: Callable[[Trial], float] = lambda trial: 1.0,
 ) -> tuple[str, Ask]:
     def ask(trial: Trial) -> Finding:
-        words, bound = {"cause": cause, "fix": fix}, trial.bound * scale(trial)
         try:
-            return Finding.measured(name, _distance(*sides(trial)), bound, **words)
+            error, bound = _distance(*sides(trial)), trial.bound * scale(trial)
+            return Finding.measured(name, error, bound, "", cause, fix)
         except Exception as raised:  # a broken operator may raise anything, the report goes on
-            return Finding.answered(name, f"it raised: {_sentence(raised)}", **words)
+            return Finding.answered(name, f"it raised {said(raised)}", cause, fix)
 
     return name, ask
 
 
 def _truth(trial: Trial) -> Finding:
     """A truth that answers in single precision is compared as such."""
-    op, fault = trial.op, trial.fault
-    if trial.truth is None and not fault:
+    op, truth, fault = trial.op, trial.truth, trial.fault
+    if truth is None and not fault:
         return Finding.not_asked(TRUTH, "H was not given a second time, as truth.")
-    cause, fix = "It is a perfect SVD of another matrix.", ""
-    if max(op.n, op.m) > LARGEST_MATRIX:
-        fix = (
-            f"Make the same from smaller images, up to {LARGEST_MATRIX} numbers: then the cause "
-            "is looked for."
-        )
-    if trial.truth is not None:
-        bound = 10 * trial.bound * trial.truth.precision / EPS
+    if truth is not None:
+        cause, fix = "It is a perfect SVD of another matrix.", ""
+        if max(op.n, op.m) > LARGEST_MATRIX:
+            fix = (
+                f"Make the same from smaller images, up to {LARGEST_MATRIX} numbers: then the "
+                "cause is looked for."
+            )
+        bound = 10 * trial.bound * truth.precision / EPS
         try:
-            error = _distance(op(trial.x), trial.truth(trial.x))
-            return Finding.measured(TRUTH, error, bound, cause=cause, fix=fix)
+            error = _distance(op(trial.x), truth(trial.x))
+            return Finding.measured(TRUTH, error, bound, "", cause, fix)
         except Exception as raised:
-            fault = _sentence(raised)
+            fault = said(raised)
     return Finding.answered(
         TRUTH,
-        f"it raised: {fault}",
-        cause=f"The truth must take {op.n} numbers per image (a matrix; a function takes images of "
+        f"it raised {fault}",
+        f"The truth must take {op.n} numbers per image (a matrix; a function takes images of "
         f"shape {op.in_shape}) and return {op.m}.",
-        fix="Is it transposed, or is in_shape= missing?",
+        "Is it transposed, or is in_shape= missing?",
     )
 
 
@@ -585,15 +576,5 @@ def _largest(errors: Iterable[float]) -> float:
     return float(torch.tensor([0.0, *errors], dtype=torch.float64).max())
 
 
-def _sentence(raised: Exception) -> str:
-    """What was raised in one line that ends in a full stop."""
-    text = " ".join(str(raised).split()) or type(raised).__name__
-    return text if text.endswith((".", "!", "?")) else f"{text}."
-
-
 def _counted(count: int, n: int, what: str) -> str:
     return f"{count} of {n} singular values {'is' if count == 1 else 'are'} {what}."
-
-
-def _and(names: list[str]) -> str:
-    return " and ".join(names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,7 @@ from ..operators.linear_map import NoLinearMap, linear_map, normal_images
 from ..priors import GaussianPrior
 from ..schedule import NoiseSchedule, decreasing_sigmas
 from ..validation import EPS, positive_shape, require_level
+from .diagnosis import Advice
 from .operator import OPERATOR_CLAIMS, check_operator, linear_truth
 from .report import Finding, Report
 from .scores import mc_finding
@@ -36,7 +38,7 @@ STEPS = 4  # network evaluations of a run whose law is computed
 DRAWS = 1000
 RATES = ((0.85, 1.0), (0.6, 0.7))  # (eta, eta_b): the paper's, and generic ones
 
-OTHERS = "all other laws"
+OTHERS = "all other claims"
 TOO_LARGE = "H is too large, see the assumptions."
 LINEAR_MAP = "H is a real linear map of images"
 ADJOINT = "the adjoint that came with H is its transpose"
@@ -152,7 +154,7 @@ def own_h(
         return OwnH(title, map=f, too_large=str(error))
     except Exception as error:  # a reader's function may raise anything
         of_ours = isinstance(error, ValueError)
-        return OwnH(title, refused=str(error) if of_ours else f"it raised {said(error)}.")
+        return OwnH(title, refused=str(error) if of_ours else f"it raised {said(error)}")
     return OwnH(title, op, f, f if truth is None else linear_truth(op, truth)[0] or truth)
 
 
@@ -264,7 +266,7 @@ class Reports:
                     break
                 findings.append(ask(name, self))
         except Exception as raised:  # a broken operator may raise anything
-            reason = f"it raised {said(raised)}."
+            reason = f"it raised {said(raised)}"
         if reason:
             findings.append(Finding.not_asked(OTHERS, reason))
         return Report(section.capitalize(), tuple(findings))
@@ -280,7 +282,7 @@ class Reports:
         if section != "assumptions" and any(
             finding.name != ADJOINT for finding in self.report("operator").failures
         ):
-            return "they wait for the laws of the operator."
+            return "they wait for the claims of the operator."
         return ""
 
 
@@ -288,18 +290,18 @@ def _adjoint(mine: OwnH) -> Iterator[Finding]:
     """Whether the transpose that came with H, if one did, is that of its decomposition."""
     if mine.map is None or mine.op is None or mine.map.array is not None:
         return
-    words = {
-        "cause": "DDRM does not use it, but whoever does gets another gradient.",
-        "fix": "The dot test is <H x, y> = <x, H^T y>: look for a mean in the place of a sum, and "
-        "a kernel that must be flipped.",
-    }
+    advice = Advice(
+        "DDRM does not use it, but whoever does gets another gradient.",
+        "The dot test is <H x, y> = <x, H^T y>: look for a mean in the place of a sum, and a "
+        "kernel that must be flipped.",
+    )
     y = normal_images(mine.op.out_shape, seed=5)
     try:
         if mine.map.adjoint is None:
             return
         got, due = mine.map.adjoint(y), mine.op.adjoint(y)
     except Exception as raised:
-        yield Finding.answered(ADJOINT, f"it raised {said(raised)}.", **words)
+        yield Finding.answered(ADJOINT, f"it raised {said(raised)}", *advice)
         return
     size, eps = float(due.abs().max()) or 1.0, mine.map.eps
     bound = 1e-10 if eps < 1e-12 else 1000 * eps * mine.op.n**0.5
@@ -308,7 +310,7 @@ def _adjoint(mine: OwnH) -> Iterator[Finding]:
     if scale and float((got / scale - due).abs().max()) <= bound * size:
         found = f"it is {scale:.6g} times the transpose."
     error = float((got - due).abs().max()) / size
-    yield Finding.measured(ADJOINT, error, bound, found=found, **words)
+    yield Finding.measured(ADJOINT, error, bound, found, *advice)
 
 
 # ------------------------------------------------------------------------------------ assumptions
@@ -317,10 +319,7 @@ def _adjoint(mine: OwnH) -> Iterator[Finding]:
 # an error: DDRM runs, and does what it should, but that is not what one may expect.
 
 
-def _remark(
-    name: str, found: str = "", cause: str = "", fix: str = "", within: str = ""
-) -> Finding:
-    return Finding.answered(name, found, cause=cause, fix=fix, within=within, remark=True)
+_remark = functools.partial(Finding.answered, remark=True)
 
 
 def _size(name: str, own: Reports) -> Finding:
@@ -506,7 +505,7 @@ class _Runs:
         x = self.outputs(self.y, same)
         due = self.op.measure_spec(self.y).flatten(1) @ self.law.A.T
         error = ((x - x[:1]) - (due - due[:1])).abs().max() / (due.abs().max() or 1.0)
-        return Finding.measured(name, float(error), self.rounding(due), **_AT_FAULT)
+        return Finding.measured(name, float(error), self.rounding(due), "", *_AT_FAULT)
 
     def covariance(self, name: str) -> Finding:
         """Without chance as far as that takes seconds."""
@@ -532,7 +531,7 @@ class _Runs:
         )
         bound = 10 * self.rounding(due.diagonal().sqrt())
         within = f"full covariance of {n} coordinates, no chance: error <= {bound:.0e}"
-        return Finding.measured(name, error, bound, within=within, **_AT_FAULT)
+        return Finding.measured(name, error, bound, "", *_AT_FAULT, within=within)
 
     def _drawn(self, name: str) -> Finding:
         place = _chosen(self.op.spectrum().flatten())
@@ -542,15 +541,15 @@ class _Runs:
         cov = self.law.cov[place][:, place]
         finding = mc_finding(name, x, mean=mean[place], cov=cov)
         if not finding.holds:
-            return dataclasses.replace(finding, **_AT_FAULT)
+            return dataclasses.replace(finding, **_AT_FAULT._asdict())
         how_many = _how_many(len(place), self.op.n)
         return dataclasses.replace(finding, within=f"N = {DRAWS:,}, {how_many}")
 
 
-_AT_FAULT: dict[str, Any] = {
-    "cause": "If the laws of the operator hold, the sampler is at fault and not H:",
-    "fix": "please report it, with H.",
-}
+_AT_FAULT = Advice(
+    "If the claims of the operator hold, the sampler is at fault and not H:",
+    "please report it, with H.",
+)
 
 
 def _of_runs(ask: Callable[[_Runs, str], Finding]) -> Callable[[str, Reports], Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 __all__ = ["Finding", "Report", "Status"]
@@ -27,24 +27,26 @@ class Finding:
     cause: str = ""  #: the likely cause
     fix: str = ""  #: what to do about it
     within: str = ""  #: the bound in words, if it is not one on the rounding error
-    remark: bool = False  #: an assumption: that it does not hold is told, and is no error
+    remark: bool = field(
+        default=False, kw_only=True
+    )  #: an assumption: that it does not hold is told, and is no error
 
     @classmethod
-    def measured(cls, name: str, error: float, bound: float, **words: Any) -> Finding:
+    def measured(cls, name: str, error: float, bound: float, *told: str, **more: Any) -> Finding:
         """A claim about numbers, which holds if ``error <= bound`` (a NaN is not).
 
-        What is wrong and what to do is kept of a claim that is broken only.
+        What is ``told`` (found, cause, fix) is kept of a claim that is broken only.
         """
+        status: Status = "broken"
         if error <= bound:
-            return cls(name, "holds", float(error), float(bound), **_of_a_success(words))
-        return cls(name, "broken", float(error), float(bound), **words)
+            status, told = "holds", ()
+            more = {key: more[key] for key in ("within", "remark") if key in more}
+        return cls(name, status, float(error), float(bound), *told, **more)
 
     @classmethod
-    def answered(cls, name: str, fault: str = "", **words: Any) -> Finding:
+    def answered(cls, name: str, fault: str = "", *told: str, **more: Any) -> Finding:
         """A claim that is true or not: broken if ``fault`` says what is wrong."""
-        if not fault:
-            return cls(name, "holds", **_of_a_success(words))
-        return cls(name, "broken", math.nan, found=fault, **words)
+        return cls.measured(name, math.nan if fault else 0.0, 0.0, fault, *told, **more)
 
     @classmethod
     def not_asked(cls, name: str, reason: str) -> Finding:
@@ -73,10 +75,6 @@ class Finding:
         if self.status == "not asked":
             return f"--      {self.name}: {self.found}"
         return f"{'note  ' if self.remark else 'FAILED'}  {self.name}: {self.sentence}"
-
-
-def _of_a_success(words: dict[str, Any]) -> dict[str, Any]:
-    return {key: words[key] for key in ("within", "remark") if key in words}
 
 
 @dataclass(frozen=True)

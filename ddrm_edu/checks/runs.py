@@ -20,9 +20,10 @@ from ..ddrm import EQUALITY_RTOL, Rate, ddrm_coefficients, ddrm_start_coefficien
 from ..diffusion import StepCoefficients, combine
 from ..noise import standard_normal
 from ..operators import Dense, SVDOperator
-from ..schedule import NoiseSchedule, decreasing_sigmas
+from ..operators.base import dense_map
+from ..operators.convert import said
 
-__all__ = ["Factors", "Problem", "Run", "Runs", "SamplerRaised", "sampler_of", "schedule_of"]
+__all__ = ["Factors", "Problem", "Run", "Runs", "SamplerRaised", "sampler_of", "svd_of"]
 
 
 class Factors(Dense):
@@ -244,9 +245,8 @@ class Runs:
                 result = self.sampler(spy, op, mine, **numbers, generator=generator)
                 seen(_last_image(result), "The sampler returned")
         except Exception as error:  # a foreign sampler may raise anything
-            what = f"it raised {type(error).__name__}: {str(error).rstrip('.')}."
             rates = f"sigma_y = {problem.sigma_y:.3g}, eta = {problem.eta}, eta_b = {problem.eta_b}"
-            raise SamplerRaised(f"on {op!r} with {rates} {what}") from error
+            raise SamplerRaised(f"on {op!r} with {rates} it raised {said(error)}") from error
         eps = max(torch.finfo(dtype).eps for dtype in dtypes)
         return Run(problem, x0, y, states, levels, eps, not torch.equal(mine, y))
 
@@ -322,19 +322,7 @@ def sampler_of(step: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return sampler
 
 
-def schedule_of(sigmas: Tensor) -> NoiseSchedule:
-    """The schedule of which ``schedule.sigmas(len(sigmas) - 1)`` are ``sigmas``, to the last bit.
-
-    beta_t = 1 - alpha_bar_t / alpha_bar_{t-1} = (sigma_t^2 - sigma_{t-1}^2) / (1 + sigma_t^2).
-    """
-    levels = decreasing_sigmas(sigmas).flip(0)
-    rise = levels.diff() * (levels[1:] + levels[:-1])
-    schedule = NoiseSchedule(torch.cat([levels[:1], rise / (1 + levels[1:] ** 2)]))
-    vars(schedule)["sigma"] = levels  # beta close to 1 would have rounded it
-    return schedule
-
-
 def svd_of(op: SVDOperator) -> tuple[Tensor, Tensor, Tensor]:
     """U (m, n), s (n,) and V^T (n, n) as matrices, float64, where s = 0 included (slide 9)."""
-    unit = torch.eye(op.n, dtype=torch.float64).reshape(-1, *op.in_shape)
-    return op.U(unit).flatten(1).T.contiguous(), op.spectrum().flatten(), op.V(unit).flatten(1)
+    U, V = (dense_map(columns, op.in_shape) for columns in (op.U, op.V))
+    return U, op.spectrum().flatten(), V.T

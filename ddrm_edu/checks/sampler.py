@@ -48,12 +48,12 @@ def check_sampler(
     ==========================================  ================================================
     rates are bound                             ``mine(..., eta=0.6, eta_b=0.7)``
     matrices take the place of the operator     ``op.matrix()``; ``U, s, Vt = svd_of(op)``
-    a schedule takes that of the levels         ``schedule_of(sigmas)``, ``len(sigmas) - 1``
+    a schedule takes that of the levels         ``NoiseSchedule.from_sigmas(sigmas)``
     torch's global noise that of the generator  ``torch.manual_seed(generator.initial_seed())``
     a single step is tested                     ``sampler_of(step)``, the library's own loop
     ==========================================  ================================================
 
-    with the helpers of ``ddrm_edu.checks``.
+    with ``svd_of`` and ``sampler_of`` of ``ddrm_edu.checks``.
 
     Parameters
     ----------
@@ -132,7 +132,8 @@ def _title_of(sampler: Callable[..., Any]) -> str:
             "lambda denoiser, op, y, *, sigmas, sigma_y, generator: "
             "mine(op.matrix(), y, denoiser, noise=sigma_y)), and bind its rates: "
             "check_sampler(functools.partial(mine, eta=0.6, eta_b=0.7), eta=0.6, eta_b=0.7). "
-            "svd_of(op), schedule_of(sigmas) and sampler_of(step) of ddrm_edu.checks help."
+            "svd_of(op) and sampler_of(step) of ddrm_edu.checks help, and "
+            "NoiseSchedule.from_sigmas(sigmas)."
         ) from error
     except ValueError:  # it has no signature: its first run will tell
         pass
@@ -233,10 +234,11 @@ def _own_noise(runs: Runs) -> Finding:
         for c, state in zip(problem.coefficients, run.states, strict=True):
             noisy = state[:, c.noise > 0]
             alike += int((torch.pdist(noisy) == 0).sum()) if noisy.shape[1] else 0
-    fault = f"{alike} pairs of states of different images are equal, none should be."
-    return Finding.answered(
+    return Finding.measured(
         "each image of a batch has noise of its own",
-        fault if alike else "",
+        alike,
+        0.0,
+        f"{alike} pairs of states of different images are equal, none should be.",
         fix="Draw noise of the shape of x, batch included: torch.randn(x.shape).",
         within="none equal",
     )
@@ -246,11 +248,11 @@ def _own_noise(runs: Runs) -> Finding:
 
 
 def _compare_normal(
-    chance: Chance, part: Normal, law: str, correlation: Tensor | None = None, **given: Tensor
+    chance: Chance, part: Normal, whose: str, correlation: Tensor | None = None, **given: Tensor
 ) -> None:
     """Is ``part`` normal, whatever the columns of ``given`` (N, n) are?
 
-    ``law`` says whose mean and variance these are.  With ``correlation`` (l, l) the covariances of
+    ``whose`` says what has this mean and variance.  With ``correlation`` (l, l) the covariances of
     the coordinates are compared, too.
     """
     problem, k, r, place, size = part
@@ -266,15 +268,15 @@ def _compare_normal(
         what = "variance" if a == b else f"covariance with coordinate {place[b]}"
         unit, one = size[a] * size[b], 1.0 if correlation is None else correlation[a, b]
         found, due = apart(unit * (r[:, a] @ r[:, b]) / len(r), unit * one)
-        return f"{_where(problem, k, int(place[a]))}: {what}{law} found {found}, due {due}"
+        return f"{_where(problem, k, int(place[a]))}: {what}{whose} found {found}, due {due}"
 
     def mean(i: int) -> str:
         a, b = divmod(i, columns.shape[1])
         off = size[a] * (r[:, a] @ columns[:, b]) / columns[:, b].square().sum()
-        what = f"mean{law}"
+        what = f"mean{whose}"
         if b > 0:
-            whose, j = divmod(b - 1, problem.op.n)
-            what = f"weight of coordinate {j} of {list(given)[whose]} in the mean{law}"
+            which, j = divmod(b - 1, problem.op.n)
+            what = f"weight of coordinate {j} of {list(given)[which]} in the mean{whose}"
         return f"{_where(problem, k, int(place[a]))}: {what} is off by {off:.4g}"
 
     chance.add(z, covariance)

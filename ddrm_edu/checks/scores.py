@@ -160,7 +160,7 @@ def mc_finding(
         f"({chance.count} comparisons, N = {N:,}, {level})."
     )
     within = f"N = {N:,}: every |z| <= {chance.bound:.1f}, {level}"
-    return Finding.measured(name, abs(chance.worst), chance.bound, found=sentence, within=within)
+    return Finding.measured(name, abs(chance.worst), chance.bound, sentence, within=within)
 
 
 def _claim(name: str, samples: Any, mean: Any, cov: Any) -> tuple[Tensor, Any, Any]:
@@ -292,7 +292,7 @@ class Exact:
             return Finding.not_asked(name, ABSENT)
         # Which of many rounding errors is the worst depends on the CPU; what is printed must not.
         bound = self.bound if self.ratio > 1 else self.largest
-        return Finding.measured(name, self.error, bound, found=self.found, cause=cause, fix=fix)
+        return Finding.measured(name, self.error, bound, self.found, cause, fix)
 
 
 class Chance:
@@ -332,9 +332,8 @@ class Chance:
         worst, bound, found = abs(self.worst), self.bound, ""
         if worst > bound:
             found = f"{self.sentence()} (|z| = {worst:.0f}, due <= {bound:.1f})."
-        words = {"found": found, "cause": cause, "fix": fix}
         within = f"N = {self.draws:,}, every |z| <= {bound:.1f}"
-        return Finding.measured(name, worst, bound, **words, within=within)
+        return Finding.measured(name, worst, bound, found, cause, fix, within=within)
 
 
 def apart(found: Tensor | float, due: Tensor | float, rounding: float = 0.0) -> tuple[str, str]:

@@ -229,7 +229,7 @@ def made(H: Any) -> Any:
     try:
         made = H()
     except (Exception, SystemExit) as error:
-        raise NoLinearMap(f"{name_of(H)}() raised {said(error)}.") from error
+        raise NoLinearMap(f"{name_of(H)}() raised {said(error)}") from error
     if made is None:
         raise NoLinearMap(f"{name_of(H)}() returned None. Does it lack a return?")
     return made
@@ -287,13 +287,13 @@ def _module(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        raise ValueError(f"{path.name} could not be run, it raised {said(error)}.") from error
+        raise ValueError(f"{path.name} could not be run, it raised {said(error)}") from error
     finally:
         sys.path.remove(str(path.parent))
     return module
 
 
 def said(error: BaseException) -> str:
-    """What was raised, its class included, without a full stop at the end."""
-    text = " ".join(str(error).split()).rstrip(".")
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    """What was raised, its class included, as the end of a sentence."""
+    text = " ".join([f"{type(error).__name__}:", *str(error).split()]).removesuffix(":")
+    return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -234,7 +234,7 @@ def test_a_broken_operator_is_not_restored_with():
     reports = check_H(Exchanged(WIDE), truth=WIDE)
     assert failed(reports) == [TRUTH]
     assert "V and Vt are exchanged" in reports.failures[0].sentence
-    assert not_asked(reports).count("they wait for the laws of the operator") == 3
+    assert not_asked(reports).count("they wait for the claims of the operator") == 3
 
 
 # -- assumptions -----------------------------------------------------------------------------------
@@ -328,7 +328,7 @@ def test_an_h_that_was_decomposed_is_examined():
 
 
 def test_large_images_are_restored_but_their_law_is_not_asked():
-    """n = 12,288: all laws in O(n), recovery with a prior without correlations."""
+    """n = 12,288: all claims in O(n), recovery with a prior without correlations."""
     reports = check_H(SuperResolution((3, 64, 64), 4))
     assert reports.ok, str(reports)
     assert "n = 12,288 is above 1,024" in not_asked(reports)
@@ -366,10 +366,10 @@ WRONG_SAMPLERS = {
 
 @pytest.mark.parametrize("shape", [(1, 4, 6), (1, 12, 24)], ids=["exact", "drawn"])
 @pytest.mark.parametrize("name", WRONG_SAMPLERS)
-def test_a_wrong_sampler_fails_the_laws_of_sampler_and_recovery(name, shape, monkeypatch):
-    change, laws = WRONG_SAMPLERS[name]
+def test_a_wrong_sampler_fails_the_claims_of_sampler_and_recovery(name, shape, monkeypatch):
+    change, claims = WRONG_SAMPLERS[name]
     monkeypatch.setattr(own_h, "ddrm_samples", wrong_samples(change))
-    assert laws <= set(failed(check_H(SuperResolution(shape, 2), sigma_y=0.1)))
+    assert claims <= set(failed(check_H(SuperResolution(shape, 2), sigma_y=0.1)))
 
 
 def test_coefficients_that_break_proposition_3_1_fail_the_marginals(monkeypatch):

@@ -20,7 +20,7 @@ from ddrm_edu import (
     ddrm_samples,
     restore,
 )
-from ddrm_edu.checks import Report, check_sampler, sampler_of, schedule_of, svd_of
+from ddrm_edu.checks import Report, check_sampler, sampler_of, svd_of
 from ddrm_edu.checks.runs import Factors, Runs, boundary_problem
 from ddrm_edu.checks.scores import Chance
 from ddrm_edu.ddrm import ddrm_start_coefficients
@@ -114,7 +114,9 @@ def positional_only(denoiser, op, y, /, sigmas, sigma_y, generator, eta, eta_b):
 
 
 def by_schedule(denoiser, op, y, *, sigmas, **known):
-    return restore(denoiser, op, y, steps=len(sigmas) - 1, schedule=schedule_of(sigmas), **known)
+    return restore(
+        denoiser, op, y, steps=len(sigmas) - 1, schedule=NoiseSchedule.from_sigmas(sigmas), **known
+    )
 
 
 def by_matrices(denoiser, op, y, *, sigmas, sigma_y, generator, eta, eta_b):
@@ -284,14 +286,6 @@ def test_at_the_boundary_even_an_svd_of_ones_own_is_exact():
     assert torch.equal(values, problem.s.sort(descending=True).values)
 
 
-def test_a_schedule_of_levels_has_these_levels_to_the_last_bit():
-    levels = torch.tensor([157.4, 20.0, 1e-3, 1e-5, 0.0], dtype=torch.float64)
-    schedule = schedule_of(levels)
-    assert torch.equal(schedule.sigmas(4), levels)
-    again = NoiseSchedule(schedule.beta)  # what its beta alone says
-    assert torch.allclose(again.sigma, levels.flip(0), rtol=1e-11, atol=0)
-
-
 def test_factors_are_a_decomposition_with_zeros_anywhere():
     op = Factors([0, 1.5, 0, 0.2], 3, torch.Generator().manual_seed(0))
     U, s, Vt = svd_of(op)
@@ -335,7 +329,7 @@ def test_what_cannot_be_called_is_refused_with_a_lambda_that_can(sampler, words)
     assert sentence.startswith("check_sampler calls sampler(denoiser, op, y, sigmas=..., sigma_y=")
     assert "lambda denoiser, op, y, *, sigmas, sigma_y, generator: mine(" in sentence
     assert "partial(mine, eta=0.6, eta_b=0.7), eta=0.6, eta_b=0.7)" in sentence
-    for helper in (svd_of, schedule_of, sampler_of):
+    for helper in (svd_of, NoiseSchedule.from_sigmas, sampler_of):
         assert helper.__name__ in sentence
 
 

@@ -544,7 +544,7 @@ RGB = np.kron([[0.299, 0.587, 0.114]], np.eye(6))  # channels first
 INTERLEAVED = np.kron(np.eye(6), [[0.299, 0.587, 0.114]])
 COLOUR = (3, 2, 3)
 
-# name: (operator, truth, the first law that breaks, words of the diagnosis)
+# name: (operator, truth, the first claim that breaks, words of the diagnosis)
 BROKEN = {
     "s in another order": (SInAnotherOrder(H), H, TRUTH, "in another order than the columns"),
     "s on wrong coordinates": (SOnWrongCoordinates(H), H, U_ORTHONORMAL, "in another order"),
@@ -727,9 +727,9 @@ def report_of(name):
 
 @cases
 def test_the_first_broken_claim_tells_the_mistake(name):
-    report, (*_, law, words) = report_of(name), BROKEN[name]
+    report, (*_, claim, words) = report_of(name), BROKEN[name]
     first = report.failures[0]
-    assert first.name == law, str(report)
+    assert first.name == claim, str(report)
     assert words in str(first), str(report)
 
 
@@ -755,9 +755,11 @@ ALONE = {
 }
 
 
-@pytest.mark.parametrize(("law", "name"), [(law, name) for law in ALONE for name in ALONE[law]])
-def test_one_fault_breaks_one_claim_alone(law, name):
-    assert [failure.name for failure in report_of(name).failures] == [law]
+@pytest.mark.parametrize(
+    ("claim", "name"), [(claim, name) for claim in ALONE for name in ALONE[claim]]
+)
+def test_one_fault_breaks_one_claim_alone(claim, name):
+    assert [failure.name for failure in report_of(name).failures] == [claim]
 
 
 @pytest.mark.parametrize("name", ALONE[TRUTH])

@@ -1,4 +1,4 @@
-"""check_sampler finds every wrong sampler, and the first law that fails is the one to look at.
+"""check_sampler finds every wrong sampler, and the first claim that fails is the one to look at.
 
 The suspects are one plain Algorithm 2 in pixels, written with matrices and without the library,
 in which every place where a mistake is made is a piece that can be replaced.  The pieces as they
