@@ -26,36 +26,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("ddrm-edu", "your own H, tested with all that DDRM needs of it")
     group.addoption(
         "--H",
-        dest="ddrm_H",
         metavar="FILE.py:NAME",
         help="collect the checks of this matrix, operator, function or maker of one, and no other "
         "tests",
     )
+    group.addoption("--H-in-shape", metavar="C,H,W", help="shape of one image, if H is a function")
     group.addoption(
-        "--H-in-shape",
-        dest="ddrm_in_shape",
-        metavar="C,H,W",
-        help="shape of one image, if H is a function",
+        "--H-sigma-y", metavar="SIGMA", type=float, default=0.05, help="noise in y (default: 0.05)"
     )
-    group.addoption(
-        "--H-sigma-y",
-        dest="ddrm_sigma_y",
-        metavar="SIGMA",
-        type=float,
-        default=0.05,
-        help="noise in y (default: 0.05)",
-    )
-    group.addoption(
-        "--H-truth",
-        dest="ddrm_truth",
-        metavar="NAME",
-        help="name in FILE.py of H, built another way",
-    )
+    group.addoption("--H-truth", metavar="NAME", help="name in FILE.py of H, built another way")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("ddrm_H"):
+    if config.getoption("--H"):
         config.pluginmanager.register(OwnHPlugin(config), "ddrm_edu_own_H")
 
 
@@ -68,10 +52,10 @@ class OwnHPlugin:
 
         option = config.getoption
         try:
-            H, module = loaded(option("ddrm_H"))
-            in_shape, truth = shape_of(option("ddrm_in_shape")), option("ddrm_truth")
+            H, module = loaded(option("--H"))
+            in_shape, truth = shape_of(option("--H-in-shape")), option("--H-truth")
             mine = own_h(H, in_shape, truth=attribute_of(module, truth))
-            self.reports = Reports(mine, sigma_y=option("ddrm_sigma_y"))
+            self.reports = Reports(mine, sigma_y=option("--H-sigma-y"))
         except ValueError as error:
             raise pytest.UsageError(f"--H: {error}") from error
         self.path = Path(str(module.__file__))
