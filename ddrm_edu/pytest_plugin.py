@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OwnHPlugin"]
 
+PLUGIN = "ddrm_edu_own_H"
 PREFIX = "H::"
 NOTE = "note on H"
 
@@ -40,7 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--H"):
-        config.pluginmanager.register(OwnHPlugin(config), "ddrm_edu_own_H")
+        config.pluginmanager.register(OwnHPlugin(config), PLUGIN)
 
 
 class OwnHPlugin:
@@ -73,7 +74,7 @@ class OwnHPlugin:
         self, file_path: Path, parent: pytest.Collector
     ) -> Generator[None, Any, list[pytest.Collector]]:
         yield  # the file defines H; whatever else pytest would find in it are other tests
-        return [_Checks.from_parent(parent, path=file_path, nodeid="H", plugin=self)]
+        return [_Checks.from_parent(parent, path=file_path, nodeid="H")]
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         passed = terminalreporter.getreports("passed")
@@ -87,18 +88,15 @@ class OwnHPlugin:
 class _Checks(pytest.File):
     """All the checks of one H."""
 
-    def __init__(self, *, plugin: OwnHPlugin, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.plugin = plugin
-
     def collect(self) -> Iterator[pytest.Item]:
         from .checks.own_h import SECTIONS
 
+        plugin: Any = self.config.pluginmanager.get_plugin(PLUGIN)
         for section, names in SECTIONS.items():
             for name in names:
-                if name in (self.plugin.chosen or names):
+                if name in (plugin.chosen or names):
                     yield _Check.from_parent(
-                        self, name=name, reports=self.plugin.reports, section=section
+                        self, name=name, reports=plugin.reports, section=section
                     )
 
 
@@ -116,18 +114,9 @@ class _Check(pytest.Item):
         if finding.status == "not asked":
             pytest.skip(finding.found)
         if not finding.ok:
-            raise _Broken(finding.sentence)
+            pytest.fail(finding.sentence, pytrace=False)
         if not finding.holds:
             self.user_properties.append((NOTE, f"{finding.name}: {finding.sentence}"))
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        if isinstance(excinfo.value, _Broken):
-            return str(excinfo.value)
-        return super().repr_failure(excinfo, style)
-
     def reportinfo(self) -> tuple[Path, None, str]:
         return self.path, None, self.nodeid
-
-
-class _Broken(Exception):
-    """A claim that does not hold; its sentence is shown, and not where this was raised."""
