@@ -113,17 +113,16 @@ def restore(
 
     start = op.pinv(y)
     seen = start.masked_fill(op.s == 0, float("nan")) if task == "inpaint" else y
-    columns, captions = {"measurement": [seen[0]], "DDRM": [x[0]]}, {}
+    columns = {"measurement": [seen[0]], "DDRM": [x[0]]}
+    captions = {}
     if not measured:
         plain, score = (
             f"PSNR {ddrm_edu.psnr(of, picture).item():.2f} dB  "
             f"SSIM {ddrm_edu.ssim(of, picture).item():.3f}"
             for of in (start, x)
         )
-        columns, captions = (
-            {"truth": [picture[0]], **columns},
-            {"DDRM": [score.replace("  ", "\n")]},
-        )
+        columns = {"truth": [picture[0]], **columns}
+        captions["DDRM"] = [score.replace("  ", "\n")]
         click.echo(f"pseudo-inverse  {plain}\nDDRM            {score}")
     residual = float((op(x) - y).norm() / y.norm())
     click.echo(f"|H x - y| / |y| = {residual:.1e}  (noise in y: sigma_y = {sigma_y:g})")
