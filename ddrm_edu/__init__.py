@@ -13,7 +13,7 @@ NeurIPS 2022), after the lecture by T. Badmaev of 18 March 2022:
 True
 """
 
-import importlib
+import importlib.util
 
 __version__ = "0.2.0"
 
@@ -47,11 +47,8 @@ def __getattr__(name: str) -> object:
             home = f"{__name__}.{module}"
             # No AttributeError, of which "from ddrm_edu import ..." would drop the sentence.
             raise ImportError(f"{__name__}.{name} is now {home}.{name}: from {home} import {name}")
-    try:
+    if importlib.util.find_spec(f"{__name__}.{name}"):
         return importlib.import_module(f".{name}", __name__)
-    except ModuleNotFoundError as error:
-        if error.name != f"{__name__}.{name}":
-            raise
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

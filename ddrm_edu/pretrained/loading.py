@@ -99,8 +99,7 @@ def load_denoiser(
             "Train one with: ddrm-edu train NAME --run FOLDER, then pass folder=FOLDER."
         )
     card, content = json.loads(card_file.read_text()), weights.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if found != card["sha256"]:
+    if (found := hashlib.sha256(content).hexdigest()) != card["sha256"]:
         raise OSError(
             f"{weights} is damaged: its sha256 is {found[:12]}..., but {card_file.name} records "
             f"{card['sha256'][:12]}... Was the download cut off? Fetch the file again."

@@ -21,6 +21,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from ..data import cifar10, fashion_mnist
 from .unet import LAYOUT, UNet
 
 DATA = {"natural": "CIFAR-10", "fashion": "Fashion-MNIST"}
@@ -96,7 +97,8 @@ def train(
 
     run = Path(run)
     run.mkdir(parents=True, exist_ok=True)
-    train_images, validation_images = data or _data(name)
+    fetch = {"natural": cifar10, "fashion": fashion_mnist}[name]
+    train_images, validation_images = data or (fetch("train"), fetch("test"))
     pixels = torch.from_numpy(train_images)
     held_out = _to_unit(torch.from_numpy(validation_images[:1024]), device)
 
@@ -107,6 +109,7 @@ def train(
     )
     averaged = cast(UNet, average.module)
     optimizer = torch.optim.AdamW(net.parameters(), learning_rate, betas=(0.9, 0.99))
+    parts: dict[str, Any] = {"net": net, "average": average, "optimizer": optimizer}
     state: dict[str, Any] = {"images": 0, "hours": 0.0, "log": []}
     checkpoint = run / "checkpoint.pt"
     settings = {"batch": batch, "learning_rate": learning_rate, "seed": seed}
@@ -118,34 +121,27 @@ def train(
                 f"{checkpoint} belongs to a run with {saved['asked']}, but now {asked} was asked "
                 "for. Go on with the old settings, or name a new folder."
             )
-        net.load_state_dict(saved["net"])
-        average.load_state_dict(saved["average"])
-        optimizer.load_state_dict(saved["optimizer"])
+        for key, part in parts.items():
+            part.load_state_dict(saved[key])
         state = saved["state"]
 
     def keep() -> None:
-        recent = losses[-500:]
-        losses.clear()
         elapsed = time.monotonic() - since
         state["hours"] += elapsed / 3600
-        state["log"].append(
-            [
-                state["images"],
-                round(float(torch.stack(recent).mean()), 5),
-                round(validation_loss(averaged, held_out), 5),
-                round(seen / elapsed, 1),
-                round(state["hours"], 4),
-            ]
-        )
-        parts: dict[str, Any] = {"net": net, "average": average, "optimizer": optimizer}
+        row = [
+            round(float(torch.stack(losses[-500:]).mean()), 5),
+            round(validation_loss(averaged, held_out), 5),
+            round(batch * len(losses) / elapsed, 1),
+            round(state["hours"], 4),
+        ]
+        state["log"].append([state["images"], *row])
         whole = {key: part.state_dict() for key, part in parts.items()}
-        whole |= {"state": state, "asked": asked}
-        torch.save(whole, checkpoint.with_suffix(".part"))
+        torch.save(whole | {"state": state, "asked": asked}, checkpoint.with_suffix(".part"))
         os.replace(checkpoint.with_suffix(".part"), checkpoint)
         export(name, averaged, run, state, settings | {"total_images": total_images})
 
     losses: list[Tensor] = []
-    since, seen = time.monotonic(), 0
+    since = time.monotonic()
     bar = tqdm(
         total=total_images, initial=state["images"], unit="img", disable=not progress, mininterval=5
     )
@@ -158,7 +154,7 @@ def train(
         flip = torch.rand(batch, generator=generator) < 0.5
         images[flip] = images[flip].flip(-1)
         x, sigma, v = noised_batch(images, generator)
-        loss = (net(x.contiguous(memory_format=torch.channels_last), sigma) - v).square().mean()
+        loss = (net(x.contiguous(**LAYOUT), sigma) - v).square().mean()
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -166,11 +162,10 @@ def train(
         average.update_parameters(net)
         losses.append(loss.detach())
         state["images"] += batch
-        seen += batch
         bar.update(batch)
         if time.monotonic() - since > 60 * checkpoint_minutes or state["images"] >= total_images:
             keep()
-            since, seen = time.monotonic(), 0
+            losses, since = [], time.monotonic()
             bar.set_postfix(validation=state["log"][-1][2])
     bar.close()
     return run / f"{name}.safetensors"
@@ -188,11 +183,8 @@ def batch_indices(count: int, batch: int, step: int, seed: int) -> np.ndarray:
 def validation_loss(net: UNet, images: Tensor) -> float:
     """Mean squared error of ``v`` on held-out images, with the same noise at every call."""
     generator = torch.Generator().manual_seed(1)
-    losses = []
-    for part in images.split(256):
-        x, sigma, v = noised_batch(part, generator)
-        losses.append((net(x, sigma) - v).square().mean())
-    return float(torch.stack(losses).mean())
+    pairs = (noised_batch(part, generator) for part in images.split(256))
+    return float(torch.stack([(net(x, s) - v).square().mean() for x, s, v in pairs]).mean())
 
 
 def export(
@@ -210,22 +202,12 @@ def export(
         "sha256": hashlib.sha256(weights).hexdigest(),
     }
     log = "".join(",".join(map(str, row)) + "\n" for row in [LOG_FIELDS, *state["log"]])
-    contents = {
-        "safetensors": weights,
-        "json": (json.dumps(card, indent=2) + "\n").encode(),
-        "csv": log.encode(),
-    }
+    json_card = json.dumps(card, indent=2) + "\n"
+    contents = {"safetensors": weights, "json": json_card.encode(), "csv": log.encode()}
     for suffix, content in contents.items():
         (folder / f"{name}.{suffix}.part").write_bytes(content)
     for suffix in contents:  # all are written before the first replaces an older one
         os.replace(folder / f"{name}.{suffix}.part", folder / f"{name}.{suffix}")
-
-
-def _data(name: str) -> tuple[np.ndarray, np.ndarray]:
-    from ddrm_edu import data
-
-    fetch = {"natural": data.cifar10, "fashion": data.fashion_mnist}[name]
-    return fetch("train"), fetch("test")
 
 
 def _to_unit(pixels: Tensor, device: str) -> Tensor:
