@@ -25,15 +25,29 @@ with open(f"{__file__}i", encoding="utf-8") as _stub:
 
 __all__ = sorted(_HOME)
 
+# Where names of version 0.1 are now.
 _MOVED = {
-    "ddpm": ["ddim_coefficients"],
-    "ddrm": ["ddrm_start_coefficients"],
-    "diffusion": ["Step", "StepCoefficients"],
-    "elbo": ["ddpm_nelbo", "ddrm_nelbo", "ddrm_nelbo_direct", "noise_loss", "step_weights"],
-    "gaussian": ["Gaussian", "GaussianNetwork", "hint_1", "hint_2"],
-    "langevin": ["posterior_score"],
-    "law": ["AffineLaw", "inference_network"],
-    "priors": ["EmpiricalPosterior", "GaussianPosterior", "MixturePosterior"],
+    "plotting": "course.figures",
+    "exercises": "course.exercises",
+    "ddim_coefficients": "ddpm.ddim_coefficients",
+    "ddrm_start_coefficients": "ddrm.ddrm_start_coefficients",
+    "Step": "diffusion.Step",
+    "StepCoefficients": "diffusion.StepCoefficients",
+    "ddpm_nelbo": "elbo.ddpm_nelbo",
+    "ddrm_nelbo": "elbo.ddrm_nelbo",
+    "ddrm_nelbo_direct": "elbo.ddrm_nelbo_direct",
+    "noise_loss": "elbo.noise_loss",
+    "step_weights": "elbo.step_weights",
+    "Gaussian": "gaussian.Gaussian",
+    "GaussianNetwork": "gaussian.GaussianNetwork",
+    "hint_1": "gaussian.hint_1",
+    "hint_2": "gaussian.hint_2",
+    "posterior_score": "langevin.posterior_score",
+    "AffineLaw": "law.AffineLaw",
+    "inference_network": "law.inference_network",
+    "EmpiricalPosterior": "priors.EmpiricalPosterior",
+    "GaussianPosterior": "priors.GaussianPosterior",
+    "MixturePosterior": "priors.MixturePosterior",
 }
 
 
@@ -42,15 +56,17 @@ def __getattr__(name: str) -> object:
         value = getattr(importlib.import_module(_HOME[name], __name__), name)
         globals()[name] = value  # from now on it is found without this function
         return value
-    for module, names in _MOVED.items():
-        if name in names:
-            home = f"{__name__}.{module}"
-            # No AttributeError, of which "from ddrm_edu import ..." would drop the sentence.
-            raise ImportError(f"{__name__}.{name} is now {home}.{name}: from {home} import {name}")
+    if name in _MOVED:
+        home, _, last = f"{__name__}.{_MOVED[name]}".rpartition(".")
+        # No AttributeError, of which "from ddrm_edu import ..." would drop the sentence.
+        raise ImportError(
+            f"{__name__}.{name} is now {home}.{last}: from {home} import {last}", name=__name__
+        )
     if importlib.util.find_spec(f"{__name__}.{name}"):
         return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME, *_MOVED, *(home.split(".")[1] for home in _HOME.values())})
+    homes = {home.lstrip(".").split(".")[0] for home in [*_HOME.values(), *_MOVED.values()]}
+    return sorted({*globals(), *_HOME, *homes})
