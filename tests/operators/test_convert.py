@@ -45,7 +45,7 @@ from ddrm_edu import (
     from_scipy,
     memory_needed,
 )
-from ddrm_edu.operators import LinearMap, as_operator
+from ddrm_edu.operators import LinearMap, as_operator, base
 from ddrm_edu.operators.convert import TooLarge
 from ddrm_edu.operators.linear_map import NoLinearMap
 
@@ -79,9 +79,10 @@ LINEAR = {
 
 
 @pytest.mark.parametrize("name", LINEAR)
-def test_a_linear_function_becomes_its_matrix(name):
+def test_a_linear_function_becomes_its_matrix(name, monkeypatch):
     f, H = LINEAR[name]
-    op = from_function(f, SHAPE, batch=7)  # 24 unit images in four calls
+    monkeypatch.setattr(base, "AT_ONCE", 7 * 24)  # 24 unit images in four calls
+    op = from_function(f, SHAPE)
     assert type(op) is Dense
     assert op.in_shape == SHAPE
     bound = 100 * EPS * np.linalg.norm(H, 2) * 24**0.5
@@ -188,9 +189,13 @@ def test_a_function_that_is_not_linear_is_refused_in_a_sentence(name):
         assert word in str(refused.value), str(refused.value)
 
 
-def test_a_batch_holds_at_least_one_image():
-    with pytest.raises(ValueError, match="at least 1"):
-        from_function(lambda x: x, SHAPE, batch=0)
+def test_unit_images_come_in_batches_of_eight_mebibytes(monkeypatch):
+    """All 1,024 of an image of 32 x 32 at once; of larger ones fewer, but at least one."""
+    for numbers, batches in ((2**20, [1024]), (2**19, [512, 512]), (1, [1] * 1024)):
+        counts = []
+        monkeypatch.setattr(base, "AT_ONCE", numbers)
+        base.dense_map(lambda x, counts=counts: counts.append(len(x)) or x[..., :1], (1, 32, 32))
+        assert counts == batches
 
 
 def test_the_message_for_an_affine_function_is_right():
