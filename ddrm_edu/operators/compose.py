@@ -152,7 +152,7 @@ class ChangeOfBasis(SVDOperator):
         self,
         op: SVDOperator,
         Q: Callable[[Tensor], Tensor] | Any,
-        Qt: Callable[[Tensor], Tensor] | None = None,
+        Qt: Callable[[Tensor], Tensor] | Any = None,
         in_shape: tuple[int, ...] | None = None,
     ):
         _require_operator(op, "op")

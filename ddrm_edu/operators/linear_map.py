@@ -152,9 +152,9 @@ class LinearMap:
         self.y = y.to(torch.float64, copy=True).reshape(-1, *self.out_shape)
         self.error, self._examined = 0.0, array is not None
 
-    @torch.no_grad()
     def __call__(self, x: Tensor) -> Tensor:
-        y = _tensor(self._f(self._call(x)))
+        with torch.no_grad():
+            y = _tensor(self._f(self._call(x)))
         if not y.ndim or len(y) != len(x) or y.numel() != len(x) * self.m:
             raise ValueError(
                 f"{self.name} must return one measurement of shape {self.out_shape} for each of "
@@ -186,18 +186,13 @@ class LinearMap:
         if self.array is not None:
             return real_matrix(self.array, self.name)
         H = dense_map(self, self.in_shape)
-        worst = self.distance((self.x.flatten(1) @ H.T).reshape(self.y.shape))
-        if not worst <= self.rounding:
-            raise ValueError(
-                f"{self.name} is not linear: its answers to unit images do not add up to those to "
-                f"random images, by {worst * self._size:.3g}. It treats images with few bright "
-                "pixels, or those of a large batch, differently."
-            )
+        self._require(
+            "{f}(x) = H x",
+            (self.x.flatten(1) @ H.T).reshape(self.y.shape) - self.y,
+            "Its answers to unit images do not add up to that: it treats images with few bright "
+            "pixels, or those of a large batch, differently.",
+        )
         return H
-
-    def distance(self, y: Tensor) -> float:
-        """The largest deviation of ``y`` from what f makes of ``x``, relative to its size."""
-        return float((y - self.y).abs().max()) / self._size
 
     @property
     def _size(self) -> float:
@@ -220,25 +215,26 @@ class LinearMap:
         """
         require_finite(self.y, f"What {self.name} returns")
         for claim, deviation, cause in () if self._examined else _CLAIMS:
-            worst = float(deviation(self, self.x, self.y).abs().max()) / self._size
-            if worst <= self.rounding:
-                self.error = max(self.error, worst)
-                continue
-            if math.isnan(worst):
-                cause = (
-                    "It divides by something that is 0 there, such as the size of the image itself."
-                )
-            elif worst < 1e-4:
-                cause = (
-                    "So small an error is rounding, as a rule: compute in double precision, or "
-                    "return the single precision in which you compute."
-                )
-            text = (
-                f"{{f}} is not linear: {claim} fails by {worst * self._size:.3g} on random images, "
-                f"where {{f}}(x) reaches {self.y.abs().max():.3g}. {cause}"
-            )
-            raise ValueError(text.format(f=self.name, wrap=self._wrap()))
+            self._require(claim, deviation(self, self.x, self.y), cause)
         self._examined = True
+
+    def _require(self, claim: str, deviation: Tensor, cause: str) -> None:
+        worst = float(deviation.abs().max()) / self._size
+        if worst <= self.rounding:
+            self.error = max(self.error, worst)
+            return
+        if math.isnan(worst):
+            cause = "It divides by something that is 0 there, such as the size of the image itself."
+        elif worst < 1e-4:
+            cause = (
+                "So small an error is rounding, as a rule: compute in double precision, or "
+                "return the single precision in which you compute."
+            )
+        text = (
+            f"{{f}} is not linear: {claim} fails by {worst * self._size:.3g} on random images, "
+            f"where {{f}}(x) reaches {self.y.abs().max():.3g}. {cause}"
+        )
+        raise ValueError(text.format(f=self.name, wrap=self._wrap()))
 
     def _working_call(self) -> tuple[Form, Tensor]:
         """The form of image that f takes, and its answer to the random images."""
