@@ -148,8 +148,7 @@ class LinearMap:
                 f"out_shape = {self.out_shape} holds {self.m} numbers, but {name} returns "
                 f"{math.prod(self._returned)} for each image."
             )
-        # A copy: f may return what it writes into again.
-        self.y = y.to(torch.float64, copy=True).reshape(-1, *self.out_shape)
+        self.y = y.to(torch.float64).reshape(-1, *self.out_shape)
         self.error, self._examined = 0.0, array is not None
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -270,8 +269,8 @@ class LinearMap:
 
 
 def _tensor(y: Any) -> Tensor:
-    """``y`` on the CPU; numpy arrays with any strides are copied."""
-    return y.detach().cpu() if isinstance(y, Tensor) else torch.from_numpy(np.array(y))
+    """A copy of ``y`` on the CPU: f may write into it again, and torch lacks strides of numpy."""
+    return y.detach().cpu().clone() if isinstance(y, Tensor) else torch.from_numpy(np.array(y))
 
 
 # --------------------------------------------------------------------------------- whatever H is
