@@ -183,6 +183,8 @@ class LinearMap:
             If the columns do not add up to what H does to an image.
         """
         if self.array is not None:
+            if isinstance(self.array, np.ndarray):  # checked when it came
+                return torch.from_numpy(self.array)
             return real_matrix(self.array, self.name)
         H = dense_map(self, self.in_shape)
         self._require(
