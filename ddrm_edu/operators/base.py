@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SVDOperator", "dense_map"]
 
+AT_ONCE = 2**20  # numbers in the unit images of one call: 8 MiB
 _DOMAIN = {"V": "in_shape", "Vt": "in_shape", "U": "in_shape", "Ut": "out_shape"}
 
 
@@ -237,5 +238,6 @@ def dense_map(
 ) -> Tensor:
     """Matrix of a linear map of images, such as ``op.V``: float64, its columns from unit images."""
     unit = torch.eye(math.prod(in_shape), dtype=torch.float64, device=device)
-    rows = [apply(part.reshape(-1, *in_shape)).flatten(1) for part in unit.split(256)]
+    parts = unit.split(max(1, AT_ONCE // len(unit)))
+    rows = [apply(part.reshape(-1, *in_shape)).flatten(1) for part in parts]
     return torch.cat(rows).T.contiguous()

@@ -152,38 +152,45 @@ class ChangeOfBasis(SVDOperator):
         self,
         op: SVDOperator,
         Q: Callable[[Tensor], Tensor] | Any,
-        Qt: Callable[[Tensor], Tensor] | None = None,
+        Qt: Callable[[Tensor], Tensor] | Any = None,
         in_shape: tuple[int, ...] | None = None,
     ):
         _require_operator(op, "op")
-        self.in_shape = op.in_shape if in_shape is None else positive_shape(in_shape, "in_shape")
-        self.out_shape = op.out_shape
+        self._op, self.out_shape = op, op.out_shape
+        self.in_shape = positive_shape(in_shape or op.in_shape, "in_shape")
         if math.prod(self.in_shape) != op.n:
             raise ValueError(
                 f"An orthogonal Q keeps the number of entries, but in_shape = {self.in_shape} has "
                 f"{math.prod(self.in_shape)} and op.in_shape = {op.in_shape} has {op.n}."
             )
-        self._op = op
-        self._Q, self._Qt = _rotation(Q, Qt, op.n)
-        same = self.in_shape == op.in_shape
-        self.s = op.s if same else op.s.expand(op.in_shape).reshape(self.in_shape)
+        if not callable(Q):
+            Q = real_matrix(Q, "Q")
+            if Q.shape != (op.n, op.n) or Qt is not None:
+                raise ValueError(
+                    f"As a matrix Q must have shape {(op.n, op.n)} and needs no Qt, but had shape "
+                    f"{tuple(Q.shape)} and Qt was {'given' if Qt is not None else 'left out'}."
+                )
+            Qt = Q.T
+        elif not callable(Qt):
+            raise ValueError(
+                "Q is a function, so its transpose is needed as a second one, Qt. "
+                "For a flip or a transposition it is the same function again."
+            )
+        self._Q, self._Qt = Q, Qt
+        self.s = op.s.expand(op.in_shape).reshape(self.in_shape)
         self._require_orthogonal()
 
     def V(self, x: Tensor) -> Tensor:
-        return self._apply(self._Qt, self._op.V(self._own(x)), self.in_shape)
+        return self._apply(self._Qt, self._op.V(x.reshape(-1, *self._op.in_shape)), self.in_shape)
 
     def Vt(self, x: Tensor) -> Tensor:
         return self._op.Vt(self._apply(self._Q, x, self._op.in_shape)).reshape(x.shape)
 
     def U(self, x: Tensor) -> Tensor:
-        return self._op.U(self._own(x))
+        return self._op.U(x.reshape(-1, *self._op.in_shape))
 
     def Ut(self, y: Tensor) -> Tensor:
         return self._op.Ut(y).reshape(-1, *self.in_shape)
-
-    def _own(self, x: Tensor) -> Tensor:
-        """Spectral coordinates in the shape in which ``op`` keeps them."""
-        return x.reshape(-1, *self._op.in_shape)
 
     @staticmethod
     def _apply(Q: Any, x: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -194,11 +201,8 @@ class ChangeOfBasis(SVDOperator):
     def _require_orthogonal(self) -> None:
         op_shape = self._op.in_shape
         new, old = (normal_images(shape).to(self.s.device) for shape in (self.in_shape, op_shape))
-        before = new.clone(), old.clone()
         there = self._checked(self._Q, "Q", new, op_shape)
         back = self._checked(self._Qt, "Qt", old, self.in_shape)
-        if not (torch.equal(new, before[0]) and torch.equal(old, before[1])):
-            raise ValueError("Q and Qt must not write into their argument. Work on x.clone().")
         claims = {
             "Qt(Q(x)) = x": self._apply(self._Qt, there, self.in_shape) - new,
             "Q(Qt(z)) = z": self._apply(self._Q, back, op_shape) - old,
@@ -217,8 +221,11 @@ class ChangeOfBasis(SVDOperator):
                 )
 
     def _checked(self, Q: Any, what: str, x: Tensor, shape: tuple[int, ...]) -> Tensor:
-        """``Q(x)``, of the right shape and type."""
+        """``Q(x)``, of the right shape and type, which leaves x alone."""
+        before = x.clone()
         result, single = self._apply(Q, x, shape), self._apply(Q, x.float(), shape)
+        if not torch.equal(x, before):
+            raise ValueError(f"{what} must not write into its argument. Work on x.clone().")
         if not isinstance(result, Tensor) or result.shape != (len(x), *shape):
             raise ValueError(
                 f"{what} must map a batch of shape {tuple(x.shape)} to {(len(x), *shape)}, but "
@@ -315,18 +322,17 @@ def _require_operator(op: Any, what: str) -> None:
 
 def _fitting_part(part: Any, image: tuple[int, int, int]) -> tuple[SVDOperator, int, int]:
     """``part`` as (op, top, left) inside an image of this shape."""
-    if not isinstance(part, Sequence) or len(part) != 3:
-        raise ValueError(f"Each part must be (op, top, left), but one was {part!r}.")
-    op, top, left = part
+    if not isinstance(part, Sequence) or len(part) != 3 or not all(map(is_integer, part[1:])):
+        raise ValueError(
+            f"Each part must be (op, top, left) with integers top and left, but one was {part!r}."
+        )
+    op, top, left = part[0], int(part[1]), int(part[2])
     _require_operator(op, "The first of each part")
     if len(op.in_shape) != 3 or op.in_shape[0] != image[0]:
         raise ValueError(
             f"Each part sees all channels of its rectangle, so its in_shape must be ({image[0]}, "
             f"height, width), but {op!r} was given. Build the operator for that many channels."
         )
-    if not is_integer(top) or not is_integer(left):
-        raise ValueError(f"top and left must be integers, but were {top!r} and {left!r}.")
-    top, left = int(top), int(left)
     (_, rows, columns), (_, height, width) = op.in_shape, image
     if not (0 <= top <= height - rows and 0 <= left <= width - columns):
         raise ValueError(
@@ -350,24 +356,6 @@ def _region(x: Tensor, op: SVDOperator, top: int, left: int) -> Tensor:
     return x[..., top : top + rows, left : left + columns]
 
 
-def _rotation(Q: Any, Qt: Any, n: int) -> tuple[Any, Any]:
-    """Q and its transpose, both as functions or both as matrices."""
-    if callable(Q) and not isinstance(Q, Tensor):
-        if not callable(Qt):
-            raise ValueError(
-                "Q is a function, so its transpose is needed as a second one, Qt. "
-                "For a flip or a transposition it is the same function again."
-            )
-        return Q, Qt
-    Q = real_matrix(Q, "Q")
-    if Q.shape != (n, n) or Qt is not None:
-        raise ValueError(
-            f"As a matrix Q must have shape ({n}, {n}) and needs no Qt, but had shape "
-            f"{tuple(Q.shape)} and Qt was {'given' if Qt is not None else 'left out'}."
-        )
-    return Q, Q.T
-
-
 def _inner(a: Tensor, b: Tensor) -> Tensor:
     return (a * b.reshape(a.shape)).flatten(1).sum(1)
 
@@ -375,15 +363,13 @@ def _inner(a: Tensor, b: Tensor) -> Tensor:
 def _owned_entries(op: SVDOperator, seen: Tensor) -> Tensor:
     """For every coordinate with s > 0 the one entry of y that it makes; ``ValueError`` if more.
 
-    The entries of the probe are numbers at least 1/2 apart, in a random order and of random signs:
-    a U that only moves entries and flips signs shows them again, any other one mixes them.
+    The entries of the probe are random numbers at least 1/2 apart: a U that only moves entries and
+    flips signs shows them again, any other one mixes them.
     """
     generator = torch.Generator().manual_seed(0)
-    order = torch.randperm(op.m, generator=generator)
     draw = torch.rand(2, op.m, generator=generator, dtype=torch.float64)
     sizes = 1.25 + torch.arange(op.m) + draw[0] / 2
-    probe = torch.empty(op.m, dtype=torch.float64)
-    probe[order] = torch.where(draw[1] < 0.5, sizes, -sizes)
+    probe = torch.where(draw[1] < 0.5, sizes, -sizes)
     found = op.Ut(probe.reshape(1, *op.out_shape).to(op.s.device))[0].cpu()[seen].abs()
     place = (found.floor().long() - 1).clamp(0, op.m - 1)
     near = (found - sizes[place]).abs() <= 1e-10 * op.m
@@ -395,4 +381,4 @@ def _owned_entries(op: SVDOperator, seen: Tensor) -> Tensor:
             "Dense(op.matrix()[keep.flatten()], op.in_shape), for a large one TruncatedSVD of "
             "those rows; or mask the image in the place of the measurement."
         )
-    return order[place]
+    return place

@@ -47,7 +47,6 @@ def as_operator(
     *,
     rtol: float | None = None,
     memory_limit: float = 2 * GIB,
-    batch: int = 256,
 ) -> SVDOperator:
     """The operator of any linear map of images: your own H, in whatever form it comes.
 
@@ -71,8 +70,6 @@ def as_operator(
         rounding that was seen when its linearity was tried, if that is more.
     memory_limit : float
         Bytes that a decomposition may take; see :func:`memory_needed`.
-    batch : int
-        Number of unit images in one call of a function.
 
     Returns
     -------
@@ -100,7 +97,26 @@ def as_operator(
     H = made(H)
     if isinstance(H, SVDOperator):
         return H
-    return _dense(linear_map(H, in_shape, out_shape), rtol, memory_limit, batch)
+    f = linear_map(H, in_shape, out_shape)
+    f.require_linear()
+    needed = memory_needed(f.in_shape, f.out_shape)
+    if needed > memory_limit:
+        # measured on one core with MKL, n = 256 to 2048
+        minutes = 3e-10 * min(f.m, f.n) * f.n * (f.m + f.n) / 60
+        advice = recognise(f) or (
+            "No structure of this library was recognised: one weighted sum per patch is a "
+            "PatchFunctional, one matrix for all patches a BlockOperator, A X B^T a Kronecker "
+            "product, a convolution a CircularBlur or a SeparableBlur. Take a smaller image, or "
+            "keep the largest singular values only, by TruncatedSVD."
+        )
+        raise TooLarge(
+            f"A dense operator from {f.in_shape} to {f.out_shape} needs about {needed / GIB:.3g} "
+            f"GiB and for its decomposition roughly {minutes:.2g} minutes on one core, more than "
+            f"memory_limit = {memory_limit / GIB:.3g} GiB. {advice}"
+        )
+    if rtol is None:  # the rounding of f must not pass for singular values
+        rtol = max(max(f.n, f.m) * f.eps, 10 * f.error)
+    return Dense(f.matrix(), f.in_shape, f.out_shape, rtol=rtol)
 
 
 def from_function(
@@ -110,12 +126,12 @@ def from_function(
     out_shape: tuple[int, ...] | None = None,
     rtol: float | None = None,
     memory_limit: float = 2 * GIB,
-    batch: int = 256,
-) -> Dense:
+) -> SVDOperator:
     """:func:`as_operator` of any linear Python function ``(batch, *in_shape) -> (batch, *out)``.
 
-    f is called at most 14 times for images of up to 256 numbers: at most three times to find out
-    what it takes, then to try its linearity, and once with all unit images.
+    f is called at most 13 times for images of up to 1,024 numbers: at most three times to find out
+    what it takes, nine times to try its linearity, and once with all unit images, which come in
+    batches of 8 MiB.  What is too large is refused before that.
 
     Raises
     ------
@@ -132,7 +148,7 @@ def from_function(
     Traceback (most recent call last):
     ValueError: f is not linear: f(-x) = -f(x) fails ...
     """
-    return _dense(LinearMap(f, in_shape, out_shape, name="f"), rtol, memory_limit, batch)
+    return as_operator(LinearMap(f, in_shape, out_shape), rtol=rtol, memory_limit=memory_limit)
 
 
 def from_scipy(
@@ -141,14 +157,12 @@ def from_scipy(
     out_shape: tuple[int, ...] | None = None,
     *,
     rank: int | None = None,
-    rtol: float | None = None,
-    memory_limit: float = 2 * GIB,
-    batch: int = 256,
-) -> Dense | TruncatedSVD:
+    **options: Any,
+) -> SVDOperator:
     """:func:`as_operator` of a scipy or pylops ``LinearOperator`` or a sparse matrix.
 
     With ``rank`` only so many of the largest singular values are kept, without ever building the
-    matrix: see :class:`TruncatedSVD`, which also has more options.
+    matrix: by :class:`TruncatedSVD`, whose options are then taken.
 
     Raises
     ------
@@ -162,15 +176,15 @@ def from_scipy(
     Dense((3,) -> (3,), rank 2)
     """
     if rank is not None:
-        return TruncatedSVD(A, rank, in_shape, out_shape)
-    return _dense(linear_map(A, in_shape, out_shape, name="A"), rtol, memory_limit, batch)
+        return TruncatedSVD(A, rank, in_shape, out_shape, **options)
+    return as_operator(linear_map(A, in_shape, out_shape, name="A"), **options)
 
 
 def memory_needed(in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> int:
     """Bytes that :func:`as_operator` takes at its peak for images of these shapes.
 
-    The matrix and its copies in the decomposition, LAPACK's workspace, V (n x n), U, and 16 MiB of
-    buffers.
+    The matrix and its copies in the decomposition, LAPACK's workspace, V (n x n), U, and 16 MiB for
+    code that is read in and memory that is kept in reserve.
 
     Examples
     --------
@@ -182,35 +196,6 @@ def memory_needed(in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> int:
     n, m = (math.prod(positive_shape(shape, "shape")) for shape in (in_shape, out_shape))
     k = min(m, n)
     return 8 * (5 * m * n + n * n + m * k + 2 * k * k) + 2**24
-
-
-def _dense(f: LinearMap, rtol: float | None, memory_limit: float, batch: int) -> Dense:
-    """The operator of a map that is linear, as it turns out, and not too large."""
-    f.require_linear()
-    _require_affordable(f, memory_limit)
-    # The rounding of f must not pass for singular values.
-    rtol = f.smallest if rtol is None else rtol
-    return Dense(f.matrix(batch), f.in_shape, f.out_shape, rtol=rtol)
-
-
-def _require_affordable(f: LinearMap, limit: float) -> None:
-    """Raise ``TooLarge`` with the bytes, the time and a better operator, above the limit."""
-    needed = memory_needed(f.in_shape, f.out_shape)
-    if needed <= limit:
-        return
-    k = min(f.m, f.n)
-    minutes = 3e-10 * k * f.n * (f.m + f.n) / 60  # measured on one core with MKL, n = 256 to 2048
-    advice = recognise(f) or (
-        "No structure of this library was recognised: one weighted sum per patch is a "
-        "PatchFunctional, one matrix for all patches a BlockOperator, A X B^T a Kronecker product, "
-        "a convolution a CircularBlur or a SeparableBlur. Take a smaller image, or keep the "
-        "largest singular values only, by TruncatedSVD."
-    )
-    raise TooLarge(
-        f"A dense operator from {f.in_shape} to {f.out_shape} needs about {needed / GIB:.3g} GiB "
-        f"and for its decomposition roughly {minutes:.2g} minutes on one core, more than "
-        f"memory_limit = {limit / GIB:.3g} GiB. {advice}"
-    )
 
 
 def made(H: Any) -> Any:
@@ -252,7 +237,17 @@ def loaded(target: str) -> tuple[Any, ModuleType]:
     path = Path(file).absolute()
     if not path.is_file():
         raise ValueError(f"There is no file {file!r}; the current folder is {Path.cwd()}.")
-    module = _module(path)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{path.name} is no file of Python code: its name must end in .py.")
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent))  # it may import its neighbours, as a script may
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise ValueError(f"{path.name} could not be run, it raised {said(error)}") from error
+    finally:
+        sys.path.remove(str(path.parent))
     return attribute_of(module, name), module
 
 
@@ -275,22 +270,6 @@ def attribute_of(module: ModuleType, name: str | None) -> Any:
         file, known = Path(str(module.__file__)).name, ", ".join(public) or "nothing"
         raise ValueError(f"{file} defines no {name!r}; it defines {known}.")
     return getattr(module, name)
-
-
-def _module(path: Path) -> ModuleType:
-    """The module in a file, which may import its neighbours, as a script may."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise ValueError(f"{path.name} is no file of Python code: its name must end in .py.")
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.parent))
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise ValueError(f"{path.name} could not be run, it raised {said(error)}") from error
-    finally:
-        sys.path.remove(str(path.parent))
-    return module
 
 
 def said(error: BaseException) -> str:

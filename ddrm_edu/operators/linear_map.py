@@ -4,33 +4,68 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..validation import EPS, positive_shape, real_matrix, require_finite
+from .base import dense_map
 from .dense import fitting
-
-if TYPE_CHECKING:
-    from scipy.sparse.linalg import LinearOperator
 
 __all__ = ["LinearMap", "NoLinearMap", "linear_map", "name_of", "normal_images"]
 
 SINGLE = torch.finfo(torch.float32).eps
-FORMS = (
-    "a matrix (numpy, torch, scipy.sparse or nested lists), an SVDOperator, a scipy "
-    "LinearOperator, a linear function of images or a pair of them (forward, adjoint) with "
-    "in_shape=, or a function without arguments that makes one of these"
-)
+
+Form = Callable[[Tensor], Any]
+Deviation = Callable[["LinearMap", Tensor, Tensor], Tensor]
 
 # Tried in this order: most functions take several of them, and float64 is the best to have.
-_CALLS: tuple[Callable[[Tensor], Any], ...] = (
+_CALLS: tuple[Form, ...] = (
     lambda x: x.clone(),
     lambda x: x.float(),
     lambda x: x.numpy().copy(),
+)
+
+
+def _scaled(by: float) -> Deviation:
+    return lambda f, x, y: f(by * x) / by - y
+
+
+# A claim, how far f is from it at images x with y = f(x), and what breaks it as a rule.
+_CLAIMS: tuple[tuple[str, Deviation, str], ...] = (
+    (
+        "{f}(x) = {f}(x)",
+        lambda f, x, y: f(x) - y,
+        "Two calls with the same x differ: it draws random numbers (dropout, noise, a random "
+        "mask). Draw them once, outside; noise belongs to y, and restore is told its sigma_y.",
+    ),
+    (
+        "{f}(0) = 0",
+        lambda f, x, y: f(0 * x),
+        "It adds a constant, so it is affine. Take lambda x: {f}(x) - {f}(0 * x), and subtract "
+        "the constant from y, too.",
+    ),
+    (
+        "{f}(images)[i] = {f}(images[i])",
+        lambda f, x, y: torch.cat([f(image[None]) for image in x]) - y,
+        "It mixes the images of a batch. {wrap}",
+    ),
+    ("{f}(-x) = -{f}(x)", _scaled(-1), "An absolute value, a ReLU or a square does this."),
+    ("{f}(1000 x) = 1000 {f}(x)", _scaled(1e3), "Clipping, saturation or a power does this."),
+    (
+        "{f}(x / 1000) = {f}(x) / 1000",
+        _scaled(1e-3),
+        "Rounding to grey levels, a threshold or a gamma curve does this.",
+    ),
+    (
+        "{f}(x + z) = {f}(x) + {f}(z)",  # z: the other images, whose answers are known
+        lambda f, x, y: f(x + x.roll(1, 0)) - y - y.roll(1, 0),
+        "A median, a maximum or a division by the image's own size does this.",
+    ),
 )
 
 
@@ -65,6 +100,8 @@ class LinearMap:
     ----------
     n, m : int
         Number of entries of an image and of a measurement.
+    x, y : Tensor
+        Three random images and what f makes of them.
     eps : float
         Rounding unit of what f returns.
     error : float
@@ -90,26 +127,33 @@ class LinearMap:
         self.in_shape = positive_shape(in_shape, "in_shape")
         self.name, self.title = name, title or f"function {name_of(f)}"
         self._f, self._backward, self.array = f, backward, array
+        self.x = normal_images(self.in_shape)
         self._call, y = self._working_call()
+        if y.is_complex():
+            raise ValueError(
+                f"{name} must return real numbers, but returned {y.dtype}. Return .real, or the "
+                "real and the imaginary part as two channels."
+            )
         self.eps = torch.finfo(y.dtype).eps if y.is_floating_point() else EPS
         if self.eps > SINGLE:
             raise ValueError(
                 f"{name} must return single or double precision, but returned {y.dtype}. In half "
                 "precision rounding cannot be told from a function that is not linear."
             )
-        self._returned = returned = tuple(y.shape[1:]) or (1,)
-        self.out_shape = returned if out_shape is None else positive_shape(out_shape, "out_shape")
+        self._returned = tuple(y.shape[1:]) or (1,)
+        self.out_shape = positive_shape(out_shape or self._returned, "out_shape")
         self.n, self.m = math.prod(self.in_shape), math.prod(self.out_shape)
-        if self.m != math.prod(returned):
+        if self.m != math.prod(self._returned):
             raise ValueError(
                 f"out_shape = {self.out_shape} holds {self.m} numbers, but {name} returns "
-                f"{math.prod(returned)} for each image."
+                f"{math.prod(self._returned)} for each image."
             )
-        self._y = y.to(torch.float64).reshape(-1, *self.out_shape)  # what it made of the first x
+        self.y = y.to(torch.float64).reshape(-1, *self.out_shape)
         self.error, self._examined = 0.0, array is not None
 
     def __call__(self, x: Tensor) -> Tensor:
-        y = self._output(x)
+        with torch.no_grad():
+            y = _tensor(self._f(self._call(x)))
         if not y.ndim or len(y) != len(x) or y.numel() != len(x) * self.m:
             raise ValueError(
                 f"{self.name} must return one measurement of shape {self.out_shape} for each of "
@@ -120,39 +164,40 @@ class LinearMap:
     @cached_property
     def adjoint(self) -> LinearMap | None:
         """The map that came with it as its transpose, if one did; whether it is, is not tried."""
-        if self._backward is None:
+        if (backward := self._backward) is None:
             return None
-        name = {"f": "ft", "A": "A^T"}.get(self.name, "the adjoint")
-        rows = None if self.array is None else self.array.T
-        return LinearMap(self._backward, self._returned, self.in_shape, name=name, array=rows)
+        return LinearMap(
+            lambda y: backward(y.reshape(len(y), *self._returned)),
+            self.out_shape,
+            self.in_shape,
+            name={"f": "ft", "A": "A^T"}.get(self.name, "the adjoint"),
+            array=None if self.array is None else self.array.T,
+        )
 
-    def matrix(self, batch: int = 256) -> Tensor:
-        """H (m, n), from ``batch`` unit images at a time, and the proof that it does the same.
+    def matrix(self) -> Tensor:
+        """H (m, n), from unit images, and the proof that it does the same.
 
         Raises
         ------
         ValueError
-            If ``batch`` is not positive, or the columns do not add up to what H does to an image.
+            If the columns do not add up to what H does to an image.
         """
         if self.array is not None:
+            if isinstance(self.array, np.ndarray):  # checked when it came
+                return torch.from_numpy(self.array)
             return real_matrix(self.array, self.name)
-        if batch < 1:
-            raise ValueError(f"batch must be at least 1, the images in one call, but was {batch}.")
-        H = torch.empty(self.m, self.n, dtype=torch.float64)
-        for start in range(0, self.n, batch):
-            count = min(batch, self.n - start)
-            unit = torch.zeros(count, self.n, dtype=torch.float64)
-            unit[:, start : start + count].fill_diagonal_(1.0)
-            H[:, start : start + count] = self(unit.reshape(-1, *self.in_shape)).flatten(1).T
-        y = self._y.flatten(1)
-        worst = (normal_images(self.in_shape).flatten(1) @ H.T - y).abs().max().item()
-        if not worst <= self.rounding * (y.abs().max().item() or 1.0):
-            raise ValueError(
-                f"{self.name} is not linear: its answers to unit images do not add up to those to "
-                f"random images, by {worst:.3g}. It treats images with few bright pixels, or those "
-                "of a large batch, differently."
-            )
+        H = dense_map(self, self.in_shape)
+        self._require(
+            "{f}(x) = H x",
+            (self.x.flatten(1) @ H.T).reshape(self.y.shape) - self.y,
+            "Its answers to unit images do not add up to that: it treats images with few bright "
+            "pixels, or those of a large batch, differently.",
+        )
         return H
+
+    @property
+    def _size(self) -> float:
+        return float(self.y.abs().max()) or 1.0
 
     @property
     def precision(self) -> float:
@@ -164,103 +209,53 @@ class LinearMap:
         """The largest relative error that passes for rounding, of a careless function as well."""
         return max(1e-8, 1000 * self.eps * max(self.n, self.m) ** 0.5)
 
-    @property
-    def smallest(self) -> float:
-        """The size, relative to the largest, of singular values that may be rounding."""
-        return max(max(self.n, self.m) * self.eps, 10 * self.error)
-
     def require_linear(self) -> None:
         """Raise ``ValueError`` that says which claim fails, by how much, and why as a rule.
 
         It is tried once: a map that passed is not asked again.
         """
-        if self._examined:
-            return
-        f, y = self.name, self._y
-        x, z = normal_images(self.in_shape), normal_images(self.in_shape, seed=1)
-        require_finite(y, f"What {f} returns")
-        self._require(
-            f"{f}(x) = {f}(x)",
-            self(x) - y,
-            y,
-            "Two calls with the same x differ: it draws random numbers (dropout, noise, a random "
-            "mask). Draw them once, outside; noise belongs to y, and restore is told its sigma_y.",
-        )
-        self._require(
-            f"{f}(0) = 0",
-            self(0 * x),
-            y,
-            f"It adds a constant, so it is affine. Take lambda x: {f}(x) - {f}(0 * x), and "
-            "subtract the constant from y, too.",
-        )
-        self._require(
-            f"{f}(images)[i] = {f}(images[i])",
-            torch.cat([self(image[None]) for image in x]) - y,
-            y,
-            f"It mixes the images of a batch. {self._wrap()}",
-        )
-        for factor, law, cause in (
-            (-1.0, f"{f}(-x) = -{f}(x)", "An absolute value, a ReLU or a square does this."),
-            (1e3, f"{f}(1000 x) = 1000 {f}(x)", "Clipping, saturation or a power does this."),
-            (1e-3, f"{f}(x / 1000) = {f}(x) / 1000", "Rounding to grey levels, a threshold or "
-             "a gamma curve does this."),
-        ):  # fmt: skip
-            self._require(law, self(factor * x) / factor - y, y, cause)
-        self._require(
-            f"{f}(x + z) = {f}(x) + {f}(z)",
-            self(x + z) - y - self(z),
-            y,
-            "A median, a maximum or a division by the image's own size does this.",
-        )
+        require_finite(self.y, f"What {self.name} returns")
+        for claim, deviation, cause in () if self._examined else _CLAIMS:
+            self._require(claim, deviation(self, self.x, self.y), cause)
         self._examined = True
 
-    def _require(self, law: str, difference: Tensor, y: Tensor, cause: str) -> None:
-        size = y.abs().max().item()
-        worst = difference.abs().max().item()
-        if worst <= self.rounding * (size or 1.0):
-            self.error = max(self.error, worst / (size or 1.0))
+    def _require(self, claim: str, deviation: Tensor, cause: str) -> None:
+        worst = float(deviation.abs().max()) / self._size
+        if worst <= self.rounding:
+            self.error = max(self.error, worst)
             return
         if math.isnan(worst):
             cause = "It divides by something that is 0 there, such as the size of the image itself."
-        elif worst < 1e-4 * size:
+        elif worst < 1e-4:
             cause = (
                 "So small an error is rounding, as a rule: compute in double precision, or "
                 "return the single precision in which you compute."
             )
-        raise ValueError(
-            f"{self.name} is not linear: {law} fails by {worst:.3g} on random images, where "
-            f"{self.name}(x) reaches {size:.3g}. {cause}"
+        text = (
+            f"{{f}} is not linear: {claim} fails by {worst * self._size:.3g} on random images, "
+            f"where {{f}}(x) reaches {self.y.abs().max():.3g}. {cause}"
         )
+        raise ValueError(text.format(f=self.name, wrap=self._wrap()))
 
-    def _working_call(self) -> tuple[Callable[[Tensor], Any], Tensor]:
-        """The form of image that f takes, and its answer to the first random images."""
-        x = normal_images(self.in_shape)
-        error, answer = None, None
+    def _working_call(self) -> tuple[Form, Tensor]:
+        """The form of image that f takes, and its answer to the random images."""
+        error, fault = None, ""
         for call in _CALLS:
             try:
-                y = _tensor(self._f(call(x)))
+                y = _tensor(self._f(call(self.x)))
             except Exception as raised:  # a student's function may raise anything
                 error = error or raised
                 continue
-            if y.ndim and len(y) == len(x):
-                return call, self._real(y)
-            answer = f"returned the shape {tuple(y.shape)}"
-        if self._takes_single_images(x[0]):
+            if y.ndim and len(y) == len(self.x):
+                return call, y
+            fault = f"returned the shape {tuple(y.shape)}"
+        if any(self._takes(call, self.x[0]) for call in _CALLS):
             raise ValueError(f"{self.name} takes a single image, not a batch. {self._wrap()}")
         raise ValueError(
-            f"{self.name} must take a batch of images of shape {tuple(x.shape)} (torch or numpy) "
-            f"and return as many measurements, but {answer or f'raised: {error}'}. "
+            f"{self.name} must take a batch of images of shape {tuple(self.x.shape)} (torch or "
+            f"numpy) and return as many measurements, but {fault or f'raised: {error}'}. "
             f"Is in_shape = {self.in_shape} the shape of one image?"
         ) from error
-
-    def _takes_single_images(self, image: Tensor) -> bool:
-        for call in _CALLS:
-            try:
-                _tensor(self._f(call(image)))
-            except Exception:
-                continue
-            return True
-        return False
 
     def _wrap(self) -> str:
         return (
@@ -268,23 +263,16 @@ class LinearMap:
             f"lambda x: np.stack([{self.name}(image) for image in x])."
         )
 
-    @torch.no_grad()
-    def _output(self, x: Tensor) -> Tensor:
-        images = x.reshape(len(x), *self.in_shape)  # of another shape after a change of out_shape
-        return self._real(_tensor(self._f(self._call(images))))
-
-    def _real(self, y: Tensor) -> Tensor:
-        if y.is_complex():
-            raise ValueError(
-                f"{self.name} must return real numbers, but returned {y.dtype}. Return .real, or "
-                "the real and the imaginary part as two channels."
-            )
-        return y
+    def _takes(self, call: Form, image: Tensor) -> bool:
+        with suppress(Exception):
+            _tensor(self._f(call(image)))
+            return True
+        return False
 
 
 def _tensor(y: Any) -> Tensor:
-    """``y`` on the CPU; numpy arrays with any strides are copied."""
-    return y.detach().cpu() if isinstance(y, Tensor) else torch.from_numpy(np.array(y))
+    """A copy of ``y`` on the CPU: f may write into it again, and torch lacks strides of numpy."""
+    return y.detach().cpu().clone() if isinstance(y, Tensor) else torch.from_numpy(np.array(y))
 
 
 # --------------------------------------------------------------------------------- whatever H is
@@ -297,18 +285,9 @@ def linear_map(
     *,
     name: str = "H",
 ) -> LinearMap:
-    """A matrix, an operator, a function of images or a pair of them as a linear map.
+    """Whatever :func:`ddrm_edu.operators.as_operator` takes, but a maker, as a linear map.
 
-    Parameters
-    ----------
-    H : matrix, SVDOperator, LinearOperator, function or pair of functions
-        A matrix (numpy, torch, scipy.sparse, nested lists) and a scipy or pylops operator act on
-        images flattened row by row; a pair holds a function of batches and its adjoint.
-    in_shape, out_shape : tuple of int, optional
-        Shapes of one x and one y; needed for functions.  By default those of an SVDOperator or a
-        pylops operator, else ``(n,)`` and ``(m,)``.
-    name : str
-        What the messages call H.
+    ``name`` is what the messages call H.
 
     Raises
     ------
@@ -317,15 +296,16 @@ def linear_map(
     ValueError
         If H is complex, cannot be called, or the shapes do not fit it.
     """
+    from scipy.sparse import issparse
     from scipy.sparse.linalg import aslinearoperator
 
     if isinstance(H, LinearMap):
         return H
+    is_list = isinstance(H, tuple | list)
     # The modules numpy and torch have functions named shape and matvec.
-    shape: Any = getattr(H, "shape", () if isinstance(H, tuple | list) else None)
-    is_array = isinstance(shape, tuple)
+    is_array = is_list or isinstance(getattr(H, "shape", None), tuple)
     is_product = is_array and hasattr(H, "matvec")
-    is_pair = shape == () and any(callable(each) or getattr(each, "ndim", 0) > 1 for each in H)
+    is_pair = is_list and any(callable(each) or getattr(each, "ndim", 0) > 1 for each in H)
     if is_pair and not (len(H) == 2 and all(map(callable, H))):
         raise NoLinearMap(
             f"A pair must hold two functions of batches of images, {name} and its transpose."
@@ -340,17 +320,16 @@ def linear_map(
             )
         return LinearMap(f, in_shape, out_shape, name=name, backward=backward)
     if not is_array:
-        raise NoLinearMap(f"{name} must be {FORMS}, but was of type {type(H).__name__}.")
-    if not is_product:
-        is_plain = isinstance(H, np.ndarray) and np.can_cast(H.dtype, np.float64)
-        if not (is_plain or hasattr(H, "toarray")) or len(shape) != 2 or 0 in shape:
-            H = real_matrix(H, name).numpy()  # what is sparse stays so
-    A = aslinearoperator(H)
-    if np.dtype(A.dtype or float).kind == "c":
-        raise ValueError(
-            f"{name} must be real, but was complex. Write a complex map on the real and imaginary "
-            "parts, one after the other."
+        raise NoLinearMap(
+            f"{name} must be a matrix (numpy, torch, scipy.sparse or nested lists), an "
+            "SVDOperator, a scipy LinearOperator, a linear function of images or a pair of them "
+            "(forward, adjoint) with in_shape=, or a function without arguments that makes one of "
+            f"these, but was of type {type(H).__name__}."
         )
+    is_plain = issparse(H) and np.can_cast(H.dtype, float) and H.ndim == 2 and all(H.shape)
+    if not (is_product or is_plain):
+        H = real_matrix(H, name).numpy()  # what is sparse stays so
+    A = aslinearoperator(H)
     m, n = A.shape
     return LinearMap(
         _of_images(A.matmat),
@@ -373,12 +352,11 @@ def _of_images(product: Callable[[np.ndarray], np.ndarray]) -> Callable[[Tensor]
     return lambda x: product(x.flatten(1).T.numpy()).T
 
 
-def _knows_transpose(A: LinearOperator) -> bool:
+def _knows_transpose(A: Any) -> bool:
     """What else is wrong with it is told when it is used."""
-    try:
-        A.rmatvec(np.zeros(A.shape[0]))  # rmatmat without it fails in some way or other
-    except NotImplementedError:
-        return False
-    except Exception:
-        pass
+    with suppress(Exception):
+        try:
+            A.rmatvec(np.zeros(A.shape[0]))  # rmatmat without it fails in some way or other
+        except NotImplementedError:
+            return False
     return True

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..validation import EPS, is_integer, require_finite, require_level, require_rtol
+from ..validation import EPS, is_integer, require_level, require_rtol
 from .base import SVDOperator
-from .linear_map import LinearMap, linear_map, normal_images
+from .linear_map import LinearMap, linear_map
 
 __all__ = ["TruncatedSVD"]
 
@@ -96,27 +96,24 @@ class TruncatedSVD(SVDOperator):
         seed: int = 0,
     ):
         A = linear_map(A, in_shape, out_shape, name="f" if isinstance(A, tuple) else "A")
-        self.in_shape, self.out_shape, m, n = A.in_shape, A.out_shape, A.m, A.n
-        if not is_integer(rank) or not 1 <= rank <= min(m, n):
+        self.in_shape, self.out_shape, smaller = A.in_shape, A.out_shape, min(A.m, A.n)
+        if not is_integer(rank) or not 1 <= rank <= smaller:
             raise ValueError(
-                f"rank must be an integer from 1 to min(m, n) = {min(m, n)}, but was {rank!r}."
+                f"rank must be an integer from 1 to min(m, n) = {smaller}, but was {rank!r}."
             )
-        rtol = require_rtol(rtol, max(m, n) * EPS)
-        At = _require_transpose(A)
-        rng = np.random.default_rng(seed)
-        if min(m, n) <= 2 * rank + 1:  # the whole matrix has no more numbers than svds would need
-            U, s, V, self.discarded = _by_lapack(A, At, rank)
-            self.discarded_error = 0.0
-        else:
-            U, s, V = _by_arpack(A, At, rank, rng)
-            self.discarded, self.discarded_error = _energy_left(A, U, s, V, rng)
-        self.loss = self.discarded / (self.discarded + float(s @ s))
+        rtol = require_rtol(rtol, max(A.m, A.n) * EPS)
+        U, s, V, self.discarded, self.discarded_error = _largest_part(A, rank, seed)
+        energy = self.discarded + float(s @ s)
+        self.loss = self.discarded / energy
         if self.loss > largest_loss:
-            raise ValueError(self._too_much(s, largest_loss))
+            raise ValueError(
+                f"With rank {rank} of {smaller} the part {self.loss:.3g} of the energy ||H||_F^2 "
+                f"would be cut off (standard error {self.discarded_error / energy:.1g}), more than "
+                f"largest_loss = {largest_loss:g}. The singular values kept fall from {s[0]:.3g} "
+                f"to {s[-1]:.3g} only: raise the rank, or pass a larger largest_loss."
+            )
         kept = int((s > rtol * s[0]).sum())
-        self.s = torch.zeros(n, dtype=torch.float64)
-        self.s[:kept] = s[:kept]
-        self.s = self.s.reshape(self.in_shape)
+        self.s = torch.cat([s[:kept], s.new_zeros(A.n - kept)]).reshape(self.in_shape)
         # V_k = Q R with R = diag(+-1) up to rounding; the signs go to U.
         self._reflectors, self._scales = torch.geqrf(V[:, :kept])
         signs = self._reflectors.diagonal().sign()
@@ -161,15 +158,6 @@ class TruncatedSVD(SVDOperator):
         sigma_y, x_std = require_level(sigma_y, "sigma_y"), require_level(x_std, "x_std")
         return math.sqrt(sigma_y**2 + x_std**2 * self.discarded / self.m)
 
-    def _too_much(self, s: Tensor, largest_loss: float) -> str:
-        error = self.discarded_error / (self.discarded + float(s @ s))
-        return (
-            f"With rank {len(s)} of {min(self.m, self.n)} the part {self.loss:.3g} of the energy "
-            f"||H||_F^2 would be cut off (standard error {error:.1g}), more than largest_loss = "
-            f"{largest_loss:g}. The singular values kept fall from {s[0]:.3g} to {s[-1]:.3g} only: "
-            "raise the rank, or pass a larger largest_loss."
-        )
-
     def _reflect(self, x: Tensor, *, transpose: bool) -> Tensor:
         reflectors, scales = self._reflectors.to(x), self._scales.to(x)
         columns = torch.ormqr(reflectors, scales, x.flatten(1).T, transpose=transpose)
@@ -186,13 +174,9 @@ def _require_transpose(A: LinearMap) -> LinearMap:
         )
     for each in (A, At):
         each.require_linear()
-    x, y = normal_images(A.in_shape), normal_images(A.out_shape, seed=1)
-    there, back = A(x), At(y)
-    for image in (there, back):
-        require_finite(image, "What A returns")
-    if not there.any():
+    if not A.y.any():
         raise ValueError("A is zero, so nothing would be measured.")
-    there, back, x, y = (each.flatten(1) for each in (there, back, x, y))
+    x, there, y, back = (each.flatten(1) for each in (A.x, A.y, At.x, At.y))
     off = (there @ y.T - x @ back.T).abs().max().item()
     if off > 1e-6 * there.norm(dim=1).max() * y.norm(dim=1).max():  # single precision passes
         raise ValueError(
@@ -203,34 +187,28 @@ def _require_transpose(A: LinearMap) -> LinearMap:
     return At
 
 
-def _by_lapack(A: LinearMap, At: LinearMap, rank: int) -> tuple[Tensor, Tensor, Tensor, float]:
-    """U_k, s_k, V_k and the energy of the rest, from the whole matrix."""
-    H = A.matrix() if A.n <= A.m else At.matrix().T
-    U, s, Vt = torch.linalg.svd(H, full_matrices=False)
-    return U[:, :rank], s[:rank], Vt[:rank].T, float(s[rank:] @ s[rank:])
-
-
-def _by_arpack(
-    A: LinearMap, At: LinearMap, rank: int, rng: np.random.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """U_k, s_k in decreasing order and V_k, from products with A and its transpose."""
+def _largest_part(
+    A: LinearMap, rank: int, seed: int
+) -> tuple[Tensor, Tensor, Tensor, float, float]:
+    """U_k, s_k in decreasing order, V_k, the energy of the rest, and its standard error."""
     from scipy.sparse.linalg import LinearOperator, svds
+
+    At = _require_transpose(A)
+    if min(A.m, A.n) <= 2 * rank + 1:  # the whole matrix has no more numbers than svds would need
+        H = A.matrix() if A.n <= A.m else At.matrix().T
+        U, s, Vt = torch.linalg.svd(H, full_matrices=False)
+        return U[:, :rank], s[:rank], Vt[:rank].T, float(s[rank:] @ s[rank:]), 0.0
 
     def flat(f: LinearMap) -> Callable[[np.ndarray], np.ndarray]:
         return lambda x: f(torch.from_numpy(x).reshape(-1, *f.in_shape)).flatten().numpy()
 
+    rng = np.random.default_rng(seed)
     double = LinearOperator((A.m, A.n), matvec=flat(A), rmatvec=flat(At), dtype="float64")
-    U, s, Vt = svds(double, k=rank, v0=rng.standard_normal(min(A.m, A.n)))
-    order = np.argsort(-s)
-    U, s, V = (torch.from_numpy(each.copy()) for each in (U[:, order], s[order], Vt[order].T))
-    return U, s, V
-
-
-def _energy_left(
-    A: LinearMap, U: Tensor, s: Tensor, V: Tensor, rng: np.random.Generator
-) -> tuple[float, float]:
-    """Estimate of ||A - U diag(s) V^T||_F^2 by Gaussian probes, and its standard error."""
+    triplets = svds(double, k=rank, v0=rng.standard_normal(min(A.m, A.n)))
+    U, s, Vt = (torch.from_numpy(each.copy()) for each in triplets)
+    order = s.argsort(descending=True)
+    U, s, V = U[:, order], s[order], Vt[order].T
     probes = torch.from_numpy(rng.standard_normal((A.n, PROBES)).T.copy())
     left = A(probes.reshape(-1, *A.in_shape)).flatten(1) - probes @ V * s @ U.T
     energies = left.square().sum(1)
-    return float(energies.mean()), float(energies.std() / math.sqrt(PROBES))
+    return U, s, V, float(energies.mean()), float(energies.std() / math.sqrt(PROBES))

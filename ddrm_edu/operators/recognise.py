@@ -13,20 +13,23 @@ from .linear_map import LinearMap, normal_images
 
 __all__ = ["recognise"]
 
-LARGEST_PATCH = 256  # entries: so many calls are made at most
+LARGEST_PATCH = 1024  # entries: what shows all units is a single image, or fills 8 MiB at most
 
 
 def recognise(f: LinearMap) -> str | None:
-    """A sentence that names the operator of this library which does the same as f, or None."""
+    """A sentence that names the operator of this library which does the same as f, or None.
+
+    f is called at most five times, with one to four images; more show the units of a patch, if
+    there are few patches.
+    """
     guesses = [_pixels]
     if len(f.in_shape) == len(f.out_shape) == 3:
         guesses += [_patches, _circular, _rows_and_columns, _zero_boundary]
     return next((sentence for guess in guesses if (sentence := guess(f))), None)
 
 
-def _agrees(f: LinearMap, x: Tensor, prediction: Tensor) -> bool:
-    y = f(x)
-    return bool((y - prediction).abs().max() <= f.rounding * y.abs().max())
+def _agrees(f: LinearMap, prediction: Tensor) -> bool:
+    return bool((prediction - f.y).abs().max() <= f.rounding * f.y.abs().max())
 
 
 def _pixels(f: LinearMap) -> str | None:
@@ -36,8 +39,7 @@ def _pixels(f: LinearMap) -> str | None:
     place = number.round().long() - 1
     if not bool(((place >= 0) & (place < f.n)).all()) or len(place.unique()) < f.m:
         return None
-    x = normal_images(f.in_shape, 1)
-    if not _agrees(f, x, x.flatten()[place].reshape(1, *f.out_shape)):
+    if not _agrees(f, f.x.flatten(1)[:, place].reshape(f.y.shape)):
         return None
     if f.m == f.n and bool((place == order.long() - 1).all()):
         return f"It is the identity, Denoising({f.in_shape})."
@@ -51,19 +53,20 @@ def _patches(f: LinearMap) -> str | None:
     if height % rows or width % columns:
         return None
     h, w = height // rows, width // columns
-    entries = channels * h * w
-    if entries > LARGEST_PATCH or (rows, columns) == (1, 1):
+    entries, patches = channels * h * w, rows * columns
+    if entries > LARGEST_PATCH or patches == 1:
         return None
-    K = torch.empty(q, channels, h, w, dtype=torch.float64)
-    for c in range(channels):
-        for i in range(h):
-            for j in range(w):
-                K[:, c, i, j] = f(_unit(f.in_shape, c, i, j))[0, :, 0, 0]
-    x = normal_images(f.in_shape, 1)
-    tiles = x.reshape(1, channels, rows, h, columns, w)
-    if not _agrees(f, x, torch.einsum("bcihjw,qchw->bqij", tiles, K)):
+    # Every patch shows another unit: one image tells as many columns of K as it has patches.
+    images = -(-entries // patches)
+    units = torch.eye(images * patches, entries, dtype=torch.float64)
+    units = units.reshape(images, rows, columns, channels, h, w).permute(0, 3, 1, 4, 2, 5)
+    answers = f(units.reshape(images, *f.in_shape)).movedim(1, -1).reshape(-1, q)
+    K = answers[:entries].T.reshape(q, channels, h, w)
+    tiles = f.x.reshape(-1, channels, rows, h, columns, w)
+    if not _agrees(f, torch.einsum("bcihjw,qchw->bqij", tiles, K)):
         return None
-    if q == channels and _alike(K, f.rounding):
+    alike = torch.einsum("qc,hw->qchw", torch.eye(q, channels).double(), K[0, 0])
+    if q == channels and bool((K - alike).abs().max() <= f.rounding * K.abs().max()):
         if h == w and bool((K[0, 0] - 1 / h**2).abs().max() <= f.rounding):
             return f"Each measurement is the mean of a block: SuperResolution({f.in_shape}, {h})."
         return (
@@ -81,25 +84,11 @@ def _patches(f: LinearMap) -> str | None:
     )
 
 
-def _alike(K: Tensor, rounding: float) -> bool:
-    """Whether each channel of the patches goes to its own measurement, all by the same weights."""
-    channel = torch.arange(len(K))
-    own, rest = K[channel, channel], K.clone()
-    rest[channel, channel] = 0.0
-    worst = max(rest.abs().max(), (own - own[0]).abs().max())
-    return bool(worst <= rounding * K.abs().max())
-
-
 def _circular(f: LinearMap) -> str | None:
     """A convolution of the periodic image: the answer to a unit image shifts along with it."""
-    if f.in_shape != f.out_shape:
+    if not _is_convolution(f, padding=1):
         return None
     _, height, width = f.in_shape
-    response = f(_unit(f.in_shape, 0, 0, 0))[:, :1]
-    x = normal_images(f.in_shape, 1)
-    spectrum = torch.fft.rfft2(x) * torch.fft.rfft2(response)
-    if not _agrees(f, x, torch.fft.irfft2(spectrum, s=(height, width))):
-        return None
     centre = ((height - 1) // 2, (width - 1) // 2)
     return (
         "It shifts along with the image, periodically: "
@@ -111,11 +100,9 @@ def _circular(f: LinearMap) -> str | None:
 def _rows_and_columns(f: LinearMap) -> str | None:
     r"""A product :math:`AXB^\top`: it maps :math:`uv^\top` to :math:`(Au)(Bv)^\top`, of rank one.
 
-    Two u and two v: each entry of the answers is a number of u times one of v, so that its values
-    on the four pairs multiply crosswise to the same; the answers to the pairs that share a u share
-    their columns, those that share a v their rows.
+    With two u and two v the four answers are the blocks of a matrix that is of rank one as well.
     """
-    (channels, height, width), (out_channels, _, _) = f.in_shape, f.out_shape
+    (channels, height, width), (out_channels, rows, columns) = f.in_shape, f.out_shape
     if channels != out_channels:
         return None
     u, v = normal_images((height, 1), 2, seed=2), normal_images((1, width), 2, seed=3)
@@ -124,13 +111,10 @@ def _rows_and_columns(f: LinearMap) -> str | None:
     answers = f(weights * pairs[:, None]) / weights
     if (answers - answers[:, :1]).abs().max() > f.rounding * answers.abs().max():
         return None
-    first, beside, below, last = answers[:, 0]
-    if (first * last - beside * below).abs().max() > f.rounding * answers.abs().max() ** 2:
+    blocks = answers[:, 0].reshape(2, 2, rows, columns).transpose(1, 2)
+    s = torch.linalg.svdvals(blocks.reshape(2 * rows, 2 * columns))
+    if s[1] > f.rounding * s[0]:
         return None
-    for matrix in (torch.cat([first, beside], 1), torch.cat([first, below], 0)):
-        s = torch.linalg.svdvals(matrix)
-        if s[1:].sum() > f.rounding * s[0]:
-            return None
     return (
         f"It acts on rows and columns separately: Kronecker(A, B, channels={channels}) with "
         "f(u v^T) = (A u)(B v)^T; a blur with black beyond the border is SeparableBlur, a "
@@ -140,17 +124,7 @@ def _rows_and_columns(f: LinearMap) -> str | None:
 
 def _zero_boundary(f: LinearMap) -> str | None:
     """A convolution with black beyond the border, of a kernel that is no product."""
-    if f.in_shape != f.out_shape:
-        return None
-    _, height, width = f.in_shape
-    middle = (height // 2, width // 2)
-    response = f(_unit(f.in_shape, 0, *middle))[:, :1]
-    x = normal_images(f.in_shape, 1)
-    size = (2 * height, 2 * width)
-    spectrum = torch.fft.rfft2(x, s=size) * torch.fft.rfft2(response, s=size)
-    whole = torch.fft.irfft2(spectrum, s=size)
-    i, j = middle
-    if not _agrees(f, x, whole[..., i : i + height, j : j + width]):
+    if not _is_convolution(f, padding=2):
         return None
     return (
         "It is a blur with black beyond the border whose kernel is no product of a column and a "
@@ -159,8 +133,14 @@ def _zero_boundary(f: LinearMap) -> str | None:
     )
 
 
-def _unit(shape: tuple[int, ...], *place: int) -> Tensor:
-    """A batch of one image that is 1 at one place and 0 elsewhere."""
-    unit = torch.zeros(1, *shape, dtype=torch.float64)
-    unit[(0, *place)] = 1.0
-    return unit
+def _is_convolution(f: LinearMap, padding: int) -> bool:
+    """Whether f is one of the periodic images that are so many times as high and wide."""
+    if f.in_shape != f.out_shape:
+        return False
+    _, height, width = f.in_shape
+    i, j, size = height // 2, width // 2, (padding * height, padding * width)
+    unit = torch.zeros(1, *f.in_shape, dtype=torch.float64)
+    unit[0, 0, i, j] = 1.0
+    spectrum = torch.fft.rfft2(f.x, s=size) * torch.fft.rfft2(f(unit)[:, :1], s=size)
+    whole = torch.fft.irfft2(spectrum, s=size).roll((-i, -j), (-2, -1))
+    return _agrees(f, whole[..., :height, :width])

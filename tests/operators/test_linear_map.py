@@ -49,7 +49,7 @@ FUNCTIONS = {
 # -- how often H is called -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 4, 6), (1, 16, 16)])
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 4, 6), (1, 16, 16), (1, 32, 32)])
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_is_called_at_most_fifteen_times(name, shape):
     for convert in (from_function, as_operator):
