@@ -35,13 +35,15 @@ def test_every_level_of_every_problem_has_the_marginal_of_plain_noise(problem, s
             assert largest(law.mean - known.mean) <= 1e3 * EPS
 
 
-@given(problems(), st.data())
+# numpy's singular values are off by more than tiny ones are.
+ordinary = st.lists(st.sampled_from([0.0, 0.7]) | st.floats(1e-3, 20.0), min_size=1, max_size=6)
+
+
+@given(problems(operators(ordinary.filter(any))), st.data())
 def test_exact_law_of_every_problem_is_that_of_the_joint_gaussian(problem, data):
     """S18.1: the recursion against brute force in the coordinates of numpy's own SVD."""
     op = problem.op
-    # numpy's singular values are off by more than tiny ones are, and two roundings of one s are two
-    # cases if it lies on a boundary.
-    assume((op.s > 0).any() and not (op.s[op.s > 0] < 1e-3).any())
+    # Two roundings of one s are two cases if it lies on a boundary.
     close = (op.s[:, None] * problem.sigmas / (problem.sigma_y or 1.0) - 1).abs() < 1e-9
     assume(not (problem.sigma_y and close.any()))
     prior = data.draw(priors(op.in_shape))
