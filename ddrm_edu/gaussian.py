@@ -58,7 +58,6 @@ class Gaussian:
     """
 
     mean: Tensor
-    cov: Tensor
 
     def __init__(self, mean: Any, cov: Any = None, *, factor: Any = None) -> None:
         mean = finite_tensor(mean, "mean")
@@ -74,7 +73,8 @@ class Gaussian:
             )
         if factor is None:
             cov = real_tensor(cov, "cov")
-            vars(self).update(_principal=require_covariance(cov, len(mean)))
+            principal = require_covariance(cov, len(mean))
+            vars(self).update(cov=(cov + cov.T) / 2, _principal=principal)
         else:
             factor = finite_tensor(factor, "factor")
             if factor.ndim != 2 or len(factor) != len(mean):
@@ -82,8 +82,12 @@ class Gaussian:
                     f"factor must have shape ({len(mean)}, r) for a mean with {len(mean)} entries, "
                     f"but had {tuple(factor.shape)}. Is it transposed?"
                 )
-            cov = factor @ factor.T
-        vars(self).update(mean=mean, cov=(cov + cov.T) / 2, _columns=factor)
+        vars(self).update(mean=mean, _columns=factor)
+
+    @cached_property
+    def cov(self) -> Tensor:
+        product = vars(self)["_columns"] @ vars(self)["_columns"].T
+        return (product + product.T) / 2
 
     @cached_property
     def factor(self) -> Tensor:
@@ -218,8 +222,7 @@ class Gaussian:
         plane or fills less than all of it, the divergence is infinite.
         """
         _require_same_size(self, other)
-        difference = self.mean - other.mean
-        return expected_kl(torch.outer(difference, difference), self.factor, other.factor)
+        return expected_kl((self.mean - other.mean)[:, None], self.factor, other.factor)
 
     def w2(self, other: Gaussian) -> float:
         """Wasserstein-2 distance, in the units of x (Gelbrich's formula)."""
@@ -435,10 +438,10 @@ def bures(L: Tensor, M: Tensor) -> Tensor:
     return (_widened(L @ U, width) - _widened(M @ Vt.T, width)).square().sum()
 
 
-def expected_kl(second: Tensor, own: Tensor, other: Tensor) -> float:
+def expected_kl(apart: Tensor, own: Tensor, other: Tensor) -> float:
     r"""Mean of :math:`D_{KL}(N(m,AA^\top)\Vert N(m',BB^\top))` over random means.
 
-    ``second`` is :math:`E[(m-m')(m-m')^\top]`, ``own`` and ``other`` the factors A and B, whose
+    ``apart`` is a factor of :math:`E[(m-m')(m-m')^\top]`, ``own`` and ``other`` are A and B, whose
     covariances may be singular.
     """
     n, std = len(other), other.norm(dim=1)
@@ -446,13 +449,13 @@ def expected_kl(second: Tensor, own: Tensor, other: Tensor) -> float:
     axes, d, _ = torch.linalg.svd(unit[:, None] * other)
     d = d[d > rounding(n) * _largest(d)]
     plane, beside = axes[:, : len(d)].T / d[:, None] * unit, axes[:, len(d) :].T * unit
-    outside = (beside @ own).square().sum(1) + (beside @ second * beside).sum(1)
+    outside = (beside @ torch.cat([own, apart], 1)).square().sum(1)
     stretch = torch.linalg.svdvals(plane @ own)  # principal deviations, in units of the other's
     fills = len(stretch) == len(d) and bool((stretch > rounding(n) * _largest(stretch)).all())
     if _largest(outside) > rounding(n) or not fills:
         return math.inf
-    shift = (plane @ second * plane).sum()
-    return float((shift + (stretch**2 - 1 - 2 * stretch.log()).sum()) / 2)
+    terms = stretch**2 - 1 - 2 * stretch.log()
+    return float((terms.sum() + (plane @ apart).square().sum()) / 2)
 
 
 def factor_of(cov: Tensor) -> Tensor:

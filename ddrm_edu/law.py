@@ -247,10 +247,10 @@ def gap(law: AffineLaw, posterior: AffineLaw) -> Gap:
         )
     dA, dc, y = law.A - posterior.A, law.c - posterior.c, posterior.y_spec
     shift = dA @ y.mean + dc
-    apart = torch.cat([shift[:, None], dA @ y.factor], 1)  # the two means: apart @ N(0, I)
-    spread, second = float(posterior.cov.trace()), apart @ apart.T
+    apart = torch.cat([shift[:, None], dA @ y.factor], 1)  # E of (m - m')(m - m')^T: its square
+    spread = float(posterior.cov.trace())
     own, exact = factor_of(law.cov), factor_of(posterior.cov)
-    mean, cov = float(second.trace()), float(bures(own, exact))
+    mean, cov = float(apart.square().sum()), float(bures(own, exact))
     if spread == 0:
         raise ValueError(
             "The posterior has no spread at all: the measurement determines the image, and a "
@@ -261,8 +261,8 @@ def gap(law: AffineLaw, posterior: AffineLaw) -> Gap:
         relative_w2=math.sqrt((mean + cov) / spread),
         mean=math.sqrt(mean / spread),
         cov=math.sqrt(cov / spread),
-        kl=expected_kl(second, own, exact),
-        kl_reverse=expected_kl(second, exact, own),
+        kl=expected_kl(apart, own, exact),
+        kl_reverse=expected_kl(apart, exact, own),
         mse_ratio=error / (2 * spread),
     )
 
@@ -290,29 +290,39 @@ def _recursion(
     # it has died away, everything before is forgotten and need not be computed.
     effect = torch.eye(shape[1], dtype=cov.dtype).repeat(shape[0], 1, 1)
     A, S, c = torch.zeros_like(effect), torch.zeros_like(effect), torch.zeros_like(m)
+    scratch = torch.zeros_like(effect)
     for sigma, sigma_next in reversed(list(itertools.pairwise(levels))):
         K, L, M, N = (row(number) for number in table(sigma, sigma_next))
         variances = (eigenvalues + sigma**2)[:, None]
-        gain = _gram(axes * (eigenvalues[:, None] / variances).sqrt())
+        gain = _gram(torch.mul(axes, (eigenvalues[:, None] / variances).sqrt(), out=scratch))
         A.addcmul_(effect, M)
-        S += _gram(effect * N)
-        used = effect * K
+        _add_gram(S, torch.mul(effect, N, out=scratch))
+        used = torch.mul(effect, K, out=scratch)
         c += used @ (axes * (sigma**2 / variances) @ (axes.mT @ m))  # (I - gain) m
-        effect = effect.mul_(L).baddbmm_(used, gain)
-        size = effect.abs()
-        if size.max() < 1e-20:
+        # Entries on their way to subnormal numbers would slow a product tenfold.
+        effect = torch.nn.functional.hardshrink(effect.mul_(L).baddbmm_(used, gain), 1e-150)
+        if effect.abs().max() < 1e-20:
             break
-        effect[size < 1e-150] = 0.0  # subnormal numbers would slow a product tenfold
     A.addcmul_(effect, row(start.y))
-    S += _gram(effect * row(start.noise))
+    _add_gram(S, effect * row(start.noise))
     whole = (lambda blocks: blocks.flatten().diag()) if alone else (lambda blocks: blocks[0])
-    return whole(A), c.flatten(), whole(S)
+    return whole(A), c.flatten(), whole(S.tril() + S.tril(-1).mT)
 
 
 def _gram(blocks: Tensor) -> Tensor:
     """``blocks @ blocks.mT``, by numpy, which computes one half of a symmetric product only."""
     array = blocks.numpy()
     return torch.from_numpy(array @ array.swapaxes(1, 2))
+
+
+def _add_gram(S: Tensor, blocks: Tensor) -> None:
+    """Add ``blocks @ blocks.mT`` to the lower triangle of S, in place: half of the work."""
+    from scipy.linalg.blas import dsyrk
+
+    if len(S) > 1:  # blocks of one number
+        S += blocks**2
+    else:
+        dsyrk(1.0, blocks[0].numpy().T, 1.0, S[0].numpy().T, trans=1, overwrite_c=1)
 
 
 def flattened(c: StepCoefficients) -> StepCoefficients:
@@ -322,7 +332,10 @@ def flattened(c: StepCoefficients) -> StepCoefficients:
 
 def _law_of_y_spec(x_spec: Gaussian, s: Tensor, sigma_y: float) -> Gaussian:
     """y_spec = x_spec + N(0, (sigma_y / s)^2) where s > 0, and 0 elsewhere (S09.4-S09.6)."""
-    return x_spec.push((s > 0).flatten(), cov=_var_of_y_spec(s, sigma_y))
+    seen, noise = (s > 0).flatten().double(), _var_of_y_spec(s, sigma_y).sqrt().diag()
+    return Gaussian(
+        seen * x_spec.mean, factor=torch.cat([seen[:, None] * x_spec.factor, noise], 1)
+    )
 
 
 def spectral_law(prior: GaussianPrior, op: SVDOperator) -> Gaussian:

@@ -375,7 +375,7 @@ def bound_of_the_exact_model(of_cov) -> float:
 
     def mean_kl(q: torch.Tensor, p: torch.Tensor) -> float:
         """The means differ by what x_0 adds, of covariance p - q."""
-        return expected_kl(p - q, factor_of(q), factor_of(p))
+        return expected_kl(*map(factor_of, (p - q, q, p)))
 
     total = mean_kl(cov(f"x{T}", "x0"), cov(f"x{T}"))
     for t in range(1, T):
