@@ -248,7 +248,7 @@ def ddrm_nelbo_direct(
         total -= mean_log_density(f"x{t}", model_kernel, c.x0 * (rest @ model.mean), c.noise**2)
     gain, rest = _denoiser_map(model, levels[-2])
     total -= mean_log_density(
-        "x0", {"x1": gain}, rest @ model.mean, torch.full((op.n,), _positive(var_0)).double()
+        "x0", {"x1": gain}, rest @ model.mean, torch.full((op.n,), _positive(var_0), dtype=torch.float64)
     )
     return float(total)
 

@@ -53,8 +53,8 @@ class Gaussian:
     Examples
     --------
     >>> x = Gaussian([1.0, 0.0], [[2.0, 1.0], [1.0, 2.0]])
-    >>> x.conditional([0], [3.0]).mean  # 0 + 1/2 (3 - 1)
-    tensor([1.], dtype=torch.float64)
+    >>> x.conditional([0], [3.5]).mean  # 0 + 1/2 (3.5 - 1)
+    tensor([1.2500], dtype=torch.float64)
     """
 
     mean: Tensor
