@@ -240,15 +240,15 @@ def ddrm_nelbo_direct(
     for t in reversed(range(1, N)):
         sigma, sigma_next, above = levels[N - t - 1], levels[N - t], f"x{t + 1}"
         c = flattened(ddrm_coefficients(s, sigma, sigma_next, **rates))
-        gain, offset = _denoiser_map(model, sigma)
+        gain, rest = _denoiser_map(model, sigma)
         known = {"y": c.y.diag()}
         inference = {"x0": c.x0.diag(), above: c.xt.diag(), **known}
         model_kernel = {above: c.x0[:, None] * gain + c.xt.diag(), **known}
         total += mean_log_density(f"x{t}", inference, 0.0, c.noise**2)
-        total -= mean_log_density(f"x{t}", model_kernel, c.x0 * offset, c.noise**2)
-    gain, offset = _denoiser_map(model, levels[-2])
+        total -= mean_log_density(f"x{t}", model_kernel, c.x0 * (rest @ model.mean), c.noise**2)
+    gain, rest = _denoiser_map(model, levels[-2])
     total -= mean_log_density(
-        "x0", {"x1": gain}, offset, torch.full((op.n,), _positive(var_0)).double()
+        "x0", {"x1": gain}, rest @ model.mean, torch.full((op.n,), _positive(var_0), dtype=torch.float64)
     )
     return float(total)
 
@@ -285,18 +285,17 @@ def _weighted(c: StepCoefficients, squared_errors: Tensor) -> Tensor:
 
 
 def _denoiser_map(model: Gaussian, sigma: Tensor) -> tuple[Tensor, Tensor]:
-    """Gain (n, n) and offset (n,) of the exact denoiser of ``model`` at a level."""
-    noisy = model.cov + sigma**2 * torch.eye(model.n, dtype=torch.float64)
-    gain = torch.linalg.solve(noisy, model.cov).T
-    return gain, model.mean - gain @ model.mean
+    """Gain G (n, n) of the exact denoiser of ``model`` at a level, and I - G without a difference."""
+    noisy = model.eigenvalues + sigma**2
+    gain, rest = (model.axes * (v / noisy) @ model.axes.T for v in (model.eigenvalues, sigma**2))
+    return gain, rest
 
 
 def _squared_errors(data: Gaussian, model: Gaussian, sigma: Tensor) -> Tensor:
     r"""Mean of :math:`(x_0-x_\theta)_i^2` for :math:`x=x_0+\sigma\epsilon` (S12.1), shape (n,)."""
-    gain, offset = _denoiser_map(model, sigma)
-    kept = torch.eye(data.n, dtype=torch.float64) - gain
-    error = data.push(kept, -offset, sigma**2 * gain @ gain.T)
-    return error.cov.diagonal() + error.mean**2
+    gain, rest = _denoiser_map(model, sigma)
+    mean, factor = rest @ (data.mean - model.mean), torch.cat([rest @ data.factor, sigma * gain], 1)
+    return factor.square().sum(1) + mean**2
 
 
 def _positive(var_0: float) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -28,11 +29,17 @@ class Gaussian:
     Parameters
     ----------
     mean : array (n,)
-    cov : array (n, n)
+    cov : array (n, n), optional
         Symmetric without negative eigenvalues; it may be singular, a Dirac has ``cov = 0``.
+    factor : array (n, r), optional
+        In the place of ``cov``: any L with ``cov = L @ L.T``.  It knows every variance to all
+        digits; ``cov`` has rounded away those below 1e-16 of the largest.
 
     Attributes
     ----------
+    factor : Tensor, shape (n, r), r <= n
+        Of a law given by ``cov`` it leaves out what is rounding: combinations of the standardised
+        coordinates with a variance of at most 10 n eps.
     eigenvalues : Tensor, shape (n,)
         Variances along the principal axes, in increasing order.
     axes : Tensor, shape (n, n)
@@ -41,30 +48,72 @@ class Gaussian:
     Raises
     ------
     ValueError
-        If the shapes do not fit or ``cov`` is not a covariance.
+        If the shapes do not fit, ``cov`` is not a covariance, or not just one of the two is given.
 
     Examples
     --------
     >>> x = Gaussian([1.0, 0.0], [[2.0, 1.0], [1.0, 2.0]])
-    >>> x.conditional([0], [3.0]).mean  # 0 + 1/2 (3 - 1)
-    tensor([1.], dtype=torch.float64)
+    >>> x.conditional([0], [3.5]).mean  # 0 + 1/2 (3.5 - 1)
+    tensor([1.2500], dtype=torch.float64)
     """
 
     mean: Tensor
-    cov: Tensor
-    eigenvalues: Tensor
-    axes: Tensor
 
-    def __init__(self, mean: Any, cov: Any) -> None:
-        mean, cov = finite_tensor(mean, "mean"), real_tensor(cov, "cov")
+    def __init__(self, mean: Any, cov: Any = None, *, factor: Any = None) -> None:
+        mean = finite_tensor(mean, "mean")
         if mean.ndim != 1:
             raise ValueError(
                 f"mean must be one vector, of shape (n,), but had shape {tuple(mean.shape)}. "
                 "Flatten images first; GaussianPrior keeps their shape."
             )
-        eigenvalues, axes = require_covariance(cov, len(mean))
-        cov = (cov + cov.T) / 2
-        vars(self).update(mean=mean, cov=cov, eigenvalues=eigenvalues, axes=axes)
+        if (cov is None) == (factor is None):
+            raise ValueError(
+                "A Gaussian law needs one of cov and factor, where cov = factor @ factor.T, but "
+                f"{'neither' if cov is None else 'both'} was given. Pass the factor if you have it."
+            )
+        if factor is None:
+            cov = real_tensor(cov, "cov")
+            principal = require_covariance(cov, len(mean))
+            vars(self).update(cov=(cov + cov.T) / 2, _principal=principal)
+        else:
+            factor = finite_tensor(factor, "factor")
+            if factor.ndim != 2 or len(factor) != len(mean):
+                raise ValueError(
+                    f"factor must have shape ({len(mean)}, r) for a mean with {len(mean)} entries, "
+                    f"but had {tuple(factor.shape)}. Is it transposed?"
+                )
+        vars(self).update(mean=mean, _columns=factor)
+
+    @cached_property
+    def cov(self) -> Tensor:
+        product = vars(self)["_columns"] @ vars(self)["_columns"].T
+        return (product + product.T) / 2
+
+    @cached_property
+    def factor(self) -> Tensor:
+        columns: Tensor | None = vars(self)["_columns"]
+        if columns is None:
+            return factor_of(self.cov)
+        return columns if columns.shape[1] <= self.n else torch.linalg.qr(columns.T).R.T
+
+    @cached_property
+    def _principal(self) -> tuple[Tensor, Tensor]:
+        axes, std, _ = torch.linalg.svd(self.factor)
+        return _widened(std[None] ** 2, self.n)[0].flip(0), axes.flip(1)
+
+    @property
+    def eigenvalues(self) -> Tensor:
+        return self._principal[0]
+
+    @property
+    def axes(self) -> Tensor:
+        return self._principal[1]
+
+    @property
+    def floor(self) -> float:
+        """Eigenvalues up to this one are rounding: of the covariance, or of the factor, squared."""
+        power = 1 if vars(self)["_columns"] is None else 2
+        return rounding(self.n) ** power * _largest(self.eigenvalues)
 
     @property
     def n(self) -> int:
@@ -75,13 +124,20 @@ class Gaussian:
         r"""Law of :math:`Ax+b+e` with :math:`e\sim N(0,\text{cov})` independent of x.
 
         ``A`` and ``cov`` may be matrices, vectors (their diagonals) or numbers (times the
-        identity); ``offset`` a vector or a number.
+        identity); ``offset`` a vector or a number.  The law has a factor if this one was given by
+        one.
         """
         A = _matrix(A, self.n, "A")
-        return Gaussian(
-            A @ self.mean + _vector(offset, len(A), "offset"),
-            A @ self.cov @ A.T + _matrix(cov, len(A), "cov"),
-        )
+        mean, noise = A @ self.mean + _vector(offset, len(A), "offset"), _noise(cov, len(A))
+        if vars(self)["_columns"] is None:
+            return Gaussian(mean, A @ self.cov @ A.T + noise.cov)
+        return Gaussian(mean, factor=torch.cat([A @ self.factor, noise.factor], 1))
+
+    def turned(self, Q: Tensor) -> Gaussian:
+        """Law of Q x for an orthogonal Q (n, n), whose eigenvalues are those of x."""
+        law = Gaussian(Q @ self.mean, factor=Q @ self.factor)
+        vars(law).update(_principal=(self.eigenvalues, Q @ self.axes))
+        return law
 
     def joint(self, A: Any, offset: Any = 0.0, cov: Any = 0.0) -> Gaussian:
         r"""Law of the pair :math:`(x,\ Ax+b+e)`, one below the other; arguments as in ``push``."""
@@ -93,35 +149,35 @@ class Gaussian:
 
     def marginal(self, index: Sequence[int] | slice) -> Gaussian:
         """Law of the coordinates in ``index``, in that order."""
-        picked = torch.arange(self.n)[index]
-        return Gaussian(self.mean[picked], self.cov[picked][:, picked])
+        picked = _places(index, self.n)
+        if vars(self)["_columns"] is None:
+            return Gaussian(self.mean[picked], self.cov[picked][:, picked])
+        return Gaussian(self.mean[picked], factor=self.factor[picked])
 
     def conditional(self, index: Sequence[int] | slice, value: Any) -> Gaussian:
         r"""Law of all other coordinates, in their order, given that those of ``index`` are known.
 
-        :math:`m_a+C_{ab}C_{bb}^+(v-m_b)` and :math:`C_{aa}-C_{ab}C_{bb}^+C_{ba}`.
+        :math:`m_a+C_{ab}C_{bb}^+(v-m_b)` and :math:`C_{aa}-C_{ab}C_{bb}^+C_{ba}`, without that
+        difference: see :class:`Readings`.
 
         Raises
         ------
         ValueError
             If ``value`` cannot occur: a singular law knows some combinations of its coordinates.
         """
-        given = torch.arange(self.n)[index]
+        given = _places(index, self.n)
         rest = torch.tensor(sorted(set(range(self.n)) - set(given.tolist())), dtype=torch.long)
         centred = _vector(value, len(given), "value") - self.mean[given]
-        scale, correlation = standardised(self.cov[given][:, given])
-        inverse = torch.linalg.pinv(correlation, hermitian=True)
-        scaled = scale * centred
-        impossible = _largest(scaled - correlation @ inverse @ scaled)
-        if impossible > 1e-8 * (1 + _largest(scaled)):  # the root of rounding: a rank was decided
+        readings = Readings(self.factor[given])
+        impossible = _largest(readings.contradiction(centred))
+        if impossible > 1e-8 * (1 + _largest(readings.weights * centred)):  # a rank was decided
             raise ValueError(
                 f"The given values cannot occur under this law: they miss it by {impossible:.3g} "
                 "standard deviations where it leaves no freedom, because some coordinates "
                 "determine others. Draw the values from the law itself, or add noise to it."
             )
-        gain = self.cov[rest][:, given] * scale @ inverse * scale
-        cov = self.cov[rest][:, rest] - gain @ self.cov[given][:, rest]
-        return Gaussian(self.mean[rest] + gain @ centred, cov)
+        mean = self.mean[rest] + readings.gain(self.factor[rest]) @ centred
+        return Gaussian(mean, factor=readings.left(self.factor[rest]))
 
     def sample(self, batch: int, *, generator: Generators = None) -> Tensor:
         """Draws, float64, of shape ``(batch, n)``."""
@@ -140,7 +196,7 @@ class Gaussian:
         """
         variance = require_level(sigma, "sigma") ** 2
         smallest, largest = self.eigenvalues[[0, -1]].tolist()
-        if variance == 0 and smallest <= rounding(self.n) * largest:
+        if variance == 0 and smallest <= self.floor:
             raise ValueError(
                 "A Gaussian with a singular covariance has no density at sigma = 0, but the "
                 f"eigenvalues of cov range from {smallest:.3g} to {largest:.3g}. Ask for a level "
@@ -166,13 +222,12 @@ class Gaussian:
         plane or fills less than all of it, the divergence is infinite.
         """
         _require_same_size(self, other)
-        difference = self.mean - other.mean
-        return expected_kl(torch.outer(difference, difference), self.cov, other.cov)
+        return expected_kl((self.mean - other.mean)[:, None], self.factor, other.factor)
 
     def w2(self, other: Gaussian) -> float:
         """Wasserstein-2 distance, in the units of x (Gelbrich's formula)."""
         _require_same_size(self, other)
-        squared = (self.mean - other.mean).square().sum() + bures(self.cov, other.cov)
+        squared = (self.mean - other.mean).square().sum() + bures(self.factor, other.factor)
         return float(squared.sqrt())
 
     def __repr__(self) -> str:
@@ -237,18 +292,15 @@ class GaussianNetwork:
                 "a variable without parents takes its length from offset=, its mean."
             )
         n = sizes.pop()
-        cov = _matrix(cov, n, "cov")
-        root = _root(*require_covariance(cov, n))
-        fresh = root if cov.any() else cov[:, :0]
         known = _widened(_vector(offset, n, "offset")[:, None], self._width)
         for parent, A in maps.items():
             known = known + A @ _widened(self._maps[parent], self._width)
-        self._maps[name] = torch.cat([known, fresh], 1)
+        self._maps[name] = torch.cat([known, _noise(cov, n).factor], 1)
 
     def joint(self, *names: str) -> Gaussian:
         """Law of the named variables, one below the other; all others are integrated out."""
         stacked = torch.cat([_widened(self._maps[name], self._width) for name in names])
-        return Gaussian(stacked[:, 0], stacked[:, 1:] @ stacked[:, 1:].T)
+        return Gaussian(stacked[:, 0], factor=stacked[:, 1:])
 
     def conditional(self, names: Sequence[str], given: Mapping[str, Any]) -> Gaussian:
         """Law of the variables in ``names`` given values of others."""
@@ -318,38 +370,104 @@ def hint_2(pair: Gaussian) -> Gaussian:
     return Gaussian(pair.mean[:k] + pair.mean[k:], pair.cov[:k, :k] + pair.cov[k:, k:])
 
 
-def bures(A: Tensor, B: Tensor) -> Tensor:
-    r"""Covariance part of :math:`W_2^2`: :math:`\mathrm{tr}(A+B-2(A^{1/2}BA^{1/2})^{1/2})`."""
-    root = _root(*torch.linalg.eigh(A))
-    cross = torch.linalg.eigvalsh(root @ B @ root).clamp(min=0).sqrt().sum()
-    return (A.trace() + B.trace() - 2 * cross).clamp(min=0)
+class Readings:
+    r"""Readings :math:`y=We+(\sigma/w)z` of standard normal e (r,) with independent noise z (k,).
 
+    With the SVD :math:`\mathrm{diag}(w)\,W=PDQ^\top` the law of e given y has the covariance
+    :math:`(I+QD^2Q^\top/\sigma^2)^{-1}=Q\,\mathrm{diag}\big(\sigma^2/(\sigma^2+d^2)\big)Q^\top`:
+    no covariance is inverted or subtracted, and at :math:`\sigma=0` the directions with d > 0 are
+    known exactly.
 
-def expected_kl(second: Tensor, cov: Tensor, other: Tensor) -> float:
-    r"""Mean of :math:`D_{KL}(N(m,\text{cov})\Vert N(m',\text{other}))` over random means.
-
-    ``second`` is :math:`E[(m-m')(m-m')^\top]`; the covariances may be singular.
+    Parameters
+    ----------
+    rows : Tensor, shape (k, r)
+        W.
+    weights : Tensor, shape (k,), optional
+        w, positive.  Without noise they have no say: each reading then counts in units of its own
+        standard deviation (one of less than 10 r eps of the largest is a constant), and those with
+        :math:`d\le10\max(k,r)\,\varepsilon\,d_{\max}` tell nothing new.
+    sigma : float
     """
-    values, axes = torch.linalg.eigh(other)
-    plane = values > rounding(len(values)) * values[-1]
-    inside, outside = axes[:, plane], axes[:, ~plane]
-    if _largest(outside.T @ (cov + second) @ outside) > rounding(len(values)) * float(values[-1]):
-        return math.inf
-    own = torch.linalg.eigvalsh(inside.T @ cov @ inside)
-    if len(own) and own[0] <= rounding(len(own)) * own[-1]:
-        return math.inf
-    trace = ((inside.T @ (cov + second) @ inside).diagonal() / values[plane]).sum()
-    return float((trace - len(own) + values[plane].log().sum() - own.log().sum()) / 2)
+
+    def __init__(self, rows: Tensor, weights: Tensor | None = None, sigma: float = 0.0) -> None:
+        size = max(rows.shape)
+        if weights is None or sigma == 0:
+            std = rows.norm(dim=1)
+            varies = std > rounding(size) * _largest(std)
+            rows, weights = rows.where(varies[:, None], 0.0), 1 / std.where(varies, 1.0)
+        self.weights, self.P, d, Qt = weights, *torch.linalg.svd(weights[:, None] * rows)
+        if sigma == 0:
+            d = d.where(d > rounding(size) * _largest(d), 0.0)
+        self.d, self.sigma, self.Q = d, sigma, Qt.T
+
+    def _spread(self, size: int) -> Tensor:
+        """Standard deviations of the weighted readings along the axes P, or of e along Q."""
+        return torch.hypot(_widened(self.d[None], size)[0], self.d.new_tensor(self.sigma))
+
+    def gain(self, L: Tensor) -> Tensor:
+        """B (n, k) of E[L e | y] = B y, for L (n, r)."""
+        spread = self._spread(len(self.d))
+        share = torch.where(self.d > 0, self.d / spread / spread, 0.0)
+        return L @ self.Q[:, : len(self.d)] * share @ self.P[:, : len(self.d)].T * self.weights
+
+    def left(self, L: Tensor) -> Tensor:
+        """Factor (n, r) of the covariance of L e given y."""
+        spread = self._spread(len(self.Q))
+        return L @ self.Q * torch.where(spread > 0, self.sigma / spread, 1.0)
+
+    def contradiction(self, y: Tensor) -> Tensor:
+        """What of the weighted readings y (k,) no e can explain, where they have no noise."""
+        impossible = self.P[:, self._spread(len(self.P)) == 0]
+        return impossible @ (impossible.T @ (self.weights * y))
+
+    def log_density(self, y: Tensor) -> Tensor:
+        """Of each row of y (batch, k); infinite or NaN where the readings have no density."""
+        spread = self._spread(len(self.P))
+        along = (self.weights * y) @ self.P / spread
+        return (self.weights.log() - spread.log()).sum() - (along**2).sum(1) / 2
 
 
-def standardised(cov: Tensor) -> tuple[Tensor, Tensor]:
-    """1 / std of each coordinate (1 where it is 0), and ``cov`` scaled to a diagonal of ones by it.
+def bures(L: Tensor, M: Tensor) -> Tensor:
+    r"""Covariance part of :math:`W_2^2`: :math:`\min_O\lVert L-MO\rVert^2` over orthogonal O.
 
-    Otherwise a decomposition takes small variances beside large ones for zeros.
+    L and M (n, any) are factors of the two covariances A and B, and the minimum is
+    :math:`\mathrm{tr}(A+B-2(A^{1/2}BA^{1/2})^{1/2})`.
     """
-    variances = cov.diagonal()
-    scale = torch.where(variances > 0, variances, 1.0).rsqrt()
-    return scale, scale[:, None] * cov * scale
+    U, _, Vt = torch.linalg.svd(L.T @ M)
+    width = max(L.shape[1], M.shape[1])
+    return (_widened(L @ U, width) - _widened(M @ Vt.T, width)).square().sum()
+
+
+def expected_kl(apart: Tensor, own: Tensor, other: Tensor) -> float:
+    r"""Mean of :math:`D_{KL}(N(m,AA^\top)\Vert N(m',BB^\top))` over random means.
+
+    ``apart`` is a factor of :math:`E[(m-m')(m-m')^\top]`, ``own`` and ``other`` are A and B, whose
+    covariances may be singular.
+    """
+    n, std = len(other), other.norm(dim=1)
+    unit = 1 / std.where(std > rounding(n) * _largest(std), _largest(std) or 1.0)
+    axes, d, _ = torch.linalg.svd(unit[:, None] * other)
+    d = d[d > rounding(n) * _largest(d)]
+    plane, beside = axes[:, : len(d)].T / d[:, None] * unit, axes[:, len(d) :].T * unit
+    outside = (beside @ torch.cat([own, apart], 1)).square().sum(1)
+    stretch = torch.linalg.svdvals(plane @ own)  # principal deviations, in units of the other's
+    fills = len(stretch) == len(d) and bool((stretch > rounding(n) * _largest(stretch)).all())
+    if _largest(outside) > rounding(n) or not fills:
+        return math.inf
+    terms = stretch**2 - 1 - 2 * stretch.log()
+    return float((terms.sum() + (plane @ apart).square().sum()) / 2)
+
+
+def factor_of(cov: Tensor) -> Tensor:
+    """L (n, rank) with ``cov = L @ L.T``, from the eigenvectors of the correlations.
+
+    A decomposition of ``cov`` itself would take small variances beside large ones for zeros.
+    """
+    std = cov.diagonal().clamp(min=0).sqrt()
+    std = std.where(std > 0, 1.0)
+    values, axes = torch.linalg.eigh(cov / std[:, None] / std)
+    kept = values > rounding(len(cov))
+    return std[:, None] * axes[:, kept] * values[kept].sqrt()
 
 
 def rounding(n: int) -> float:
@@ -360,6 +478,21 @@ def rounding(n: int) -> float:
 def _root(eigenvalues: Tensor, axes: Tensor) -> Tensor:
     """Symmetric square root; eigenvalues that rounding made negative count as 0."""
     return axes * eigenvalues.clamp(min=0).sqrt() @ axes.T
+
+
+def _noise(cov: Any, n: int) -> Gaussian:
+    """N(0, cov) in n dimensions, after checking that there is such a law."""
+    return Gaussian(torch.zeros(n), _matrix(cov, n, "cov"))
+
+
+def _places(index: Sequence[int] | slice, n: int) -> Tensor:
+    """The coordinates that ``index`` picks of n."""
+    if not isinstance(index, slice):
+        index, given = torch.as_tensor(index), index
+        if index.dtype != torch.bool and (index != index.long()).any():
+            raise ValueError(f"index must hold whole numbers, the places of coordinates: {given}.")
+        index = index if index.dtype == torch.bool else index.long()
+    return torch.arange(n)[index]
 
 
 def _matrix(value: Any, n: int, what: str) -> Tensor:

@@ -15,10 +15,16 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .gaussian import Gaussian, rounding
+from .gaussian import Gaussian
 from .noise import Generators, standard_normal
 from .operators.base import SVDOperator
-from .validation import require_batch, require_finite, require_floating, require_positive
+from .validation import (
+    is_integer,
+    require_batch,
+    require_finite,
+    require_floating,
+    require_positive,
+)
 
 __all__ = ["langevin_law", "langevin_samples", "posterior_score", "stationary_law"]
 
@@ -129,8 +135,7 @@ def langevin_samples(
     """
     require_floating(x, "x")
     step = require_positive(step, "step", STEP)
-    if steps < 1:
-        raise ValueError(f"steps must be a positive number of steps, but was {steps}.")
+    _require_steps(steps)
     return _chain(score, x, step, steps, generator)
 
 
@@ -166,16 +171,15 @@ def stationary_law(target: Gaussian, *, step: float) -> Gaussian:
     >>> stationary_law(Gaussian([0.0], [[1.0]]), step=0.5).cov
     tensor([[1.3333]], dtype=torch.float64)
     """
-    variances, axes = _stable_directions(target, step)
-    return Gaussian(target.mean, axes * _stationary(variances, step) @ axes.T)
+    return langevin_law(target, target, step=step, steps=math.inf)
 
 
-def langevin_law(target: Gaussian, start: Gaussian, *, step: float, steps: int) -> Gaussian:
+def langevin_law(target: Gaussian, start: Gaussian, *, step: float, steps: float) -> Gaussian:
     r"""Exact law of x after ``steps`` steps of unadjusted Langevin from ``start`` (S02.4).
 
     With :math:`A=I-\alpha P` and the stationary covariance S: mean :math:`m+A^k(m_0-m)` and
-    covariance :math:`S+A^k(C_0-S)A^k`.  Arguments as in :func:`stationary_law`; a start at one
-    point x is ``Gaussian(x, zeros)``.
+    covariance :math:`A^kC_0A^k+S(I-A^{2k})`.  Arguments as in :func:`stationary_law`; a start at
+    one point x is ``Gaussian(x, zeros)``, and ``steps = math.inf`` gives the stationary law.
 
     Examples
     --------
@@ -183,12 +187,14 @@ def langevin_law(target: Gaussian, start: Gaussian, *, step: float, steps: int) 
     >>> langevin_law(target, start, step=0.5, steps=3).mean  # halved by each step
     tensor([1.], dtype=torch.float64)
     """
+    _require_steps(steps)
     variances, axes = _stable_directions(target, step)
-    S = axes * _stationary(variances, step) @ axes.T
-    kept = axes * (1 - step / variances) ** steps @ axes.T
-    return Gaussian(
-        target.mean + kept @ (start.mean - target.mean), S + kept @ (start.cov - S) @ kept
-    )
+    share = step / variances  # 1 - share is kept of a deviation in a step, of S 1 - (1 - share)^2k
+    kept = axes * (1 - share) ** steps @ axes.T
+    lost = -torch.expm1(steps * torch.log1p(-share * (2 - share)))
+    fresh = axes * (_stationary(variances, step) * lost).sqrt()
+    mean = target.mean + kept @ (start.mean - target.mean)
+    return Gaussian(mean, factor=torch.cat([kept @ start.factor, fresh], 1))
 
 
 def _stationary(variances: Tensor, step: float) -> Tensor:
@@ -196,12 +202,17 @@ def _stationary(variances: Tensor, step: float) -> Tensor:
     return variances / (1 - step / variances / 2)
 
 
+def _require_steps(steps: float) -> None:
+    if not steps >= 1 or (steps != math.inf and not is_integer(steps)):
+        raise ValueError(f"steps must be a positive number of steps, but was {steps}.")
+
+
 def _stable_directions(target: Gaussian, step: float) -> tuple[Tensor, Tensor]:
     """Variances and axes of the target, after checking that the step is small enough for all."""
     step = require_positive(step, "step", STEP)
     variances, axes = target.eigenvalues, target.axes
     limit = 2 * variances[0].item()
-    if variances[0] <= rounding(target.n) * variances[-1]:
+    if variances[0] <= target.floor:
         raise ValueError(
             "Langevin dynamics needs a target with a density, but the smallest eigenvalue of its "
             f"covariance is {limit / 2:.3g}. Restrict it to the directions in which it varies."

@@ -24,7 +24,7 @@ from torch import Tensor
 from .ddpm import ddim_coefficients
 from .ddrm import Rate, ddrm_coefficients, ddrm_start_coefficients
 from .diffusion import StepCoefficients
-from .gaussian import Gaussian, GaussianNetwork, bures, expected_kl
+from .gaussian import Gaussian, GaussianNetwork, bures, expected_kl, factor_of
 from .operators.base import SVDOperator, dense_map
 from .priors import GaussianPosterior, GaussianPrior, require_fit
 from .schedule import decreasing_sigmas
@@ -150,12 +150,10 @@ def posterior_law(prior: GaussianPrior, op: SVDOperator, *, sigma_y: float) -> A
     Slide 2 (ledger S02.3, S09.7, section 4).
     """
     require_gaussian(prior, op)
-    gain, cov = prior.posterior_map(op, sigma_y=sigma_y)
     x_spec, to_spec = spectral_law(prior, op), dense_map(op.Vt, op.in_shape)
-    A = to_spec @ gain
-    c = x_spec.mean - A @ x_spec.mean
+    A, factor = (to_spec @ each for each in prior.posterior_factor(op, sigma_y=sigma_y))
     y_spec = _law_of_y_spec(x_spec, op.spectrum(), sigma_y)
-    return AffineLaw(A, c, to_spec @ cov @ to_spec.T, y_spec, op)
+    return AffineLaw(A, x_spec.mean - A @ x_spec.mean, factor @ factor.T, y_spec, op)
 
 
 def inference_network(
@@ -249,9 +247,10 @@ def gap(law: AffineLaw, posterior: AffineLaw) -> Gap:
         )
     dA, dc, y = law.A - posterior.A, law.c - posterior.c, posterior.y_spec
     shift = dA @ y.mean + dc
-    second = torch.outer(shift, shift) + dA @ y.cov @ dA.T  # of the difference of the two means
+    apart = torch.cat([shift[:, None], dA @ y.factor], 1)  # E of (m - m')(m - m')^T: its square
     spread = float(posterior.cov.trace())
-    mean, cov = float(second.trace()), float(bures(law.cov, posterior.cov))
+    own, exact = factor_of(law.cov), factor_of(posterior.cov)
+    mean, cov = float(apart.square().sum()), float(bures(own, exact))
     if spread == 0:
         raise ValueError(
             "The posterior has no spread at all: the measurement determines the image, and a "
@@ -262,8 +261,8 @@ def gap(law: AffineLaw, posterior: AffineLaw) -> Gap:
         relative_w2=math.sqrt((mean + cov) / spread),
         mean=math.sqrt(mean / spread),
         cov=math.sqrt(cov / spread),
-        kl=expected_kl(second, law.cov, posterior.cov),
-        kl_reverse=expected_kl(second, posterior.cov, law.cov),
+        kl=expected_kl(apart, own, exact),
+        kl_reverse=expected_kl(apart, exact, own),
         mse_ratio=error / (2 * spread),
     )
 
@@ -289,23 +288,41 @@ def _recursion(
     m = prior.mean.reshape(*shape, 1)
     # Backwards from the output: "effect" is that of the state after a step on the output.  Where
     # it has died away, everything before is forgotten and need not be computed.
-    effect = torch.eye(shape[1], dtype=cov.dtype).expand(shape[0], -1, -1)
+    effect = torch.eye(shape[1], dtype=cov.dtype).repeat(shape[0], 1, 1)
     A, S, c = torch.zeros_like(effect), torch.zeros_like(effect), torch.zeros_like(m)
+    scratch = torch.zeros_like(effect)
     for sigma, sigma_next in reversed(list(itertools.pairwise(levels))):
         K, L, M, N = (row(number) for number in table(sigma, sigma_next))
-        gain = axes * (eigenvalues / (eigenvalues + sigma**2))[:, None] @ axes.mT
-        A = A + effect * M
-        S = S + (effect * N**2) @ effect.mT
-        c = c + (effect * K) @ (m - gain @ m)
-        effect = (effect * K) @ gain + effect * L
+        variances = (eigenvalues + sigma**2)[:, None]
+        gain = _gram(torch.mul(axes, (eigenvalues[:, None] / variances).sqrt(), out=scratch))
+        A.addcmul_(effect, M)
+        _add_gram(S, torch.mul(effect, N, out=scratch))
+        used = torch.mul(effect, K, out=scratch)
+        c += used @ (axes * (sigma**2 / variances) @ (axes.mT @ m))  # (I - gain) m
+        # Entries on their way to subnormal numbers would slow a product tenfold.
+        effect = torch.nn.functional.hardshrink(effect.mul_(L).baddbmm_(used, gain), 1e-150)
         if effect.abs().max() < 1e-20:
             break
-        # Entries on their way to subnormal numbers would slow a product tenfold.
-        effect = torch.where(effect.abs() < 1e-150, 0.0, effect)
-    A = A + effect * row(start.y)
-    S = S + (effect * row(start.noise) ** 2) @ effect.mT
+    A.addcmul_(effect, row(start.y))
+    _add_gram(S, effect * row(start.noise))
     whole = (lambda blocks: blocks.flatten().diag()) if alone else (lambda blocks: blocks[0])
-    return whole(A), c.flatten(), whole((S + S.mT) / 2)
+    return whole(A), c.flatten(), whole(S.tril() + S.tril(-1).mT)
+
+
+def _gram(blocks: Tensor) -> Tensor:
+    """``blocks @ blocks.mT``, by numpy, which computes one half of a symmetric product only."""
+    array = blocks.numpy()
+    return torch.from_numpy(array @ array.swapaxes(1, 2))
+
+
+def _add_gram(S: Tensor, blocks: Tensor) -> None:
+    """Add ``blocks @ blocks.mT`` to the lower triangle of S, in place: half of the work."""
+    from scipy.linalg.blas import dsyrk
+
+    if len(S) > 1:  # blocks of one number
+        S += blocks**2
+    else:
+        dsyrk(1.0, blocks[0].numpy().T, 1.0, S[0].numpy().T, trans=1, overwrite_c=1)
 
 
 def flattened(c: StepCoefficients) -> StepCoefficients:
@@ -315,12 +332,15 @@ def flattened(c: StepCoefficients) -> StepCoefficients:
 
 def _law_of_y_spec(x_spec: Gaussian, s: Tensor, sigma_y: float) -> Gaussian:
     """y_spec = x_spec + N(0, (sigma_y / s)^2) where s > 0, and 0 elsewhere (S09.4-S09.6)."""
-    return x_spec.push((s > 0).flatten(), cov=_var_of_y_spec(s, sigma_y))
+    seen, noise = (s > 0).flatten().double(), _var_of_y_spec(s, sigma_y).sqrt().diag()
+    return Gaussian(
+        seen * x_spec.mean, factor=torch.cat([seen[:, None] * x_spec.factor, noise], 1)
+    )
 
 
 def spectral_law(prior: GaussianPrior, op: SVDOperator) -> Gaussian:
     r"""Law of :math:`\bar x_0=V^\top x_0`, flattened (S09.3)."""
-    return prior.law.push(dense_map(op.Vt, op.in_shape))
+    return prior.law.turned(dense_map(op.Vt, op.in_shape))
 
 
 def _var_of_y_spec(s: Tensor, sigma_y: float) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .denoisers import score_from_x0
-from .gaussian import Gaussian, rounding, standardised
+from .gaussian import Gaussian, Readings
 from .noise import Generators, standard_normal
 from .operators.base import SVDOperator, dense_map
 from .validation import finite_tensor, real_tensor, require_batch, require_finite, require_level
@@ -49,12 +49,14 @@ class GaussianPrior:
         Its shape is that of one image, with n entries in all.
     cov : Tensor, shape (n, n)
         Covariance of the image flattened row by row; symmetric, no negative eigenvalue.
+    factor : Tensor, shape (n, r)
+        In the place of ``cov``, as for :class:`Gaussian`: ``cov = factor @ factor.T``.
 
     Attributes
     ----------
     law : Gaussian
-        The same of the flattened image, whose ``eigenvalues`` and ``axes`` (n,), (n, n) are also
-        the prior's.
+        The same of the flattened image, whose ``cov``, ``eigenvalues`` and ``axes`` (n,), (n, n)
+        are also the prior's.
 
     Raises
     ------
@@ -68,10 +70,10 @@ class GaussianPrior:
     tensor([[4.]])
     """
 
-    def __init__(self, mean: Any, cov: Any) -> None:
+    def __init__(self, mean: Any, cov: Any = None, *, factor: Any = None) -> None:
         self.mean = real_tensor(mean, "mean")
         self.shape = tuple(self.mean.shape)
-        self.law = Gaussian(self.mean.flatten(), cov)
+        self.law = Gaussian(self.mean.flatten(), cov, factor=factor)
         self.cov, self.eigenvalues, self.axes = self.law.cov, self.law.eigenvalues, self.law.axes
 
     def __call__(self, x: Tensor, sigma: float | Tensor) -> Tensor:
@@ -135,7 +137,11 @@ class GaussianPrior:
         r"""Gain and covariance of the posterior, which are the same for every y.
 
         Ledger section 4: :math:`E[x\mid y]=m+B(\bar y-V^\top m)`, in the spectral coordinates
-        that were measured, where no small singular value is ever squared.
+        that were measured, where no small singular value is ever squared.  The covariance is
+        :math:`FF^\top` with a factor F from :class:`Readings`.  For a prior given by its factor its
+        trace has a relative error of about :math:`\varepsilon s_1\sqrt{\lambda_1}/\sigma_y`, for
+        one given by ``cov``, whose rounding counts, up to
+        :math:`10n\varepsilon\lambda_1/\sigma_y^2`.
 
         Returns
         -------
@@ -144,12 +150,16 @@ class GaussianPrior:
         cov : Tensor, shape (n, n)
             :math:`\mathrm{Cov}[x\mid y]` of the flattened image.
         """
-        seen, _, cross, scale, correlation = self._measured(op, sigma_y)
-        # pinv, because without noise a singular prior leaves the correlations singular.
-        gain = torch.zeros_like(self.cov)
-        gain[:, seen] = scale * (cross * scale @ torch.linalg.pinv(correlation, hermitian=True))
-        cov = self.cov - gain[:, seen] @ cross.T
+        gain, factor = self.posterior_factor(op, sigma_y=sigma_y)
+        cov = factor @ factor.T
         return gain, (cov + cov.T) / 2
+
+    def posterior_factor(self, op: SVDOperator, *, sigma_y: float) -> tuple[Tensor, Tensor]:
+        """Gain (n, n) and a factor (n, r) of the covariance, as in ``posterior_map``."""
+        seen, _, readings = self._measured(op, sigma_y)
+        gain = torch.zeros_like(self.cov)
+        gain[:, seen] = readings.gain(self.law.factor)
+        return gain, readings.left(self.law.factor)
 
     def _log_evidence(self, op: SVDOperator, y: Tensor, *, sigma_y: float) -> Tensor:
         r"""log p(y) up to a number that is the same for every prior of images; shape (batch,).
@@ -157,32 +167,24 @@ class GaussianPrior:
         The law of the measured coordinates of y-bar, :math:`N(V^\top m, V^\top CV+b)`; whatever
         else there is in y is noise, independent of the image (S09.7).
         """
-        seen, mean, _, scale, correlation = self._measured(op, sigma_y)
-        variances, axes = torch.linalg.eigh(correlation)
-        if (variances <= rounding(len(correlation))).any():
+        seen, mean, readings = self._measured(op, sigma_y)
+        log_density = readings.log_density(op.measure_spec(y.to(self.mean)).flatten(1)[:, seen] - mean)
+        if not log_density.isfinite().all():
             raise ValueError(
                 "The measurement has no density under a component whose covariance is singular "
                 f"where it was measured, and sigma_y = {float(sigma_y):.3g} adds no noise that "
                 "counts. Give a larger sigma_y; for a finite set of images use EmpiricalPrior."
             )
-        residual = op.measure_spec(y.to(self.mean)).flatten(1)[:, seen] - mean
-        along = scale * residual @ axes
-        return scale.log().sum() - (along**2 / variances).sum(1) / 2 - variances.log().sum() / 2
+        return log_density
 
-    def _measured(self, op: SVDOperator, sigma_y: float) -> tuple[Tensor, ...]:
-        """Law of the coordinates of y_spec with s > 0, after checking that the operator fits.
-
-        Which they are (n,), of the k that are: mean (k,), covariance with the image (n, k), and
-        their own, as ``standardised``: scale (k,) and correlation (k, k).
-        """
+    def _measured(self, op: SVDOperator, sigma_y: float) -> tuple[Tensor, Tensor, Readings]:
+        """Where s > 0 (n,), and mean (k,) and readings of the k coordinates of y_spec there."""
         sigma_y = require_level(sigma_y, "sigma_y")
         require_fit(op, self.shape)
         s = op.spectrum().flatten()
         seen = s > 0
         Vt = dense_map(op.Vt, self.shape)[seen]
-        cross = self.cov @ Vt.T
-        cov = Vt @ cross + torch.diag((sigma_y / s[seen]) ** 2)
-        return seen, Vt @ self.mean.flatten(), cross, *standardised(cov)
+        return seen, Vt @ self.mean.flatten(), Readings(Vt @ self.law.factor, s[seen], sigma_y)
 
 
 def require_fit(op: SVDOperator, shape: tuple[int, ...]) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 from unittest import mock
 
+import mpmath
 import numpy as np
 import scipy.linalg
 import torch
@@ -48,6 +49,30 @@ def random_mixture(K: int, n: int, seed: int) -> MixtureCase:
 def made(make: Callable, case: MixtureCase):
     """``make(weights, means, covs)``, a function like ``GaussianMixture``, with torch's arrays."""
     return make(*map(torch.as_tensor, case))
+
+
+# -------------------------------------------------------------------- Bayes' rule in many digits
+
+
+def posterior_in_many_digits(
+    factor: np.ndarray, H: np.ndarray, sigma_y: float, *, digits: int = 80
+) -> tuple[np.ndarray, np.ndarray]:
+    """Gain (n, m) from y to the mean and covariance for N(0, L L^T), by the textbook's formula.
+
+    C - C H^T (H C H^T + sigma_y^2 I)^-1 H C loses 30 digits at most where the others here are
+    small.  With ``sigma_y = 0`` a noise of 1e-40 stands for its limit.
+    """
+    with mpmath.workdps(digits):
+        L, A = (mpmath.matrix(each.tolist()) for each in (factor, H))
+        noise = mpmath.mpf(sigma_y) if sigma_y else mpmath.mpf(10) ** -40
+        C = L * L.T
+        seen = A * C * A.T + noise**2 * mpmath.eye(A.rows)
+        gain = C * A.T * mpmath.inverse(seen)
+        return _rounded(gain), _rounded(C - gain * A * C)
+
+
+def _rounded(matrix: mpmath.matrix) -> np.ndarray:
+    return np.array(matrix.tolist(), dtype=object).astype(float)
 
 
 # ---------------------------------------------------------------------- Bayes' rule on a fine grid

@@ -36,7 +36,7 @@ from ddrm_edu.ddpm import ddim_coefficients
 from ddrm_edu.denoisers import eps_from_x0, x0_from_eps
 from ddrm_edu.diffusion import Step, combine
 from ddrm_edu.elbo import ddpm_nelbo, noise_loss
-from ddrm_edu.gaussian import GaussianNetwork, expected_kl
+from ddrm_edu.gaussian import GaussianNetwork, expected_kl, factor_of
 from ddrm_edu.law import ddpm_law, sampler_law
 from ddrm_edu.schedule import to_ve, to_vp
 
@@ -373,10 +373,13 @@ def bound_of_the_exact_model(of_cov) -> float:
             return network.joint(name).cov
         return network.conditional([name], {key: known[key] for key in given}).cov
 
-    total = expected_kl(cov(f"x{T}") - cov(f"x{T}", "x0"), cov(f"x{T}", "x0"), cov(f"x{T}"))
+    def mean_kl(q: torch.Tensor, p: torch.Tensor) -> float:
+        """The means differ by what x_0 adds, of covariance p - q."""
+        return expected_kl(*map(factor_of, (p - q, q, p)))
+
+    total = mean_kl(cov(f"x{T}", "x0"), cov(f"x{T}"))
     for t in range(1, T):
-        q, p = cov(f"x{t}", f"x{t + 1}", "x0"), cov(f"x{t}", f"x{t + 1}")
-        total += expected_kl(p - q, q, p)  # the means differ by what x_0 adds, of covariance p - q
+        total += mean_kl(cov(f"x{t}", f"x{t + 1}", "x0"), cov(f"x{t}", f"x{t + 1}"))
     return relative(of_cov(DATA.cov), total + entropy(cov("x0", "x1")))
 
 
