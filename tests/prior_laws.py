@@ -62,13 +62,66 @@ def posterior_in_many_digits(
     C - C H^T (H C H^T + sigma_y^2 I)^-1 H C loses 30 digits at most where the others here are
     small.  With ``sigma_y = 0`` a noise of 1e-40 stands for its limit.
     """
-    with mpmath.workdps(digits):
+    with mpmath.workdps(digits if sigma_y else 3 * digits):
         L, A = (mpmath.matrix(each.tolist()) for each in (factor, H))
         noise = mpmath.mpf(sigma_y) if sigma_y else mpmath.mpf(10) ** -40
         C = L * L.T
         seen = A * C * A.T + noise**2 * mpmath.eye(A.rows)
         gain = C * A.T * mpmath.inverse(seen)
         return _rounded(gain), _rounded(C - gain * A * C)
+
+
+def exact_operators(n: int) -> dict[str, np.ndarray]:
+    """Matrices H with n columns, a multiple of 4, whose entries and ranks float64 holds exactly."""
+    rng = np.random.default_rng(n)
+    generic = rng.integers(-8, 9, (n + 4, n)) / 16
+    blocks = np.kron(np.diag(0.5 ** np.arange(n // 4)), scipy.linalg.hadamard(4) / 2)
+    return {
+        "H = I": np.eye(n),
+        "square": generic[:n],
+        "wide": generic[: n // 2],
+        "tall": generic,
+        "rank-deficient": generic[:, :5] @ rng.integers(-4, 5, (5, n)) / 4,
+        "repeated s": np.concatenate([blocks[:-4], 0 * blocks[:2]]),
+    }
+
+
+class PosteriorErrors(NamedTuple):
+    """Largest errors, relative to the posterior's trace and to the gain's largest entry."""
+
+    trace: float
+    cov: float
+    gain: float
+    negative: float  #: the most negative eigenvalue of the covariance, in units of the largest
+
+
+def posterior_errors(
+    posterior_map: Callable, factor: np.ndarray, H: np.ndarray, sigma_y: float
+) -> PosteriorErrors:
+    """S02.3: distance of ``posterior_map(op, sigma_y=)`` from the same in many digits.
+
+    At ``sigma_y = 0`` the covariance is compared with that of the prior, since nothing may be left,
+    and the gain by what it makes of measurements that can occur: no other has a posterior.
+    """
+    want_gain, want_cov = posterior_in_many_digits(factor, H, sigma_y)
+    op = Dense(H)
+    gain, cov = posterior_map(op, sigma_y=sigma_y)
+    possible = np.eye(len(H)) if sigma_y else H @ factor
+    of_y = gain @ op.measure_spec(torch.as_tensor(possible.T)).flatten(1).T
+    scale = np.trace(want_cov if sigma_y else factor @ factor.T)
+    eigenvalues = torch.linalg.eigvalsh(cov)
+    return PosteriorErrors(
+        abs(float(cov.trace()) - np.trace(want_cov)) / scale,
+        largest(cov.numpy() - want_cov) / scale,
+        relative(of_y, want_gain @ possible),
+        max(0.0, -float(eigenvalues[0])) / max(float(eigenvalues[-1]), 1e-300),
+    )
+
+
+def random_factor(n: int, rank: int, seed: int = 0) -> np.ndarray:
+    """L of a prior with n coordinates of several sizes in a plane of ``rank`` dimensions."""
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((n, rank)) * np.geomspace(2, 0.2, n)[:, None]
 
 
 def _rounded(matrix: mpmath.matrix) -> np.ndarray:

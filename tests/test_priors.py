@@ -5,6 +5,7 @@ Gaussian priors come first, then mixtures and finite sets of images.
 
 import math
 
+import mpmath
 import numpy as np
 import pytest
 import torch
@@ -18,11 +19,15 @@ from prior_laws import (
     density_error,
     empirical_denoiser_error,
     empirical_posterior_error,
+    exact_operators,
     log_mixture,
     made,
     monte_carlo_error,
     posterior_error,
+    posterior_errors,
+    posterior_in_many_digits,
     posterior_weights_error,
+    random_factor,
     random_mixture,
     score_error,
 )
@@ -30,10 +35,11 @@ from scipy.integrate import quad
 from scipy.stats import norm
 from strategies import operators, seeds
 
-from ddrm_edu import Dense, GaussianPrior, Inpainting, SuperResolution
+from ddrm_edu import Denoising, Dense, GaussianPrior, Inpainting, SuperResolution
 from ddrm_edu.denoisers import score_from_x0
 from ddrm_edu.priors import EmpiricalPrior, GaussianMixture, MixturePosterior
 
+EPS = torch.finfo(torch.float64).eps
 CASES = {
     "wide": random_case(6, 4, 4, 0.3, seed=0),
     "tall": random_case(3, 5, 3, 0.2, seed=1),
@@ -213,6 +219,88 @@ def test_singular_prior_measured_in_two_ways_has_a_posterior(sigma_y):
     assert largest(got.cov.numpy() - (1 - share) * 2.5 * np.outer(direction, direction)) <= 1e-7
 
 
+NOISES = [1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6]
+
+
+@pytest.mark.parametrize("rank", [1, 6, 11, 12])
+@pytest.mark.parametrize("H", exact_operators(12).values(), ids=exact_operators(12).keys())
+def test_posterior_is_exact_at_small_noise(H, rank):
+    """S02.3 against 80 digits: 1e-10 by a factor, the rounding of C over sigma_y^2 by ``cov``.
+
+    The textbook's difference of covariances loses all digits here: relative errors of 1e6.
+    """
+    n, L = 12, random_factor(12, rank)
+    known, rounded = GaussianPrior(np.zeros(n), factor=L), GaussianPrior(np.zeros(n), L @ L.T)
+    unit = 10 * n * EPS * np.linalg.norm(L, 2) ** 2
+    for sigma_y in NOISES:
+        for prior, bound in ((known, 1e-10), (rounded, unit / sigma_y**2)):
+            errors = posterior_errors(prior.posterior_map, L, H, sigma_y)
+            assert max(errors[:3]) <= bound, (sigma_y, errors)
+            assert errors.negative <= n * EPS
+
+
+@pytest.mark.parametrize("rank", [1, 6, 11, 12])
+@pytest.mark.parametrize("H", exact_operators(12).values(), ids=exact_operators(12).keys())
+def test_exact_measurements_are_the_limit_of_small_noise(H, rank):
+    """S02.3: sigma_y = 0 by the same formula; what was measured has no variance left."""
+    L = random_factor(12, rank)
+    for prior in (GaussianPrior(np.zeros(12), factor=L), GaussianPrior(np.zeros(12), L @ L.T)):
+        errors = posterior_errors(prior.posterior_map, L, H, 0.0)
+        assert max(errors[:3]) <= 1e-11, errors
+        left = torch.as_tensor(H) @ prior.posterior_factor(Dense(H), sigma_y=0.0)[1]
+        assert largest(left) <= 1e-14
+
+
+def test_coordinates_of_very_different_sizes_are_exact_one_by_one():
+    """Standard deviations from 100 to 1e-4 in one image: no small variance is lost by the large."""
+    L = np.geomspace(1e2, 1e-4, 6)[:, None] * np.random.default_rng(0).standard_normal((6, 6))
+    prior = GaussianPrior(np.zeros(6), L @ L.T)
+    for sigma_y in NOISES:
+        _, want = posterior_in_many_digits(L, np.eye(6), sigma_y)
+        _, cov = prior.posterior_map(Denoising((6,)), sigma_y=sigma_y)
+        assert largest(cov.numpy().diagonal() / want.diagonal() - 1) <= 1e-11
+
+
+def test_a_prior_by_a_factor_is_the_prior_of_its_covariance():
+    """Denoiser, score, density, axes and draws; also a factor with more columns than rows."""
+    rng, x = np.random.default_rng(3), _draws(2, 3, 2, 2)
+    mean, wide = rng.standard_normal((2, 2)), rng.standard_normal((4, 7))
+    one, other = GaussianPrior(mean, factor=wide), GaussianPrior(mean, wide @ wide.T)
+    for name in ("__call__", "score", "log_density"):
+        got, want = (getattr(prior, name)(x, 0.3) for prior in (one, other))
+        assert relative(got, want) <= 1e-12
+    assert one.law.factor.shape == (4, 4)
+    assert relative(one.law.factor @ one.law.factor.T, other.cov) <= 1e-14
+    assert relative(one.cov, other.cov) <= 1e-14
+    assert relative(one.eigenvalues, other.eigenvalues) <= 1e-13
+    draws = one.sample(100_000, generator=torch.Generator().manual_seed(0))
+    assert monte_carlo_error(draws, mean, one.cov) <= 5
+
+
+@pytest.mark.parametrize("sigma_y", [1e-2, 1e-4, 1e-6])
+@pytest.mark.parametrize("rank", [2, 6])
+def test_mixture_weights_are_exact_at_small_noise(rank, sigma_y):
+    """G03 in 80 digits: the evidence of components in planes, y explained by both of them."""
+    H = exact_operators(8)["wide"]
+    factors = [random_factor(8, rank, seed) for seed in (1, 2)]
+    means = np.stack([np.zeros(8), factors[0][:, 0] - factors[1][:, 0]])
+    y = H @ factors[0][:, 0] + sigma_y * np.array([0.3, -0.8, 0.5, 0.1])
+    prior = GaussianMixture([0.4, 0.6], means, np.stack([L @ L.T for L in factors]))
+    got = prior.posterior(Dense(H), torch.as_tensor(y[None]), sigma_y=sigma_y).weights[0]
+    with mpmath.workdps(80):
+        A, noise = mpmath.matrix(H.tolist()), mpmath.mpf(sigma_y) ** 2 * mpmath.eye(4)
+        logs = []
+        for pi, m, L in zip([0.4, 0.6], means, factors, strict=True):
+            root = A * mpmath.matrix(L.tolist())
+            cov, miss = root * root.T + noise, mpmath.matrix(y.tolist()) - A * mpmath.matrix(m)
+            square = (miss.T * mpmath.inverse(cov) * miss)[0]
+            logs.append(mpmath.log(pi) - mpmath.log(mpmath.det(cov)) / 2 - square / 2)
+        want = 1 / (1 + mpmath.exp(logs[1] - logs[0]))
+    assert 0.01 < want < 0.99
+    # y is rounded by 1e-16, that is by 1e-10 standard deviations of the smallest noise.
+    assert abs(got[0].item() - float(want)) <= 1e-13 + 1e-15 / sigma_y
+
+
 def test_noiseless_posterior_satisfies_the_measurement():
     """S02.3: for sigma_y = 0 the posterior lives on {x : H x = y}."""
     case = CASES["rank-deficient"]
@@ -325,6 +413,7 @@ def test_a_draw_depends_on_its_own_generator_only():
         (torch.zeros(2), torch.diag(torch.tensor([1.0, -0.2])), "negative eigenvalues"),
         (torch.tensor([0.0, math.nan]), torch.eye(2), "mean must be finite"),
         (torch.zeros(2), torch.full((2, 2), math.inf), "cov must be finite"),
+        (torch.zeros(2), None, "one of cov and factor.*but neither"),
     ],
 )
 def test_arrays_that_are_no_prior_are_refused(mean, cov, words):
