@@ -43,7 +43,7 @@ from ddrm_edu import (
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
-from test_operators import peak_bytes, stored_bytes  # noqa: E402  the meters of the memory tests
+from memory import peak_bytes, stored_bytes  # noqa: E402  the meters of the memory tests
 
 Calls = dict[str, Callable[[], Tensor]]
 METHODS = ["V", "Vt", "Ut"]

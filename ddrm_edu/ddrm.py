@@ -20,8 +20,9 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -113,7 +114,6 @@ def ddrm_coefficients(
     s = s.detach().to(torch.float64)
     # sigma_next / tau; without noise its size means nothing
     snr = s * sigma_next / (sigma_y or 1.0)
-    measured, above = s > 0, _in_case_1(s, sigma_next, sigma_y)
     eta, kept = _eta(eta, snr if sigma_y else torch.zeros_like(s))
     if math.isinf(sigma) and not torch.as_tensor(eta == 1).all():
         raise ValueError(
@@ -121,17 +121,16 @@ def ddrm_coefficients(
             f"{float(torch.as_tensor(eta).min()):.6g}. "
             "ddrm_start_coefficients gives the start of a run."
         )
-    eta_b = _eta_b(eta_b, s, above, sigma_next, sigma_y)
+    eta_b = _eta_b(eta_b, s, sigma_next, sigma_y)
 
-    spread = sigma_y / s.where(above, torch.ones_like(s))  # std of y_spec in case 1
-    zero = torch.zeros_like(s)
+    above = _in_case_1(s, sigma_next, sigma_y)
+    spread = eta_b * (sigma_y / s)  # std of eta_b y_spec; used in case 1 only, where s > 0
     # Factored, so that the variance at the boundary is exactly 0 or a rounding error above it;
     # _eta_b has already refused every eta_b that would make it truly negative.
-    case1 = (sigma_next - eta_b * spread).clamp(min=0) * (sigma_next + eta_b * spread)
-    variance = torch.where(above, case1, zero + (eta * sigma_next) ** 2)
-    # sigma_y is positive wherever case 2 applies; where it is 0 the quotient is never used.
-    y = torch.where(above, zero + eta_b, torch.where(measured, kept * snr, zero))
-    xt = torch.where(measured, zero, zero + kept * sigma_next / sigma)
+    case1 = (sigma_next - spread).clamp(min=0) * (sigma_next + spread)
+    variance = torch.where(above, case1, (eta * sigma_next) ** 2)
+    y = torch.where(above, eta_b, kept * snr)  # 0 in case 3, where snr is
+    xt = (s == 0).to(s) * (kept * sigma_next / sigma)
     return StepCoefficients(1 - xt - y, xt, y, variance.sqrt())
 
 
@@ -155,16 +154,15 @@ def _eta(eta: Rate, snr: Tensor) -> tuple[float | Tensor, float | Tensor]:
     return eta, (1 - eta**2).sqrt()
 
 
-def _eta_b(
-    eta_b: Rate, s: Tensor, above: Tensor, sigma_next: float, sigma_y: float
-) -> float | Tensor:
+def _eta_b(eta_b: Rate, s: Tensor, sigma_next: float, sigma_y: float) -> float | Tensor:
     """``eta_b`` as a number or one per coordinate, none of which makes a variance negative."""
+    if isinstance(eta_b, int | float) and 0 <= eta_b <= 1:
+        return float(eta_b)  # admissible for every s: no look at the data, no wait for a GPU
+    above = _in_case_1(s, sigma_next, sigma_y)
     if isinstance(eta_b, str):
         _require_rule(eta_b, "eta_b", "theorem")
         signal, noise = (s * sigma_next) ** 2, sigma_y**2
         return torch.where(above & (signal > 0), 2 * signal / (signal + noise), 1.0)
-    if isinstance(eta_b, int | float) and 0 <= eta_b <= 1:
-        return float(eta_b)  # admissible for every s: no look at the data, no wait for a GPU
     eta_b = _per_coordinate(eta_b, "eta_b", s)
     limit = torch.full_like(s, math.inf)
     if sigma_y > 0:
@@ -256,11 +254,12 @@ def ddrm_samples(
         For wrong shapes, integer or non-finite y, levels that do not end in 0, or parameters out
         of range; raised by the call itself, before the first step is asked for.
     """
-    levels = decreasing_sigmas(sigmas)
+    levels = decreasing_sigmas(sigmas).clone()
     require_batch(y, op.out_shape, "y")
     require_finite(y, "y")
     sigma_y = require_level(sigma_y, "sigma_y")
-    s = op.s.detach().to(y.device, torch.float64)  # op.to(y) rounds it to the dtype of y
+    eta, eta_b = (rate.clone() if isinstance(rate, Tensor) else rate for rate in (eta, eta_b))
+    s, spread = _distinct(op.s.detach().to(y.device, torch.float64), op.in_shape, eta, eta_b)
     _require_admissible(op, s, levels, sigma_y, eta, eta_b)
     op = op.to(y)
 
@@ -268,29 +267,39 @@ def ddrm_samples(
     start = ddrm_start_coefficients(s, levels[0], sigma_y)
     y_spec = op.measure_spec(y)
     nothing = torch.zeros_like(y_spec)
-    x_spec = combine(start, nothing, nothing, y_spec, standard_normal(nothing, generator))
+    z = standard_normal(nothing, generator)
+    x_spec = combine(start, nothing, nothing, y_spec, z, spread, out=z)
+    rotations = {} if op.V_is_identity else {"to_pixels": op.V, "to_spec": op.Vt}
     return diffusion_steps(
         denoiser,
         x_spec,
         levels,
         table,
         y_spec=y_spec,
-        to_pixels=op.V,
-        to_spec=op.Vt,
+        spread=spread,
         generator=generator,
+        **rotations,
     )
+
+
+def _distinct(
+    s: Tensor, in_shape: tuple[int, ...], eta: Rate, eta_b: Rate
+) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """The distinct entries of s, usually few, and what spreads numbers for them over all of s.
+
+    Where each coordinate has its own rate, all of s is needed, and nothing to be spread.
+    """
+    if any(isinstance(rate, Tensor) and rate.ndim for rate in (eta, eta_b)):
+        return s.expand(in_shape), lambda numbers: numbers
+    distinct, place = s.unique(return_inverse=True)
+    place = place.flatten()
+    return distinct, lambda numbers: numbers.index_select(0, place).view(s.shape)
 
 
 def _require_admissible(
     op: SVDOperator, s: Tensor, levels: Tensor, sigma_y: float, eta: Rate, eta_b: Rate
 ) -> None:
-    """Raise ``ValueError`` now for what a step would refuse after half the run.
-
-    Whether a level admits a rate depends on the values in s alone, and these are usually few,
-    unless each coordinate has its own rate.
-    """
-    own_rates = any(isinstance(rate, Tensor) and rate.ndim for rate in (eta, eta_b))
-    s = s.expand(op.in_shape) if own_rates else s.unique()
+    """Raise ``ValueError`` now for what a step would refuse after half the run."""
     if not ((s >= 0) & s.isfinite()).all():
         raise ValueError(
             f"The singular values of {op!r} must be finite and not negative, but range from "
@@ -299,7 +308,7 @@ def _require_admissible(
         )
     _eta(eta, s)
     for sigma in levels[1:].tolist():
-        _eta_b(eta_b, s, _in_case_1(s, sigma, sigma_y), sigma, sigma_y)
+        _eta_b(eta_b, s, sigma, sigma_y)
 
 
 def restore(
@@ -359,4 +368,4 @@ def restore(
         from tqdm.auto import tqdm
 
         run = tqdm(run, total=steps, desc="DDRM", unit="step", delay=1)
-    return deque(run, maxlen=1).pop().x  # the steps are drawn one by one, and the last one kept
+    return deque(map(operator.attrgetter("x"), run), maxlen=1).pop()  # no other step is kept

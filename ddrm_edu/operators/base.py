@@ -101,6 +101,7 @@ class SVDOperator(ABC):
     in_shape: tuple[int, ...]
     out_shape: tuple[int, ...]
     s: Tensor
+    V_is_identity = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -17,6 +17,8 @@ __all__ = ["Denoising", "Inpainting"]
 class _PixelOperator(SVDOperator):
     """V = I: the spectral coordinates are the pixels themselves."""
 
+    V_is_identity = True
+
     def V(self, x: Tensor) -> Tensor:
         return x.clone()
 
