@@ -37,7 +37,7 @@ from ddrm_edu import (
 )
 
 sys.path.insert(0, str(ROOT / "tests"))
-from memory import peak_bytes  # noqa: E402  the meter of the memory tests
+from memory import peak_bytes
 
 BATCH, STEPS, SIGMA_Y = 4, 20, 0.05
 PEERS = ["official", "deepinv"]

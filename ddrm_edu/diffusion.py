@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -40,7 +40,7 @@ class Step(NamedTuple):
     x0_hat: Tensor
 
 
-def _same(x: Tensor) -> Tensor:
+def same(x: Tensor) -> Tensor:
     return x
 
 
@@ -50,18 +50,17 @@ def combine(
     x: Tensor,
     y_spec: Tensor,
     z: Tensor,
-    spread: Callable[[Tensor], Tensor] = _same,
+    *,
     out: Tensor | None = None,
 ) -> Tensor:
     """``c.x0 * x0_hat + c.xt * x + c.y * y_spec + c.noise * z``, in the dtype of ``x``.
 
-    ``spread`` makes one number per coordinate of those in c; by default there is one already.  A
-    term whose weight is 0 everywhere is left out.  ``out`` may be ``z``, which is then overwritten.
+    ``out`` may be ``z``, which is then overwritten.
     """
-    total = torch.mul(spread(c.noise.to(x)), z, out=out)
+    total = torch.mul(c.noise.to(x), z, out=out)
     for weight, part in ((c.x0, x0_hat), (c.xt, x), (c.y, y_spec)):
-        if weight.any():
-            total.addcmul_(spread(weight.to(x)), part)
+        if weight.ndim or weight:  # one number for all coordinates may be 0
+            total.addcmul_(weight.to(x), part)
     return total
 
 
@@ -70,12 +69,11 @@ def diffusion_steps(
     denoiser: Denoiser,
     x_spec: Tensor,
     levels: Tensor,
-    coefficients: Callable[[Tensor, Tensor], StepCoefficients],
+    table: Iterable[StepCoefficients],
     *,
     y_spec: Tensor | float = 0.0,
-    spread: Callable[[Tensor], Tensor] = _same,
-    to_pixels: Callable[[Tensor], Tensor] = _same,
-    to_spec: Callable[[Tensor], Tensor] = _same,
+    to_pixels: Callable[[Tensor], Tensor] = same,
+    to_spec: Callable[[Tensor], Tensor] = same,
     generator: Generators = None,
 ) -> Iterator[Step]:
     """The loop over ``levels``, from noise to image; one network evaluation per step.
@@ -88,20 +86,17 @@ def diffusion_steps(
         The start, at level ``levels[0]``, in the coordinates in which steps are taken.
     levels : Tensor, shape (N + 1,)
         Decreasing, ending in 0.
-    coefficients : callable
-        ``coefficients(sigma, sigma_next)`` of each step.
+    table : iterable of StepCoefficients
+        One for each step.
     y_spec : Tensor
         Measurement in the same coordinates as ``x_spec``.
-    spread : callable
-        As in :func:`combine`.
     to_pixels, to_spec : callable
         The orthogonal change of coordinates and its inverse; by default there is none.
     """
     x, y_spec = to_pixels(x_spec), torch.as_tensor(y_spec).to(x_spec)
-    for t in reversed(range(len(levels) - 1)):
+    for t, c in zip(reversed(range(len(levels) - 1)), table, strict=True):
         sigma, sigma_next = levels[-2 - t].clone(), levels[-1 - t].clone()
-        c = coefficients(sigma, sigma_next)
-        # Copies on both sides: a denoiser may work in place, and keep what it was given or gave.
+        # Copies on both sides: a denoiser may work in place, and keep what it was given or gives.
         x0_hat = denoiser(x.clone(), sigma)
         if x0_hat.shape != x.shape:
             raise ValueError(
@@ -110,8 +105,9 @@ def diffusion_steps(
                 "channels, or predict a variance as well?"
             )
         x0_hat = x0_hat.to(x.dtype, copy=True)  # in another precision it does not change the run's
-        z = standard_normal(x_spec, generator) if c.noise.any() else torch.zeros_like(x_spec)
-        x_spec = combine(c, to_spec(x0_hat), x_spec, y_spec, z, spread, out=z)
+        noisy = c.noise.ndim or c.noise  # the last step is not
+        z = standard_normal(x_spec, generator) if noisy else torch.zeros_like(x_spec)
+        x_spec = combine(c, to_spec(x0_hat), x_spec, y_spec, z, out=z)
         x = to_pixels(x_spec)
         yield Step(t, sigma_next, x, x0_hat)
         del x0_hat, z  # not kept while the next network evaluation runs

@@ -255,7 +255,7 @@ def known_noise(noise: Tensor) -> Iterator[None]:
     rest = iter(noise)
 
     def given(like: Tensor, generator=None) -> Tensor:
-        return next(rest).reshape(like.shape).to(like)
+        return next(rest).reshape(like.shape).to(like, copy=True)  # the sampler's own, as always
 
     with contextlib.ExitStack() as stack:
         for module in (diffusion_module, ddrm_module, ddpm_module):
