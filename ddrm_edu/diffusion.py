@@ -60,7 +60,7 @@ def combine(
     total = torch.mul(c.noise.to(x), z, out=out)
     for weight, part in ((c.x0, x0_hat), (c.xt, x), (c.y, y_spec)):
         if weight.ndim or weight:  # one number for all coordinates may be 0
-            total.addcmul_(weight.to(x), part)
+            total = torch.addcmul(total, weight.to(x), part, out=out)
     return total
 
 
