@@ -6,7 +6,6 @@ no measurement (ledger X07).
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 
 import torch
@@ -35,7 +34,7 @@ def ddim_coefficients(
     Returns
     -------
     StepCoefficients
-        Four 0-dimensional float64 tensors; ``y`` is 0.
+        Four float64 tensors of the shape of the levels; ``y`` is 0.
     """
     eta_ddim = require_unit_interval(eta_ddim, "eta_ddim")
     sigma, sigma_next = (
@@ -80,9 +79,13 @@ def ddpm_samples(
     :math:`N(0,(1+\sigma_T^2)I)` in these coordinates; the ratio of the two standard deviations
     differs from 1 by :math:`1/(2\sigma_T^2)`, 2e-5 for the schedule of DDPM.
     """
-    levels = decreasing_sigmas(sigmas)
+    levels = decreasing_sigmas(sigmas).clone()
+    table = ddim_coefficients(levels[:-1], levels[1:], eta_ddim=eta_ddim)
     start = levels[0] * standard_normal(torch.empty(shape, dtype=dtype, device=device), generator)
-
-    coefficients = functools.partial(ddim_coefficients, eta_ddim=eta_ddim)
-    coefficients(*levels[:2])  # a bad eta_ddim is refused now, not when the first step is taken
-    return diffusion_steps(denoiser, start, levels, coefficients, generator=generator)
+    return diffusion_steps(
+        denoiser,
+        start,
+        levels,
+        map(StepCoefficients._make, zip(*table, strict=True)),
+        generator=generator,
+    )

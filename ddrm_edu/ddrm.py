@@ -18,17 +18,19 @@ Every row leaves q(x_next | x_0) = N(x_0, sigma_next^2 I): Proposition 3.1, slid
 
 from __future__ import annotations
 
-import functools
 import math
+import operator
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from .diffusion import Denoiser, Step, StepCoefficients, combine, diffusion_steps
+from .diffusion import Denoiser, Step, StepCoefficients, combine, diffusion_steps, same
 from .noise import Generators, standard_normal
 from .operators.base import SVDOperator
+from .operators.pixels import PixelOperator
 from .schedule import NoiseSchedule, decreasing_sigmas
 from .validation import require_batch, require_finite, require_level, require_unit_interval
 
@@ -66,9 +68,9 @@ def ddrm_coefficients(
     ----------
     s : Tensor
         Singular values, any shape; zeros are coordinates that were not measured.
-    sigma, sigma_next : float
+    sigma, sigma_next : float or Tensor
         Levels before and after the step, ``sigma > sigma_next >= 0``; with ``eta = 1`` the first
-        may be infinite.
+        may be infinite.  Tensors broadcast with ``s``: a column of them gives a row for each step.
     sigma_y : float
         Standard deviation of the measurement noise.
     eta : float, Tensor or "tight"
@@ -84,7 +86,7 @@ def ddrm_coefficients(
     Returns
     -------
     StepCoefficients
-        Of the shape and device of ``s`` (broadcast with those of the rates), in float64.
+        Of the shape and device of ``s`` (broadcast with levels and rates), in float64.
 
     Raises
     ------
@@ -104,38 +106,40 @@ def ddrm_coefficients(
     >>> c.noise
     tensor([0.1732, 0.1200, 0.1200], dtype=torch.float64)
     """
-    sigma, sigma_next, sigma_y = float(sigma), float(sigma_next), require_level(sigma_y, "sigma_y")
-    if not sigma > sigma_next >= 0:
+    s, sigma_y = s.detach().to(torch.float64), require_level(sigma_y, "sigma_y")
+    sigma, sigma_next = (
+        torch.as_tensor(level, dtype=s.dtype, device=s.device) for level in (sigma, sigma_next)
+    )
+    down = (sigma > sigma_next) & (sigma_next >= 0)
+    if not down.all():
+        sigma, sigma_next = (level.expand(down.shape)[~down][0] for level in (sigma, sigma_next))
         raise ValueError(
             "A step must go from a larger noise level to a smaller one, "
             f"but was asked to go from {sigma:.6g} to {sigma_next:.6g}. Are the levels increasing?"
         )
-    s = s.detach().to(torch.float64)
     # sigma_next / tau; without noise its size means nothing
     snr = s * sigma_next / (sigma_y or 1.0)
-    measured, above = s > 0, _in_case_1(s, sigma_next, sigma_y)
     eta, kept = _eta(eta, snr if sigma_y else torch.zeros_like(s))
-    if math.isinf(sigma) and not torch.as_tensor(eta == 1).all():
+    if sigma.isinf().any() and not torch.as_tensor(eta == 1).all():
         raise ValueError(
             "From infinite noise nothing can be kept, so eta must be 1 there, but was "
             f"{float(torch.as_tensor(eta).min()):.6g}. "
             "ddrm_start_coefficients gives the start of a run."
         )
-    eta_b = _eta_b(eta_b, s, above, sigma_next, sigma_y)
+    eta_b = _eta_b(eta_b, s, sigma_next, sigma_y)
 
-    spread = sigma_y / s.where(above, torch.ones_like(s))  # std of y_spec in case 1
-    zero = torch.zeros_like(s)
+    above = _in_case_1(s, sigma_next, sigma_y)
+    spread = eta_b * (sigma_y / s)  # std of eta_b y_spec; used in case 1 only, where s > 0
     # Factored, so that the variance at the boundary is exactly 0 or a rounding error above it;
     # _eta_b has already refused every eta_b that would make it truly negative.
-    case1 = (sigma_next - eta_b * spread).clamp(min=0) * (sigma_next + eta_b * spread)
-    variance = torch.where(above, case1, zero + (eta * sigma_next) ** 2)
-    # sigma_y is positive wherever case 2 applies; where it is 0 the quotient is never used.
-    y = torch.where(above, zero + eta_b, torch.where(measured, kept * snr, zero))
-    xt = torch.where(measured, zero, zero + kept * sigma_next / sigma)
+    case1 = (sigma_next - spread).clamp(min=0) * (sigma_next + spread)
+    variance = torch.where(above, case1, (eta * sigma_next) ** 2)
+    y = torch.where(above, eta_b, kept * snr)  # 0 in case 3, where snr is
+    xt = (s == 0).to(s) * (kept * sigma_next / sigma)
     return StepCoefficients(1 - xt - y, xt, y, variance.sqrt())
 
 
-def _in_case_1(s: Tensor, sigma_next: float, sigma_y: float) -> Tensor:
+def _in_case_1(s: Tensor, sigma_next: Tensor, sigma_y: float) -> Tensor:
     """Which coordinates are measured well enough: tau = sigma_y / s is at most sigma_next."""
     return (s > 0) & (s * sigma_next >= sigma_y * (1 - EQUALITY_RTOL))
 
@@ -155,27 +159,28 @@ def _eta(eta: Rate, snr: Tensor) -> tuple[float | Tensor, float | Tensor]:
     return eta, (1 - eta**2).sqrt()
 
 
-def _eta_b(
-    eta_b: Rate, s: Tensor, above: Tensor, sigma_next: float, sigma_y: float
-) -> float | Tensor:
+def _eta_b(eta_b: Rate, s: Tensor, sigma_next: Tensor, sigma_y: float) -> float | Tensor:
     """``eta_b`` as a number or one per coordinate, none of which makes a variance negative."""
+    if isinstance(eta_b, int | float) and 0 <= eta_b <= 1:
+        return float(eta_b)  # admissible for every s: no look at the data, no wait for a GPU
+    above = _in_case_1(s, sigma_next, sigma_y)
     if isinstance(eta_b, str):
         _require_rule(eta_b, "eta_b", "theorem")
         signal, noise = (s * sigma_next) ** 2, sigma_y**2
         return torch.where(above & (signal > 0), 2 * signal / (signal + noise), 1.0)
-    if isinstance(eta_b, int | float) and 0 <= eta_b <= 1:
-        return float(eta_b)  # admissible for every s: no look at the data, no wait for a GPU
     eta_b = _per_coordinate(eta_b, "eta_b", s)
     limit = torch.full_like(s, math.inf)
     if sigma_y > 0:
         limit = torch.where(above, (s * sigma_next / sigma_y).clamp(min=1), limit)
     bad = ~((eta_b >= 0) & (eta_b <= limit * (1 + EQUALITY_RTOL)) & eta_b.isfinite())
     if bad.any():
-        smallest = limit.expand(bad.shape)[bad].min().item()
+        bad, *numbers = torch.broadcast_tensors(bad, eta_b, limit, sigma_next)
+        eta_b, limit, level = (number[bad] for number in numbers)
+        worst = limit.argmin()
         raise ValueError(
-            f"eta_b must lie in [0, {smallest:.6g}] at the level sigma = {sigma_next:.6g} "
+            f"eta_b must lie in [0, {limit[worst]:.6g}] at the level sigma = {level[worst]:.6g} "
             "(the smallest s sigma / sigma_y there), but was "
-            f"{eta_b.expand(bad.shape)[bad].max().item():.6g}: the variance "
+            f"{eta_b.max():.6g}: the variance "
             "sigma^2 - (eta_b sigma_y / s)^2 would be negative. Up to 1 it is always admissible."
         )
     return eta_b
@@ -256,41 +261,63 @@ def ddrm_samples(
         For wrong shapes, integer or non-finite y, levels that do not end in 0, or parameters out
         of range; raised by the call itself, before the first step is asked for.
     """
-    levels = decreasing_sigmas(sigmas)
+    levels = decreasing_sigmas(sigmas).clone()
     require_batch(y, op.out_shape, "y")
     require_finite(y, "y")
     sigma_y = require_level(sigma_y, "sigma_y")
+    eta, eta_b = (rate.clone() if isinstance(rate, Tensor) else rate for rate in (eta, eta_b))
     s = op.s.detach().to(y.device, torch.float64)  # op.to(y) rounds it to the dtype of y
-    _require_admissible(op, s, levels, sigma_y, eta, eta_b)
+    s, place = _distinct(s.expand(op.in_shape), eta, eta_b)
+    column = levels.to(s).reshape(-1, *[1] * s.ndim)
+    _require_admissible(op, s, column, sigma_y, eta, eta_b)
     op = op.to(y)
 
-    table = functools.partial(ddrm_coefficients, s, sigma_y=sigma_y, eta=eta, eta_b=eta_b)
-    start = ddrm_start_coefficients(s, levels[0], sigma_y)
+    def rows() -> Iterator[StepCoefficients]:
+        """The table's row for each step, several worked out at once if the distinct s are few."""
+        at_once = max(1, 8192 // s.numel())
+        for pair in zip(column[:-1].split(at_once), column[1:].split(at_once), strict=True):
+            table = ddrm_coefficients(s, *pair, sigma_y, eta=eta, eta_b=eta_b)
+            for row in zip(*(number.to(y.dtype) for number in table), strict=True):
+                yield _spread(row, place)
+
+    start = _spread(ddrm_start_coefficients(s, levels[0], sigma_y), place)
     y_spec = op.measure_spec(y)
-    nothing = torch.zeros_like(y_spec)
-    x_spec = combine(start, nothing, nothing, y_spec, standard_normal(nothing, generator))
-    return diffusion_steps(
-        denoiser,
-        x_spec,
-        levels,
-        table,
-        y_spec=y_spec,
-        to_pixels=op.V,
-        to_spec=op.Vt,
-        generator=generator,
-    )
+    z, nothing = standard_normal(y_spec, generator), y_spec.new_zeros(())
+    x_spec = combine(start, nothing, nothing, y_spec, z, out=z)
+    pixels = (type(op).V, type(op).Vt) == (PixelOperator.V, PixelOperator.Vt)  # V = I, no copies
+    V, Vt = (same, same) if pixels else (op.V, op.Vt)
+    options: Any = {"y_spec": y_spec, "to_pixels": V, "to_spec": Vt, "generator": generator}
+    return diffusion_steps(denoiser, x_spec, levels, rows(), **options)
+
+
+def _distinct(s: Tensor, eta: Rate, eta_b: Rate) -> tuple[Tensor, Tensor]:
+    """The distinct entries of s, usually few, and for each coordinate which of them is its own.
+
+    If coordinates have their own rates, every one of them counts as distinct.
+    """
+    if any(isinstance(rate, Tensor) and rate.ndim for rate in (eta, eta_b)):
+        return s, torch.arange(s.numel(), device=s.device).reshape(s.shape)
+    for axis in range(s.ndim):
+        first = s.narrow(axis, 0, 1)
+        s = first if torch.equal(first.expand_as(s), s) else s  # the same for all channels, or rows
+    return s.unique(return_inverse=True)
+
+
+def _spread(row: Iterable[Tensor], place: Tensor) -> StepCoefficients:
+    """One number for each coordinate of those for distinct s, or a single 0 where all are 0."""
+
+    def gathered(number: Tensor) -> Tensor:
+        if not number.any():
+            return number.new_zeros(())
+        return number.flatten().index_select(0, place.flatten()).view(place.shape)
+
+    return StepCoefficients(*map(gathered, row))
 
 
 def _require_admissible(
     op: SVDOperator, s: Tensor, levels: Tensor, sigma_y: float, eta: Rate, eta_b: Rate
 ) -> None:
-    """Raise ``ValueError`` now for what a step would refuse after half the run.
-
-    Whether a level admits a rate depends on the values in s alone, and these are usually few,
-    unless each coordinate has its own rate.
-    """
-    own_rates = any(isinstance(rate, Tensor) and rate.ndim for rate in (eta, eta_b))
-    s = s.expand(op.in_shape) if own_rates else s.unique()
+    """Raise ``ValueError`` now for what a step would refuse after half the run."""
     if not ((s >= 0) & s.isfinite()).all():
         raise ValueError(
             f"The singular values of {op!r} must be finite and not negative, but range from "
@@ -298,8 +325,8 @@ def _require_admissible(
             "check_operator(op) tells what else is wrong."
         )
     _eta(eta, s)
-    for sigma in levels[1:].tolist():
-        _eta_b(eta_b, s, _in_case_1(s, sigma, sigma_y), sigma, sigma_y)
+    for sigma in levels[1:]:
+        _eta_b(eta_b, s, sigma, sigma_y)
 
 
 def restore(
@@ -345,18 +372,10 @@ def restore(
     """
     if schedule is None:
         schedule = getattr(denoiser, "schedule", None) or NoiseSchedule.linear()
-    run = ddrm_samples(
-        denoiser,
-        op,
-        y,
-        schedule.sigmas(steps),
-        sigma_y=sigma_y,
-        eta=eta,
-        eta_b=eta_b,
-        generator=generator,
-    )
+    numbers: Any = {"sigma_y": sigma_y, "eta": eta, "eta_b": eta_b, "generator": generator}
+    run = ddrm_samples(denoiser, op, y, schedule.sigmas(steps), **numbers)
     if progress:
         from tqdm.auto import tqdm
 
         run = tqdm(run, total=steps, desc="DDRM", unit="step", delay=1)
-    return deque(run, maxlen=1).pop().x  # the steps are drawn one by one, and the last one kept
+    return deque(map(operator.attrgetter("x"), run), maxlen=1).pop()  # no other step is kept

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -40,16 +40,28 @@ class Step(NamedTuple):
     x0_hat: Tensor
 
 
-def combine(
-    c: StepCoefficients, x0_hat: Tensor, x: Tensor, y_spec: Tensor | float, z: Tensor
-) -> Tensor:
-    """``c.x0 * x0_hat + c.xt * x + c.y * y_spec + c.noise * z``, in the dtype of ``x``."""
-    x0, xt, y, noise = (number.to(x) for number in c)
-    return x0 * x0_hat + xt * x + y * y_spec + noise * z
-
-
-def _same(x: Tensor) -> Tensor:
+def same(x: Tensor) -> Tensor:
     return x
+
+
+def combine(
+    c: StepCoefficients,
+    x0_hat: Tensor,
+    x: Tensor,
+    y_spec: Tensor,
+    z: Tensor,
+    *,
+    out: Tensor | None = None,
+) -> Tensor:
+    """``c.x0 * x0_hat + c.xt * x + c.y * y_spec + c.noise * z``, in the dtype of ``x``.
+
+    ``out`` may be ``z``, which is then overwritten.
+    """
+    total = torch.mul(c.noise.to(x), z, out=out)
+    for weight, part in ((c.x0, x0_hat), (c.xt, x), (c.y, y_spec)):
+        if weight.ndim or weight:  # one number for all coordinates may be 0
+            total = torch.addcmul(total, weight.to(x), part, out=out)
+    return total
 
 
 @torch.no_grad()
@@ -57,11 +69,11 @@ def diffusion_steps(
     denoiser: Denoiser,
     x_spec: Tensor,
     levels: Tensor,
-    coefficients: Callable[[Tensor, Tensor], StepCoefficients],
+    table: Iterable[StepCoefficients],
     *,
     y_spec: Tensor | float = 0.0,
-    to_pixels: Callable[[Tensor], Tensor] = _same,
-    to_spec: Callable[[Tensor], Tensor] = _same,
+    to_pixels: Callable[[Tensor], Tensor] = same,
+    to_spec: Callable[[Tensor], Tensor] = same,
     generator: Generators = None,
 ) -> Iterator[Step]:
     """The loop over ``levels``, from noise to image; one network evaluation per step.
@@ -74,27 +86,28 @@ def diffusion_steps(
         The start, at level ``levels[0]``, in the coordinates in which steps are taken.
     levels : Tensor, shape (N + 1,)
         Decreasing, ending in 0.
-    coefficients : callable
-        ``coefficients(sigma, sigma_next)`` of each step.
+    table : iterable of StepCoefficients
+        One for each step.
     y_spec : Tensor
         Measurement in the same coordinates as ``x_spec``.
     to_pixels, to_spec : callable
         The orthogonal change of coordinates and its inverse; by default there is none.
     """
-    x = to_pixels(x_spec)
-    for t in reversed(range(len(levels) - 1)):
-        sigma, sigma_next = levels[-2 - t], levels[-1 - t]
-        x0_hat = denoiser(x, sigma)
+    x, y_spec = to_pixels(x_spec), torch.as_tensor(y_spec).to(x_spec)
+    for t, c in zip(reversed(range(len(levels) - 1)), table, strict=True):
+        sigma, sigma_next = levels[-2 - t].clone(), levels[-1 - t].clone()
+        # Copies on both sides: a denoiser may work in place, and keep what it was given or gives.
+        x0_hat = denoiser(x.clone(), sigma)
         if x0_hat.shape != x.shape:
             raise ValueError(
                 f"The denoiser must return an image of the shape it was given, {tuple(x.shape)}, "
                 f"but returned {tuple(x0_hat.shape)}. Does the network have another number of "
                 "channels, or predict a variance as well?"
             )
-        x0_hat = x0_hat.to(x.dtype)  # a denoiser in another precision does not change the run's
-        # Drawn for the last step as well, where its weight is 0: whoever goes on drawing from this
-        # generator then gets the same numbers whatever the last level is.
-        z = standard_normal(x_spec, generator)
-        x_spec = combine(coefficients(sigma, sigma_next), to_spec(x0_hat), x_spec, y_spec, z)
+        x0_hat = x0_hat.to(x.dtype, copy=True)  # in another precision it does not change the run's
+        noisy = c.noise.ndim or c.noise  # the last step is not
+        z = standard_normal(x_spec, generator) if noisy else torch.zeros_like(x_spec)
+        x_spec = combine(c, to_spec(x0_hat), x_spec, y_spec, z, out=z)
         x = to_pixels(x_spec)
         yield Step(t, sigma_next, x, x0_hat)
+        del x0_hat, z  # not kept while the next network evaluation runs

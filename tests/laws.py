@@ -249,13 +249,26 @@ def _law_of(path: np.ndarray, m: int) -> AffineLaw:
     return AffineLaw(offset, gain, random @ random.T)
 
 
+def row_by_row(coefficients: Callable) -> Callable:
+    """A table of one step as one of several: the sampler asks for all its steps at once."""
+
+    def table(s, sigma, sigma_next, *args, **rates) -> StepCoefficients:
+        if not isinstance(sigma, Tensor):  # the start, which is a single step
+            return coefficients(s, sigma, sigma_next, *args, **rates)
+        pairs = zip(sigma, sigma_next, strict=True)
+        steps = [coefficients(s, *pair, *args, **rates) for pair in pairs]
+        return StepCoefficients(*map(torch.stack, zip(*steps, strict=True)))
+
+    return table
+
+
 @contextlib.contextmanager
 def known_noise(noise: Tensor) -> Iterator[None]:
     """Samplers draw ``noise[0], noise[1], ...`` in turn, in spectral coordinates."""
     rest = iter(noise)
 
     def given(like: Tensor, generator=None) -> Tensor:
-        return next(rest).reshape(like.shape).to(like)
+        return next(rest).reshape(like.shape).to(like, copy=True)  # the sampler's own, as always
 
     with contextlib.ExitStack() as stack:
         for module in (diffusion_module, ddrm_module, ddpm_module):

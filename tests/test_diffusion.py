@@ -12,9 +12,8 @@ LEVELS = torch.tensor([3.0, 0.7, 0.0], dtype=torch.float64)
 START = torch.tensor([[0.4, -1.3, 2.2]], dtype=torch.float64)
 
 
-def constant_coefficients(sigma, sigma_next):
-    """Generic weights that do not add up to one, so that none can hide in another."""
-    return StepCoefficients(*(torch.tensor(c, dtype=torch.float64) for c in (0.3, 0.45, 0.6, 0.2)))
+ROW = StepCoefficients(*torch.tensor([0.3, 0.45, 0.6, 0.2], dtype=torch.float64))
+"""Generic weights that do not add up to one, so that none can hide in another."""
 
 
 def test_without_a_measurement_its_weight_multiplies_zero():
@@ -23,9 +22,7 @@ def test_without_a_measurement_its_weight_multiplies_zero():
     runs = []
     for y_spec in ({}, {"y_spec": torch.zeros_like(START)}):
         with known_noise(noise):
-            steps = diffusion_steps(
-                lambda x, sigma: x / 2, START, LEVELS, constant_coefficients, **y_spec
-            )
+            steps = diffusion_steps(lambda x, sigma: x / 2, START, LEVELS, [ROW, ROW], **y_spec)
             runs.append(torch.stack([step.x for step in steps]))
     assert torch.equal(*runs)
 
@@ -34,7 +31,7 @@ def test_without_a_measurement_its_weight_multiplies_zero():
 def test_denoisers_that_change_the_shape_are_refused(shape):
     """Larger and smaller: either would broadcast or fail far from its cause."""
     steps = diffusion_steps(
-        lambda x, sigma: torch.zeros(shape, dtype=x.dtype), START, LEVELS, constant_coefficients
+        lambda x, sigma: torch.zeros(shape, dtype=x.dtype), START, LEVELS, [ROW, ROW]
     )
     with pytest.raises(ValueError, match=r"of the shape it was given, \(1, 3\)"):
         next(steps)

@@ -144,8 +144,7 @@ class SVDOperator(ABC):
         :math:`s_i>0`, and 0 where :math:`s_i=0` (slide 9 corrected by errata E3 and E4).
         """
         y_spec = self.Ut(y)
-        s = self.s.to(device=y_spec.device)
-        inverse = torch.where(s > 0, 1 / s.where(s > 0, torch.ones_like(s)), torch.zeros_like(s))
+        inverse = (1 / self.s.to(y_spec.device)).nan_to_num(posinf=0.0, neginf=0.0)  # 1 / -0 too
         return inverse.to(y_spec) * y_spec
 
     def pinv(self, y: Tensor) -> Tensor:

@@ -70,13 +70,15 @@ class Dense(SVDOperator):
         return self._times(x.flatten(1)[:, : self._U.shape[1]], self._U.T, self.out_shape)
 
     def Ut(self, y: Tensor) -> Tensor:
+        rank = self._U.shape[1]
         spec = y.new_zeros(len(y), self.n)
-        spec[:, : self._U.shape[1]] = y.flatten(1) @ self._U.to(y)
+        spec[:, :rank] = self._times(y, self._U, (rank,))
         return spec.reshape(-1, *self.in_shape)
 
     @staticmethod
     def _times(x: Tensor, matrix: Tensor, shape: tuple[int, ...]) -> Tensor:
-        return (x.flatten(1) @ matrix.to(x)).reshape(-1, *shape)
+        # The images follow the matrix and back: they are fewer numbers to convert.
+        return (x.flatten(1).to(matrix) @ matrix).to(x).reshape(len(x), *shape)
 
 
 def full_svd(H: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -14,7 +14,7 @@ from .base import SVDOperator
 __all__ = ["Denoising", "Inpainting"]
 
 
-class _PixelOperator(SVDOperator):
+class PixelOperator(SVDOperator):
     """V = I: the spectral coordinates are the pixels themselves."""
 
     def V(self, x: Tensor) -> Tensor:
@@ -23,7 +23,7 @@ class _PixelOperator(SVDOperator):
     Vt = V
 
 
-class Denoising(_PixelOperator):
+class Denoising(PixelOperator):
     """H = I: every pixel is measured, only noise has to be removed (slide 20, ledger S20.1).
 
     Parameters
@@ -52,11 +52,11 @@ class SelectedCoordinates(SVDOperator):
         return x.flatten(1).index_select(1, self._kept.to(x.device))
 
     def Ut(self, y: Tensor) -> Tensor:
-        spec = y.new_zeros(len(y), self.n).index_copy(1, self._kept.to(y.device), y)
+        spec = y.new_zeros(len(y), self.n).index_copy_(1, self._kept.to(y.device), y)
         return spec.reshape(-1, *self.in_shape)
 
 
-class Inpainting(SelectedCoordinates, _PixelOperator):
+class Inpainting(SelectedCoordinates, PixelOperator):
     r"""Some pixels are measured, the others are lost (slide 20, ledger S20.2).
 
     The slide sorts the measured pixels first by a permutation P.  DDRM treats every coordinate

@@ -184,8 +184,11 @@ def _hartley(x: Tensor) -> Tensor:
         return x.clone()  # the FFT library refuses to transform nothing
     half = torch.fft.rfft2(x, norm="ortho")  # the frequencies 0 to width // 2 of the last axis
     rest = half[..., 1 : (x.shape[-1] + 1) // 2]  # conjugate to those that are left out
-    rest = (rest.real + rest.imag).flip(-2, -1).roll(1, -2)
-    return torch.cat([half.real - half.imag, rest], -1)
+    rest, width = (rest.real + rest.imag).flip(-2, -1), half.shape[-1]
+    result = torch.empty_like(x)
+    result[..., :width] = half.real - half.imag
+    result[..., :1, width:], result[..., 1:, width:] = rest[..., -1:, :], rest[..., :-1, :]
+    return result
 
 
 LARGEST_ODD = 64

@@ -140,7 +140,8 @@ def ddim_by_ddrm(eta_of):
 
         start = ddrm_start_coefficients(zeros, levels[0], SIGMA_Y)
         x = start.noise * diffusion_module.standard_normal(torch.empty(shape, dtype=dtype))
-        return diffusion_steps(denoiser, x, levels, coefficients)
+        steps = (coefficients(*pair) for pair in itertools.pairwise(levels))
+        return diffusion_steps(denoiser, x, levels, steps)
 
     return samples
 

@@ -21,6 +21,7 @@ from laws import (
     nonlinear_denoiser,
     random_case,
     relative,
+    row_by_row,
     sampler_law_error,
     slide_11,
     vp_error,
@@ -108,7 +109,7 @@ def sampler_with(coefficients):
     """ddrm_samples on another table."""
 
     def samples(*args, **kwargs):
-        with mock.patch.object(ddrm_module, "ddrm_coefficients", coefficients):
+        with mock.patch.object(ddrm_module, "ddrm_coefficients", row_by_row(coefficients)):
             yield from ddrm_samples(*args, **kwargs)
 
     return samples

@@ -9,7 +9,7 @@ from unittest import mock
 
 import numpy as np
 import torch
-from laws import largest, matrix_error, orthogonality_error, random_orthogonal
+from laws import largest, matrix_error, orthogonality_error, random_orthogonal, row_by_row
 from oracles import (
     colorization_matrix,
     inpainting_matrix,
@@ -609,7 +609,7 @@ def strict_boundary(s, sigma, sigma_next, sigma_y, **rates):
 
 
 def restore_with_strict_boundary(*args, **kwargs):
-    with mock.patch.object(ddrm_module, "ddrm_coefficients", strict_boundary):
+    with mock.patch.object(ddrm_module, "ddrm_coefficients", row_by_row(strict_boundary)):
         return restore(*args, **kwargs)
 
 

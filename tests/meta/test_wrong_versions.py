@@ -34,6 +34,7 @@ from laws import (
     posterior_kernel_error,
     probed_law,
     random_case,
+    row_by_row,
     sampler_law_error,
     schedule_error,
     spectral_measurement_error,
@@ -339,7 +340,7 @@ def sampler_with(coefficients) -> Callable:
     """ddrm_samples on another table."""
 
     def samples(*args, **kwargs):
-        with mock.patch.object(ddrm_module, "ddrm_coefficients", coefficients):
+        with mock.patch.object(ddrm_module, "ddrm_coefficients", row_by_row(coefficients)):
             yield from ddrm_samples(*args, **kwargs)
 
     return samples
@@ -364,7 +365,7 @@ def _with_noise(change: Callable) -> Callable:
 
 
 def one_number_for_all_coordinates(draw, like):
-    return draw()[:, :1].expand(like.shape)
+    return draw()[:, :1].repeat(1, like.shape[1])
 
 
 def noise_reused(*args, **kwargs):
@@ -526,9 +527,8 @@ def ddpm_with(coefficients) -> Callable:
     def samples(denoiser, shape, sigmas, *, eta_ddim, dtype):
         start = sigmas[0] * diffusion_module.standard_normal(torch.empty(shape, dtype=dtype))
         levels = torch.tensor(sigmas, dtype=torch.float64)
-        return diffusion_steps(
-            denoiser, start, levels, lambda a, b: coefficients(a, b, eta_ddim=eta_ddim)
-        )
+        table = (coefficients(*pair, eta_ddim=eta_ddim) for pair in itertools.pairwise(levels))
+        return diffusion_steps(denoiser, start, levels, table)
 
     return samples
 
