@@ -62,7 +62,7 @@ Proof.
   pose proof (IntR_affine _ _ (/ sqrt v) (- m / sqrt v) (Rinv_0_lt_compat _ S) (test_mean _ T')) as H'.
   apply (IntR_scal _ (/ C)) in H'. replace (/ C * (_ * C)) with (N m v f) in H'.
   2: { unfold N. field. lra. }
-  refine (IntR_ext _ _ _ _ H'). intros x. cbn. unfold density, phi.
+  refine (IntR_ext _ _ _ _ H'). intros x. cbv beta. unfold density, phi.
   replace (m + sqrt v * (/ sqrt v * x + - m / sqrt v)) with x by (field; lra).
   replace (- ((/ sqrt v * x + - m / sqrt v) * (/ sqrt v * x + - m / sqrt v)) / 2)
     with (- (x - m) ^ 2 / (2 * v)).
@@ -70,7 +70,7 @@ Proof.
   - rewrite <- (sqrt_sqrt v) at 1 by lra. field. lra.
 Qed.
 
-Lemma N_test f m v a b g :
+Lemma N_test f v a b g :
   test f -> (forall z, g z = N (a * z + b) v f) -> test g.
 Proof. intros T G. exact (test_kernel f g a b (sqrt v) T G). Qed.
 
@@ -115,7 +115,8 @@ Proof.
     + apply E_ext. intros z. apply E_ext. intros xi. f_equal. field. lra.
     + rewrite H. apply E_ext. intros u. f_equal. ring.
   - rewrite <- sqrt_mult; [|lra|].
-    + f_equal. rewrite <- Q1, <- Q2 at 1. field. lra.
+    + f_equal. clear T'. set (s1 := sqrt V1) in *. set (s2 := sqrt V2) in *. clearbody s1 s2.
+      rewrite <- Q1, <- Q2. field. lra.
     + pose proof (Rle_0_sqr (a * sqrt V1 / sqrt V2)). unfold Rsqr in *. lra.
 Qed.
 
