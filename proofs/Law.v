@@ -53,6 +53,12 @@ Qed.
 (** For [v > 0] it is the law with the density of the slides. *)
 Definition density (m v x : R) := exp (- (x - m) ^ 2 / (2 * v)) / (C * sqrt v).
 
+Lemma density_pos m v x : 0 < v -> 0 < density m v x.
+Proof.
+  intros Hv. pose proof (sqrt_lt_R0 v Hv). pose proof C_pos. apply Rdiv_lt_0_compat; [apply exp_pos|].
+  now apply Rmult_lt_0_compat.
+Qed.
+
 Theorem N_density m v f :
   0 < v -> test f -> IntR (fun x => f x * density m v x) (N m v f).
 Proof.

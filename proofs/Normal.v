@@ -113,6 +113,9 @@ Proof. unfold Rminus. now rewrite exp_plus, exp_Ropp. Qed.
 Definition KL (m v m' v' d : R) :=
   mean (fun xi => ln (density m v (m + sqrt v * xi) / density m' v' (m + sqrt v * xi))) d.
 
+Lemma KL_unique m v m' v' d d' : KL m v m' v' d -> KL m v m' v' d' -> d = d'.
+Proof. intros H H'. now rewrite <- (mean_E _ _ H), <- (mean_E _ _ H'). Qed.
+
 Theorem KL_normal m v m' v' : 0 < v -> 0 < v' ->
   KL m v m' v' ((m - m') ^ 2 / (2 * v') + (v / v' - 1 - ln (v / v')) / 2).
 Proof.
@@ -158,46 +161,54 @@ Qed.
 
 (** ** Bayes' rule for normal laws
 
-    A prior N(m, v) and a kernel N(a u + b, s) from [u] to [x]; [w] is the variance of [x], [mu x] and
-    [tau] are the parameters of [u] when [x] is known. *)
+    A prior N(m, v) of [u] and a kernel N(k u, s) from [u] to [x], [k u = a u + b].  Then [x] has the
+    law N(m', w), and [u] has the law N(mu x, tau) when [x] is known. *)
 Section Bayes.
-Variables m v a b s : R.
-Let w := a ^ 2 * v + s.
-Let mu x := (a * v * (x - b) + s * m) / w.
-Let tau := s * v / w.
+Variables (m v a b s m' w tau : R) (k mu : R -> R).
+Hypothesis k_is : forall u, k u = a * u + b.
+Hypothesis m'_is : m' = a * m + b.
+Hypothesis w_is : w = a ^ 2 * v + s.
+Hypothesis tau_is : tau * w = s * v.
+Hypothesis mu_is : forall x, mu x * w = a * v * (x - b) + s * m.
 
 Theorem Bayes_density u x : 0 < v -> 0 < s ->
-  density m v u * density (a * u + b) s x = density (a * m + b) w x * density (mu x) tau u.
+  density m v u * density (k u) s x = density m' w x * density (mu x) tau u.
 Proof.
-  intros Hv Hs. assert (Hw : 0 < w) by (unfold w; nra).
-  assert (Ht : 0 < tau) by (unfold tau; apply Rdiv_lt_0_compat; nra). pose proof C_pos.
+  intros Hv Hs. assert (Hw : 0 < w) by (rewrite w_is; nra).
+  assert (Ht : 0 < tau) by (apply (Rmult_lt_reg_r w); nra). pose proof C_pos.
   pose proof (sqrt_lt_R0 v Hv). pose proof (sqrt_lt_R0 s Hs).
   pose proof (sqrt_lt_R0 w Hw). pose proof (sqrt_lt_R0 tau Ht).
   assert (Q : sqrt w * sqrt tau = sqrt v * sqrt s).
-  { rewrite <- !sqrt_mult by lra. f_equal. unfold tau. field. lra. }
-  unfold density. transitivity (exp (- (u - m) ^ 2 / (2 * v) + - (x - (a * u + b)) ^ 2 / (2 * s))
+  { rewrite <- !sqrt_mult by lra. f_equal. lra. }
+  unfold density. transitivity (exp (- (u - m) ^ 2 / (2 * v) + - (x - k u) ^ 2 / (2 * s))
     / (C * C * (sqrt v * sqrt s))); [rewrite exp_plus; field; repeat split; lra|].
-  rewrite <- Q. transitivity (exp (- (x - (a * m + b)) ^ 2 / (2 * w) + - (u - mu x) ^ 2 / (2 * tau))
+  rewrite <- Q. transitivity (exp (- (x - m') ^ 2 / (2 * w) + - (u - mu x) ^ 2 / (2 * tau))
     / (C * C * (sqrt w * sqrt tau))); [|rewrite exp_plus; field; repeat split; lra].
-  f_equal. f_equal. unfold mu, tau, w. field. unfold w in Hw. repeat split; lra.
+  f_equal. f_equal.
+  replace (mu x) with ((a * v * (x - b) + s * m) / w) by (rewrite <- mu_is; field; lra).
+  replace tau with (s * v / w) by (rewrite <- tau_is; field; lra).
+  rewrite k_is, m'_is, w_is in *. field. repeat split; lra.
 Qed.
 
 (** The same for laws, point masses included: the pair (u, x) may be drawn in either order. *)
 Theorem Bayes : 0 <= v -> 0 <= s -> 0 < w ->
-  same_law_2 (u <- N m v ;; x <- N (a * u + b) s ;; point (u, x))
-             (x <- N (a * m + b) w ;; u <- N (mu x) tau ;; point (u, x)).
+  same_law_2 (u <- N m v ;; x <- N (k u) s ;; point (u, x))
+             (x <- N m' w ;; u <- N (mu x) tau ;; point (u, x)).
 Proof.
   intros Hv Hs Hw c d f T.
-  assert (Ht : 0 <= tau) by (apply Rmult_le_pos; [nra|left; now apply Rinv_0_lt_compat]).
-  transitivity (N (c * m + d * (a * m + b)) ((c + d * a) ^ 2 * v + d ^ 2 * s) f).
-  { exact (pair_form m v a b s c d Hv Hs f T). }
-  symmetry.
-  transitivity ((x <- N (a * m + b) w ;; u <- N (a * v / w * x + (s * m - a * v * b) / w) tau ;;
+  assert (Ht : 0 <= tau) by (apply (Rmult_le_reg_r w); nra).
+  transitivity ((u <- N m v ;; x <- N (a * u + b) s ;; point (c * u + d * x)) f).
+  { unfold bind, point, N. apply E_ext. intros y. apply E_ext. intros z. now rewrite k_is. }
+  rewrite pair_form by (exact T || lra). symmetry.
+  transitivity ((x <- N m' w ;; u <- N (a * v / w * x + (s * m - a * v * b) / w) tau ;;
     point (d * x + c * u)) f).
-  { unfold bind, point. unfold N at 1 3. apply E_ext. intros y. set (x := a * m + b + sqrt w * y).
-    replace (mu x) with (a * v / w * x + (s * m - a * v * b) / w) by (unfold mu; field; lra).
-    unfold N. apply E_ext. intros z. f_equal. cbn. ring. }
-  rewrite pair_form by (exact T || lra). f_equal; unfold tau, w in *; field; lra.
+  { unfold bind, point. unfold N at 1 3. apply E_ext. intros y. set (x := m' + sqrt w * y).
+    replace (a * v / w * x + (s * m - a * v * b) / w) with (mu x).
+    - unfold N. apply E_ext. intros z. f_equal. cbn. ring.
+    - transitivity (mu x * w / w); [field; lra|]. rewrite mu_is. field. lra. }
+  rewrite pair_form by (exact T || lra).
+  replace tau with (s * v / w) by (rewrite <- tau_is; field; lra).
+  rewrite m'_is, w_is in *. f_equal; field; lra.
 Qed.
 End Bayes.
 
@@ -212,5 +223,9 @@ Proof.
   pose proof (N_density mu tau (fun _ => 1) Ht (test_const 1)) as T. unfold N in T.
   rewrite E_const in T. apply (IntR_scal _ (density (a * m + b) (a ^ 2 * v + s) x)) in T.
   rewrite Rmult_1_r in T. refine (IntR_ext _ _ _ _ T). intros u. cbv beta.
-  rewrite Bayes_density by assumption. fold tau mu. ring.
+  rewrite (Bayes_density m v a b s (a * m + b) (a ^ 2 * v + s) tau (fun u => a * u + b) (fun x =>
+    (a * v * (x - b) + s * m) / (a ^ 2 * v + s))); try easy.
+  - fold mu. ring.
+  - unfold tau. field. lra.
+  - intros y. field. lra.
 Qed.
