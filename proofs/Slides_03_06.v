@@ -256,7 +256,8 @@ Proof.
   replace (beta_tilde t / beta_tilde t) with 1 in Q by (field; lra). rewrite ln_1 in Q.
   assert (D : 0 < (eps - eps_theta) ^ 2) by (apply pow2_gt_0; lra).
   assert (W : 0 < weight t (beta_tilde t)).
-  { apply Rdiv_lt_0_compat; [apply pow_lt; lra|]. repeat apply Rmult_lt_0_compat; lra. }
+  { unfold weight. set (w := beta_tilde t) in *. clearbody w.
+    apply Rdiv_lt_0_compat; [apply pow_lt; lra|]. repeat apply Rmult_lt_0_compat; lra. }
   replace (beta (S t) ^ 2 / (2 * beta_tilde t * (1 - alpha_bar (S t))))
     with (alpha (S t) * weight t (beta_tilde t)) in Q by (unfold weight; field; lra).
   assert (0 < weight t (beta_tilde t) * (eps - eps_theta) ^ 2) by now apply Rmult_lt_0_compat.
