@@ -234,11 +234,13 @@ Proof.
     destruct (Rlt_dec 0 s); [|lra]. destruct (Rle_dec (sigma_y / s) (sigma t)); cbn; do 2 f_equal; ring. }
   rewrite measured by exact S0. unfold bind. destruct (Rle_dec (sigma_y / s) (sigma t)) as [B|B].
   - transitivity (N x0 (sigma_y ^ 2 / s ^ 2) (fun y => N (x0 * (1 - eta_b t) + eta_b t * y)
-      (sigma t ^ 2 - sigma_y ^ 2 / s ^ 2 * eta_b t ^ 2) f)); [|now apply case_1; auto].
+      (sigma t ^ 2 - sigma_y ^ 2 / s ^ 2 * eta_b t ^ 2) f)); 
+      [|exact (case_1 _ _ S0 B (eta_b_range t) (eta_b_admissible t S0 B) f Tf)].
     f_equal. apply functional_extensionality. intros y. rewrite slide_11_case_1; lra || auto.
   - assert (H' : 0 <= sigma t < sigma_y / s) by lra.
     transitivity (N x0 (sigma_y ^ 2 / s ^ 2) (fun y => N (x0 + sqrt (1 - eta t ^ 2) * sigma t *
-      ((y - x0) / (sigma_y / s))) (eta t ^ 2 * sigma t ^ 2) f)); [|now apply case_2].
+      ((y - x0) / (sigma_y / s))) (eta t ^ 2 * sigma t ^ 2) f)); 
+      [|exact (case_2 _ _ S0 H' (eta_range t) f Tf)].
     f_equal. apply functional_extensionality. intros y. now rewrite slide_11_case_2.
 Qed.
 
