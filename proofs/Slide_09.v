@@ -16,7 +16,6 @@ Definition svd :=
   forall i j, (i < m)%nat -> (j < n)%nat -> H i j = sum n (fun k => U i k * s k * V j k).
 
 Hypothesis H_svd : svd.
-Hypothesis sigma_y_range : 0 <= sigma_y.
 
 (** Slide 2 (S02.1): y = H x_0 + z, z ~ N(0, sigma_y^2 I), given x_0. *)
 Definition measurement : Law vec :=
