@@ -26,7 +26,7 @@ Notation "x <- L ;; K" := (bind L (fun x => K))
 
 (** Equality in law: the same mean of every bounded Lipschitz function. *)
 Definition same_law (L L' : Law R) := forall f, test f -> L f = L' f.
-Infix "==" := same_law (at level 85, no associativity) : law_scope.
+Infix "==" := same_law (at level 70, no associativity) : law_scope.
 
 (** For pairs: all linear forms have the same law (Cramer and Wold). *)
 Definition same_law_2 (J J' : Law (R * R)) :=
