@@ -279,6 +279,24 @@ Proof.
   now rewrite sqrt_pow2.
 Qed.
 
+(** In VE coordinates beta_tilde is (1 - (sigma_t / sigma_{t+1})^2) sigma_t^2, and DDIM's step has the
+    variance eta_ddim^2 beta_tilde: case 3 with another eta. *)
+Theorem DDIM_is_case_3 x0 sigma next sigma_y eta_ddim eta_b xt y :
+  0 <= next < sigma -> 0 <= eta_ddim <= 1 ->
+  let v := eta_ddim ^ 2 * ((1 - (next / sigma) ^ 2) * next ^ 2) in
+  draw (table 0 sigma next sigma_y (eta_ddim * sqrt (1 - (next / sigma) ^ 2)) eta_b) x0 xt y
+  = N (x0 + sqrt (next ^ 2 - v) * ((xt - x0) / sigma)) v.
+Proof.
+  intros L He v. assert (R0 : 0 <= next / sigma < 1).
+  { split; [apply Rmult_le_pos; [lra|left; apply Rinv_0_lt_compat; lra]|].
+    apply (Rmult_lt_reg_r sigma); [lra|]. unfold Rdiv. rewrite Rmult_assoc, Rinv_l; lra. }
+  set (r := next / sigma) in *. assert (0 <= 1 - r ^ 2) by nra.
+  rewrite slide_11_case_3 by lra. rewrite Rpow_mult_distr, pow2_sqrt by assumption.
+  replace (next ^ 2 - v) with ((1 - eta_ddim ^ 2 * (1 - r ^ 2)) * next ^ 2) by (unfold v; ring).
+  rewrite sqrt_mult; [|assert (eta_ddim ^ 2 <= 1) by nra; nra|apply pow2_ge_0].
+  rewrite sqrt_pow2 by lra. unfold v. f_equal; ring.
+Qed.
+
 (** ** The general family, one step (X09) *)
 
 (** y_bar and x_{t+1} have the variances b and sigma^2 and the covariance kappa, given x_0.  A step with

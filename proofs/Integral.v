@@ -164,6 +164,14 @@ Proof.
   pose proof (RInt_nonneg f a' a Hc Hp). pose proof (RInt_nonneg f b b' Hc Hp). lra.
 Qed.
 
+Lemma IntR_le_bound f l B : IntR f l -> (forall a b, a <= b -> RInt f a b <= B) -> l <= B.
+Proof.
+  intros [_ H] HB. apply Rnot_lt_le. intros K. destruct (H (l - B)) as [M HM]; [lra|].
+  pose proof (Rle_abs M). pose proof (Rabs_pos M).
+  specialize (HM (- Rabs M - 1) (Rabs M + 1) ltac:(lra) ltac:(lra)).
+  specialize (HB (- Rabs M - 1) (Rabs M + 1) ltac:(lra)). apply Rabs_def2 in HM. lra.
+Qed.
+
 (** An integral is positive as soon as its function is, somewhere. *)
 Lemma IntR_pos f l x :
   IntR f l -> (forall u, 0 <= f u) -> 0 < f x -> 0 < l.
