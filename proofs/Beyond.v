@@ -94,6 +94,13 @@ Qed.
 
 (** ** Slide 17: what a wrong prediction costs *)
 
+(** Slide 17 (S17.1): the sampler starts in the same way with 0 for the x_bar_0 that it cannot know. *)
+Theorem sampler_start s sigma_T sigma_y xt y : 0 <= s ->
+  (0 < s -> sigma_y / s <= sigma_T ->
+     draw (start s sigma_T sigma_y) 0 xt y = N y (sigma_T ^ 2 - sigma_y ^ 2 / s ^ 2)) /\
+  (s = 0 -> draw (start s sigma_T sigma_y) 0 xt y = N 0 (sigma_T ^ 2)).
+Proof. intros S. now apply slide_11_start. Qed.
+
 (** Slide 17 (S17.2) and X05: the reverse kernel is the same row with x_theta in the place of x_0.  Its
     divergence is c_x0^2 / (2 variance) times the squared error. *)
 Theorem step_divergence r x0 x_theta xt y : 0 < variance r ->

@@ -48,6 +48,16 @@ Proof.
   unfold table. destruct (Rlt_dec 0 s); [destruct (Rle_dec (sigma_y / s) next)|]; cbn; ring.
 Qed.
 
+(** Slide 11 (S11.1): the start is the step that comes from any level with eta = eta_b = 1. *)
+Theorem start_is_a_step s sigma sigma_T sigma_y :
+  start s sigma_T sigma_y = table s sigma sigma_T sigma_y 1 1.
+Proof.
+  assert (K : kept 1 = 0) by (unfold kept; replace (1 - 1 ^ 2) with 0 by ring; apply sqrt_0).
+  unfold start, table. rewrite K.
+  destruct (Rlt_dec 0 s); [destruct (Rle_dec (sigma_y / s) sigma_T)|];
+    unfold Rdiv; f_equal; ring.
+Qed.
+
 Section OneCoordinate.
 Variables s sigma_y x0 : R.
 Hypothesis s_range : 0 <= s.
