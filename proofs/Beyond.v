@@ -47,7 +47,7 @@ Proof.
     f_equal; [field; lra|]. replace (eta ^ 2) with (1 - eta_b ^ 2) by lra. ring.
 Qed.
 
-(** At the boundary with eta_b = 1 the variance is 0: x_t is y_bar itself (X04); there eta_b* is 1. *)
+(** Beyond the slides (X04): at the boundary with eta_b = 1 the variance is 0; x_t is y_bar itself. *)
 Theorem boundary x0 s sigma sigma_y eta xt y : 0 < s ->
   draw (table s sigma (sigma_y / s) sigma_y eta 1) x0 xt y == point y.
 Proof.
@@ -57,7 +57,8 @@ Proof.
   now apply N_point.
 Qed.
 
-(** No noise, sigma_y = 0 (X06): only cases 1 and 3; in case 1 the variance is sigma_t^2. *)
+(** Beyond the slides (X06): without noise, sigma_y = 0, a measured coordinate is in case 1, and the
+    variance is sigma_t^2 for every eta_b. *)
 Theorem noiseless x0 s sigma next eta eta_b xt y : 0 < s -> 0 <= next ->
   draw (table s sigma next 0 eta eta_b) x0 xt y = N (x0 * (1 - eta_b) + eta_b * y) (next ^ 2).
 Proof.
@@ -65,7 +66,7 @@ Proof.
   unfold Rdiv. rewrite Rmult_0_l. lra.
 Qed.
 
-(** eta = 1 (X14): cases 2 and 3 use neither y_bar nor x_{t+1}. *)
+(** Beyond the slides (X14): for eta = 1 cases 2 and 3 use neither y_bar nor x_{t+1}. *)
 Theorem memory_is_gone s sigma next sigma_y eta_b : ~ (0 < s /\ sigma_y / s <= next) ->
   let r := table s sigma next sigma_y 1 eta_b in c_xt r = 0 /\ c_y r = 0 /\ c_x0 r = 1.
 Proof.
@@ -101,7 +102,7 @@ Theorem sampler_start s sigma_T sigma_y xt y : 0 <= s ->
   (s = 0 -> draw (start s sigma_T sigma_y) 0 xt y = N 0 (sigma_T ^ 2)).
 Proof. intros S. now apply slide_11_start. Qed.
 
-(** Slide 17 (S17.2) and X05: the reverse kernel is the same row with x_theta in the place of x_0.  Its
+(** Slide 17 (S17.2, X05): the reverse kernel is the same row with x_theta in the place of x_0.  Its
     divergence is c_x0^2 / (2 variance) times the squared error. *)
 Theorem step_divergence r x0 x_theta xt y : 0 < variance r ->
   KL (c_x0 r * x0 + c_xt r * xt + c_y r * y) (variance r)
@@ -118,7 +119,7 @@ Qed.
 
 Definition weight (r : row) := c_x0 r ^ 2 / (2 * variance r).
 
-(** The three weights (X05). *)
+(** Beyond the slides (X05): the three weights. *)
 Theorem weights s sigma next sigma_y eta eta_b :
   let w := weight (table s sigma next sigma_y eta eta_b) in
   (0 < s -> sigma_y / s <= next ->
@@ -131,7 +132,7 @@ Proof.
     destruct (Rlt_dec 0 s); try lra; try (destruct (Rle_dec (sigma_y / s) next); try lra); reflexivity.
 Qed.
 
-(** Case 3 with eta^2 = 1 - (sigma_t / sigma_{t+1})^2 has DDPM's own weight (X15). *)
+(** Beyond the slides (X15): case 3 with eta^2 = 1 - (sigma_t / sigma_{t+1})^2 has DDPM's own weight. *)
 Theorem ddpm_weight sigma next : 0 < next < sigma ->
   (1 - kept (sqrt (1 - (next / sigma) ^ 2)) * next / sigma) ^ 2
   / (2 * (sqrt (1 - (next / sigma) ^ 2) ^ 2 * next ^ 2)) = (/ next ^ 2 - / sigma ^ 2) / 2.
@@ -144,7 +145,7 @@ Proof.
   rewrite sqrt_pow2 by lra. assert (0 < sigma ^ 2 - next ^ 2) by nra. field. repeat split; nra.
 Qed.
 
-(** The least weight of case 2 over eta (X16): reached for sqrt(1 - eta^2) = sigma_t / tau. *)
+(** Beyond the slides (X16): no eta gives case 2 a smaller weight than (1 / sigma_t^2 - 1 / tau^2) / 2. *)
 Theorem least_weight tau next eta : 0 < next < tau -> 0 < eta <= 1 ->
   (/ next ^ 2 - / tau ^ 2) / 2 <= (1 - kept eta * next / tau) ^ 2 / (2 * (eta ^ 2 * next ^ 2)).
 Proof.
@@ -160,13 +161,19 @@ Proof.
   pose proof (pow2_ge_0 (kept eta * tau - next)). nra.
 Qed.
 
+(** Beyond the slides (X16): it is reached for sqrt(1 - eta^2) = sigma_t / tau. *)
+Theorem least_weight_reached tau next : 0 < next < tau ->
+  let eta := sqrt (1 - (next / tau) ^ 2) in
+  (1 - kept eta * next / tau) ^ 2 / (2 * (eta ^ 2 * next ^ 2)) = (/ next ^ 2 - / tau ^ 2) / 2.
+Proof. intros L. exact (ddpm_weight tau next L). Qed.
+
 (** ** Theorem 3.2 *)
 
 (** eta_b* = 2 sigma_t^2 / (sigma_t^2 + tau^2). *)
 Definition eta_b_star tau next := 2 * next ^ 2 / (next ^ 2 + tau ^ 2).
 
-(** X01: the quadratic a (1 - eta_b)^2 - (a - b eta_b^2), a = sigma_t^2 and b = tau^2, is 0 at 0 and at
-    eta_b* and nowhere else; it is least half way between the two. *)
+(** Beyond the slides (X01): with a = sigma_t^2 and b = tau^2, case 1 has the weight 1 / 2a, that is
+    a (1 - eta_b)^2 = a - b eta_b^2, for eta_b = 0 and eta_b = eta_b* and for no other eta_b. *)
 Theorem roots tau next eta_b : 0 <= tau -> 0 < next ->
   (next ^ 2 * (1 - eta_b) ^ 2 = next ^ 2 - tau ^ 2 * eta_b ^ 2
    <-> eta_b = 0 \/ eta_b = eta_b_star tau next).
@@ -178,6 +185,7 @@ Proof.
   - intros [->| ->]; [ring|field; lra].
 Qed.
 
+(** Beyond the slides (X01): the difference of the two sides is least half way between the roots. *)
 Theorem vertex tau next eta_b : 0 <= tau -> 0 < next ->
   let g e := next ^ 2 * (1 - e) ^ 2 - (next ^ 2 - tau ^ 2 * e ^ 2) in
   g (eta_b_star tau next / 2) <= g eta_b.
@@ -189,7 +197,7 @@ Proof.
   { apply Rmult_le_pos; [lra|apply pow2_ge_0]. } lra.
 Qed.
 
-(** X01, E15: in case 1 it lies between 1 and 2, outside of the slide's range but at the boundary. *)
+(** Beyond the slides (X01, E15): in case 1 it lies between 1 and 2, outside of the slide's range but at the boundary. *)
 Theorem eta_b_star_range tau next : 0 < tau <= next -> 1 <= eta_b_star tau next < 2.
 Proof.
   intros L. assert (P : 0 < next ^ 2 + tau ^ 2) by nra. assert (Q : tau ^ 2 <= next ^ 2) by nra.
@@ -198,11 +206,11 @@ Proof.
     unfold Rdiv; rewrite Rmult_assoc, Rinv_l; nra.
 Qed.
 
-(** X06: without noise it is 2. *)
+(** Beyond the slides (X06): without noise it is 2. *)
 Theorem eta_b_star_noiseless next : 0 < next -> eta_b_star 0 next = 2.
 Proof. intros L. unfold eta_b_star. field. nra. Qed.
 
-(** X02: it is admissible, because the geometric mean does not exceed the arithmetic one. *)
+(** Beyond the slides (X02): it is admissible, because the geometric mean does not exceed the arithmetic one. *)
 Theorem eta_b_star_admissible tau next : 0 <= tau -> 0 < next -> eta_b_star tau next * tau <= next.
 Proof.
   intros Ht Hn. assert (P : 0 < next ^ 2 + tau ^ 2) by nra. unfold eta_b_star.
@@ -212,7 +220,7 @@ Proof.
   pose proof (Rmult_le_pos next ((next - tau) ^ 2) ltac:(lra) (pow2_ge_0 _)). nra.
 Qed.
 
-(** X03, Theorem 3.2: with eta = 1 and eta_b* every coordinate has the weight 1 / (2 sigma_t^2),
+(** Theorem 3.2, each term of its sum (X03): with eta = 1 and eta_b* every coordinate has the weight 1 / (2 sigma_t^2),
     whatever s and sigma_y are, as long as sigma_t is not exactly tau. *)
 Theorem Theorem_3_2 s sigma next sigma_y : 0 <= s -> 0 <= sigma_y -> 0 < next ->
   (0 < s -> next <> sigma_y / s) ->
@@ -240,7 +248,7 @@ Qed.
 
 (** ** DDIM and DDPM (X07) *)
 
-(** DDIM in DDPM's coordinates: the same lemma as case 3.  A = alpha_bar_{t+1}, B = alpha_bar_t, and
+(** Beyond the slides (X07): DDIM's marginals, by the same lemma as case 3.  A = alpha_bar_{t+1}, B = alpha_bar_t, and
     v is the variance of the step. *)
 Theorem DDIM_marginals x0 A B v : 0 < A < 1 -> 0 <= B <= 1 -> 0 <= v <= 1 - B ->
   (x <- N (sqrt A * x0) (1 - A) ;;
@@ -257,8 +265,8 @@ Proof.
   transitivity (k ^ 2 + v); [field; lra|]. rewrite Q. ring.
 Qed.
 
-(** H = 0: DDRM is DDIM with eta = eta_ddim sqrt(1 - (sigma_t / sigma_{t+1})^2), and for eta_ddim = 1
-    its step is DDPM's: the kernel of x_t given x_{t+1} and x_0 in the chain that only adds noise. *)
+(** Beyond the slides (X07): where s = 0 and eta^2 = 1 - (sigma_t / sigma_{t+1})^2, DDRM's step is
+    DDPM's: the kernel of x_t given x_{t+1} and x_0 in the chain that only adds noise. *)
 Theorem DDPM_is_case_3 x0 sigma next sigma_y eta_b y : 0 < next < sigma ->
   same_law_2
     (x <- N x0 (next ^ 2) ;; x' <- N x (sigma ^ 2 - next ^ 2) ;; point (x, x'))
@@ -286,7 +294,7 @@ Proof.
   now rewrite sqrt_pow2.
 Qed.
 
-(** In VE coordinates beta_tilde is (1 - (sigma_t / sigma_{t+1})^2) sigma_t^2, and DDIM's step has the
+(** Beyond the slides (X07): in VE coordinates beta_tilde is (1 - (sigma_t / sigma_{t+1})^2) sigma_t^2, and DDIM's step has the
     variance eta_ddim^2 beta_tilde: case 3 with another eta. *)
 Theorem DDIM_is_case_3 x0 sigma next sigma_y eta_ddim eta_b xt y :
   0 <= next < sigma -> 0 <= eta_ddim <= 1 ->
@@ -306,7 +314,7 @@ Qed.
 
 (** ** The general family, one step (X09) *)
 
-(** y_bar and x_{t+1} have the variances b and sigma^2 and the covariance kappa, given x_0.  A step with
+(** Beyond the slides (X09): y_bar and x_{t+1} have the variances b and sigma^2 and the covariance kappa, given x_0.  A step with
     the weights a and l keeps the marginal for one variance only. *)
 Theorem family_step J x0 b sigma kappa a l v next : 0 <= v ->
   (forall c d, 0 <= c ^ 2 * b + 2 * c * d * kappa + d ^ 2 * sigma ^ 2) ->
@@ -333,7 +341,7 @@ Qed.
 
 (** ** s = 0 is case 3 (X13), and when DDRM's chain is the plain one (S19.3) *)
 
-(** Two neighbouring levels of a coordinate without measurement: covariance
+(** Beyond the slides (X13): two neighbouring levels where s = 0 have the covariance
     sqrt(1 - eta^2) sigma_t sigma_{t+1}, so that all the noise but the fresh one is kept. *)
 Theorem neighbours x0 sigma next sigma_y eta eta_b y c d : 0 < sigma -> 0 <= eta <= 1 ->
   (x' <- N x0 (sigma ^ 2) ;; x <- draw (table 0 sigma next sigma_y eta eta_b) x0 x' y ;;

@@ -65,6 +65,7 @@ Qed.
 
 Ltac to_reals := rewrite ?Q2R_minus, ?Q2R_plus, ?Q2R_mult, ?Q2R_square, ?Q2R_0', ?Q2R_1'.
 
+(** The rational table, read as real numbers, is the table of Slides_11_16.v. *)
 Theorem table_Q_is_table p : sound p = true ->
   let r := table_R p in
   Q2R (q_x0 (table_Q p)) = c_x0 r /\ Q2R (q_xt (table_Q p)) = c_xt r /\
@@ -120,16 +121,17 @@ Proof.
   - intros H. apply Rcomplements.Rabs_le_between in H. lra.
 Qed.
 
+(** The comparison that Coq computes decides the claim about real numbers. *)
 Theorem agrees_iff p c : sound p = true -> (agrees p c = true <-> agree p c).
 Proof.
   intros S. destruct (table_Q_is_table p S) as [A [B [D V]]]. unfold agrees, agree. cbv zeta.
   rewrite !andb_true_iff, !near_iff, Qle_bool_Q2R. rewrite A, B, D, V. to_reals. tauto.
 Qed.
 
-(** Many problems at once. *)
 Definition all_sound (l : list problem) := forallb sound l.
 Definition all_agree (l : list (problem * numbers)) := forallb (fun x => agrees (fst x) (snd x)) l.
 
+(** The same for many problems at once. *)
 Theorem all_agree_iff l : all_sound (map fst l) = true ->
   (all_agree l = true <-> Forall (fun x => agree (fst x) (snd x)) l).
 Proof.

@@ -9,9 +9,10 @@ Open Scope R_scope.
 
 (** ** E6: hint 2 needs independence *)
 
-(** Slide 13, hint 2 (E6): z2 = - z1.  Both are N(0, 1), but their sum is the constant 0. *)
+(** z2 = - z1. *)
 Definition opposite : Law (R * R) := z <- N 0 1 ;; point (z, - z).
 
+(** Both are N(0, 1). *)
 Theorem opposite_marginals :
   (z <- opposite ;; point (fst z)) == N 0 1 /\ (z <- opposite ;; point (snd z)) == N 0 1.
 Proof.
@@ -21,6 +22,7 @@ Proof.
   - rewrite N_affine by (exact T || lra). f_equal; ring.
 Qed.
 
+(** Slide 13 (E6): but their sum is the constant 0, not N(0, 2). *)
 Theorem E6 : ~ (z <- opposite ;; point (fst z + snd z)) == N (0 + 0) (1 + 1).
 Proof.
   intros H. assert (Q : N 0 0 == N 0 2).
@@ -30,7 +32,7 @@ Proof.
   apply N_injective in Q; lra.
 Qed.
 
-(** Hence hint 2 as printed, for any two normal numbers, is false. *)
+(** Slide 13 (E6): hence hint 2 as printed, for any two normal numbers, is false. *)
 Theorem hint_2_as_printed_is_false :
   ~ (forall J mu1 V1 mu2 V2, 0 <= V1 -> 0 <= V2 ->
      (z <- J ;; point (fst z)) == N mu1 V1 -> (z <- J ;; point (snd z)) == N mu2 V2 ->
@@ -40,13 +42,14 @@ Proof.
   exact (H opposite 0 1 0 1 ltac:(lra) ltac:(lra) A B).
 Qed.
 
-(** Nor is it enough that they are uncorrelated: z2 = z1 or - z1 by the toss of a coin.  Half of the
-    time the sum is 0, so that it is not normal at all. *)
+(** Nor is it enough that they are uncorrelated: z2 = z1 or - z1 by the toss of a coin. *)
 Definition coin : Law (R * R) := fun f => (N 0 1 (fun z => f (z, z)) + N 0 1 (fun z => f (z, - z))) / 2.
 
+(** The mean of z1 z2 is 0. *)
 Theorem coin_uncorrelated : mean (fun xi => (xi * xi + xi * - xi) / 2) 0.
 Proof. apply (IntR_ext (fun u => 0 * phi u)); [intros u; field|apply mean_const]. Qed.
 
+(** Both are N(0, 1). *)
 Theorem coin_marginals :
   (z <- coin ;; point (fst z)) == N 0 1 /\ (z <- coin ;; point (snd z)) == N 0 1.
 Proof.
@@ -80,6 +83,7 @@ Proof.
     assert (0 < / (k * w)) by (apply Rinv_0_lt_compat; nra). unfold Rdiv in *. nra.
 Qed.
 
+(** Slide 13 (E6): half of the time the sum is 0, so that it has no normal law at all. *)
 Theorem coin_sum_is_not_normal m v : 0 <= v -> ~ (z <- coin ;; point (fst z + snd z)) == N m v.
 Proof.
   intros Hv H. pose proof C_pos as P.
@@ -137,7 +141,7 @@ Proof.
   apply N_injective in Q; [|nra|apply pow2_ge_0]. nra.
 Qed.
 
-(** X12: the coordinate that is left out starts like an unmeasured one. *)
+(** Beyond the slides (X12): the coordinate that is left out starts like an unmeasured one. *)
 Theorem X12 x0 s sigma_T sigma_y xt y : sigma_T < sigma_y / s ->
   draw (start s sigma_T sigma_y) x0 xt y = N x0 (sigma_T ^ 2).
 Proof.
@@ -147,10 +151,10 @@ Qed.
 
 (** ** E19: coordinates one by one are not enough *)
 
-(** One number for all coordinates: each of them is N(x_0^i, sigma^2), the vector is not
-    N(x_0, sigma^2 I). *)
+(** One number for all coordinates. *)
 Definition shared (x0 : vec) sigma : Law vec := xi <- N 0 1 ;; point (fun i => x0 i + sigma * xi).
 
+(** Slides 13-16 (E19): each coordinate is N(x_0^i, sigma^2), as the slides prove. *)
 Theorem E19_each_coordinate x0 sigma i :
   (x <- shared x0 sigma ;; point (x i)) == N (x0 i) (sigma ^ 2).
 Proof.
@@ -159,6 +163,7 @@ Proof.
   - rewrite N_affine by (exact T || lra). f_equal; ring.
 Qed.
 
+(** Slides 13-16 (E19): but the vector is not N(x_0, sigma^2 I). *)
 Theorem E19 x0 sigma : 0 < sigma -> ~ normal 2 (shared x0 sigma) x0 (scalar (sigma ^ 2)).
 Proof.
   intros S H. set (w := fun i : nat => match i with O => 1 | _ => -1 end).

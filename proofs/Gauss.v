@@ -236,7 +236,7 @@ Proof.
     f_equal. f_equal. ring.
 Qed.
 
-(** The letters [m] and [v] of [N m v] mean what they say: [xi] has the mean 0, [xi ^ 2] the mean 1. *)
+(** [xi] has the mean 0, [xi ^ 2] the mean 1. *)
 Lemma vanishes_far_out e :
   0 < e -> exists M, 0 < M /\ forall u, M < Rabs u -> Rabs u * phi u < e.
 Proof.
@@ -250,6 +250,7 @@ Proof.
   apply (Rmult_lt_reg_l v); [lra|]. apply Rle_lt_trans with 2; [nra|lra].
 Qed.
 
+(** The mean of a standard normal number is 0. *)
 Theorem mean_xi : mean (fun u => u) 0.
 Proof.
   unfold mean. rewrite Rmult_0_l. split.
@@ -269,6 +270,7 @@ Proof.
     + intros u _. apply (ex_derive_continuous (fun u => u * phi u)). unfold phi. now auto_derive.
 Qed.
 
+(** The mean of its square is 1. *)
 Theorem mean_xi_square : mean (fun u => u * u) 1.
 Proof.
   unfold mean. rewrite Rmult_1_l.

@@ -268,6 +268,7 @@ Proof.
   apply filter_forall. intros b. now apply (RInt_correct f), continuous_integrable.
 Qed.
 
+(** The order of integration does not matter. *)
 Theorem Fubini K h a b c d :
   Lipschitz2 K h ->
   RInt (fun x => RInt (h x) c d) a b = RInt (fun y => RInt (fun x => h x y) a b) c d.

@@ -38,7 +38,7 @@ Definition independent (J : Law (R * R)) (L1 L2 : Law R) :=
 
 (** ** Normal laws *)
 
-(** [N m v] has the mean [m] and the variance [v]. *)
+(** The letters mean what they say: [N m v] has the mean [m] and the variance [v]. *)
 Theorem N_mean_variance m v : 0 <= v ->
   mean (fun xi => m + sqrt v * xi) m /\ mean (fun xi => (m + sqrt v * xi - m) ^ 2) v.
 Proof.
@@ -50,7 +50,7 @@ Proof.
     transitivity (sqrt v * sqrt v * (u * u)); [now rewrite sqrt_sqrt|ring].
 Qed.
 
-(** For [v > 0] it is the law with the density of the slides. *)
+(** The density of the slides, N(x; m, v). *)
 Definition density (m v x : R) := exp (- (x - m) ^ 2 / (2 * v)) / (C * sqrt v).
 
 Lemma density_pos m v x : 0 < v -> 0 < density m v x.
@@ -59,6 +59,7 @@ Proof.
   now apply Rmult_lt_0_compat.
 Qed.
 
+(** For [v > 0], [N m v] is the law with that density. *)
 Theorem N_density m v f :
   0 < v -> test f -> IntR (fun x => f x * density m v x) (N m v f).
 Proof.
@@ -80,7 +81,7 @@ Lemma N_test f v a b g :
   test f -> (forall z, g z = N (a * z + b) v f) -> test g.
 Proof. intros T G. exact (test_kernel f g a b (sqrt v) T G). Qed.
 
-(** The law of [a z + b]. *)
+(** The law of [a z + b]: normal, with the mean [a m + b] and the variance [a ^ 2 v]. *)
 Theorem N_affine m v a b : 0 <= v -> (z <- N m v ;; point (a * z + b)) == N (a * m + b) (a ^ 2 * v).
 Proof.
   intros Hv f T. unfold bind, point, N.
@@ -102,7 +103,8 @@ Qed.
 
 (** ** Slide 13 *)
 
-(** Hint 1 with a general affine mean, the form in which slides 14-16 use it. *)
+(** Hint 1 where the mean is any affine function of [z]: what slides 14-16 get from hint 1, used for
+    [a z], and hint 2, used for its sum with a constant. *)
 Theorem hint_1_affine m V1 a b V2 : 0 <= V1 -> 0 <= V2 ->
   (z <- N m V1 ;; N (a * z + b) V2) == N (a * m + b) (a ^ 2 * V1 + V2).
 Proof.
@@ -133,6 +135,13 @@ Theorem hint_1 z0 V1 alpha V2 : 0 <= V1 -> 0 <= V2 ->
 Proof.
   intros H1 H2 f T. rewrite <- (Rplus_0_r (alpha * z0)), <- hint_1_affine by assumption.
   unfold bind. unfold N at 1 3. apply E_ext. intros xi. now rewrite Rplus_0_r.
+Qed.
+
+(** Beyond the slides (E16): hint 1 where the mean contains z0 as well. *)
+Theorem hint_1_with_gamma z0 V1 alpha gamma V2 : 0 <= V1 -> 0 <= V2 ->
+  (z1 <- N z0 V1 ;; N (alpha * z1 + gamma * z0) V2) == N ((alpha + gamma) * z0) (alpha ^ 2 * V1 + V2).
+Proof.
+  intros H1 H2 f T. rewrite hint_1_affine by assumption. f_equal. ring.
 Qed.
 
 (** Slide 13, hint 2 (S13.2): z1 ~ N(mu1, V1) and z2 ~ N(mu2, V2), independent, give

@@ -80,6 +80,7 @@ Proof.
   intros u. f_equal. ring.
 Qed.
 
+(** Equal laws have equal means and equal variances. *)
 Theorem N_injective m v m' v' : 0 <= v -> 0 <= v' -> N m v == N m' v' -> m = m' /\ v = v'.
 Proof.
   intros Hv Hv' H. assert (Em : m = m').
@@ -116,6 +117,7 @@ Definition KL (m v m' v' d : R) :=
 Lemma KL_unique m v m' v' d d' : KL m v m' v' d -> KL m v m' v' d' -> d = d'.
 Proof. intros H H'. now rewrite <- (mean_E _ _ H), <- (mean_E _ _ H'). Qed.
 
+(** The divergence of two normal laws. *)
 Theorem KL_normal m v m' v' : 0 < v -> 0 < v' ->
   KL m v m' v' ((m - m') ^ 2 / (2 * v') + (v / v' - 1 - ln (v / v')) / 2).
 Proof.
@@ -143,8 +145,9 @@ Qed.
 
 (** ** Pairs of normal numbers
 
-    One number drawn after the other: every linear form of the pair is normal, with the mean and the
-    variance that one expects. *)
+    One number drawn after the other. *)
+
+(** Every linear form of the pair is normal, with the mean and the variance that one expects. *)
 Theorem pair_form m v a b s c d : 0 <= v -> 0 <= s ->
   (u <- N m v ;; x <- N (a * u + b) s ;; point (c * u + d * x))
   == N (c * m + d * (a * m + b)) ((c + d * a) ^ 2 * v + d ^ 2 * s).
@@ -171,6 +174,7 @@ Hypothesis w_is : w = a ^ 2 * v + s.
 Hypothesis tau_is : tau * w = s * v.
 Hypothesis mu_is : forall x, mu x * w = a * v * (x - b) + s * m.
 
+(** In densities: p(u) p(x | u) = p(x) p(u | x). *)
 Theorem Bayes_density u x : 0 < v -> 0 < s ->
   density m v u * density (k u) s x = density m' w x * density (mu x) tau u.
 Proof.

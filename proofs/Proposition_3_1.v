@@ -11,14 +11,19 @@ Open Scope R_scope.
 (** ** The family (X09)
 
     [Y] is the law of y_bar given x_0, with independent coordinates N(mu_i, b_i).  Every step has one
-    row for each coordinate; slide 11 (S11.7): given x_{t+1}, x_0 and y the coordinates of x_t are
-    independent.  The state is the pair (y_bar, x_t). *)
+    row for each coordinate.  The state is the pair (y_bar, x_t). *)
 Section Family.
 Variables (n : nat) (x0 mu b : vec) (Y : Law vec) (T : nat).
 Variables (start_row : nat -> row) (rows : nat -> nat -> row) (sigma : nat -> R).
 
 Definition next_state (r : nat -> row) (y x : vec) : Law vec :=
   draws n (fun i => c_x0 (r i) * x0 i + c_xt (r i) * x i + c_y (r i) * y i) (fun i => variance (r i)).
+
+(** Slide 11 (S11.7): given x_{t+1}, x_0 and y the coordinates of x_t are independent. *)
+Theorem next_state_independent r y x : (forall i, (i < n)%nat -> 0 <= variance (r i)) ->
+  normal n (next_state r y x) (fun i => c_x0 (r i) * x0 i + c_xt (r i) * x i + c_y (r i) * y i)
+    (diag (fun i => variance (r i))).
+Proof. intros H. now apply draws_normal. Qed.
 
 Definition first : Law (vec * vec) :=
   y <- Y ;; x <- next_state start_row y (fun _ => 0) ;; point (y, x).
@@ -41,6 +46,7 @@ Fixpoint drawn k : Law (vec * vec) := match k with
   | S k => then_down (T - S k) (drawn k)
   end.
 
+(** It follows the rows. *)
 Theorem chain_exists : is_chain (fun t => drawn (T - t)).
 Proof.
   split.
@@ -130,6 +136,8 @@ Proof.
       * kappa k i + (c * c_xt r) ^ 2 * sigma (T - k) ^ 2 + c ^ 2 * variance r) by ring. lra.
 Qed.
 
+(** Beyond the slides (X09): all linear forms of (y_bar, x_t) are normal, x_t has the mean x_0 and the
+    covariance matrix sigma_t^2 I, and y_bar^i and x_t^i have the covariance kappa. *)
 Theorem family k : (k <= T)%nat -> forall u w,
   (p <- J (T - k) ;; point (dot n u (fst p) + dot n w (snd p))) ==
   N (dot n u mu + dot n w x0)
@@ -202,7 +210,8 @@ Definition is_DDRM := is_chain n (x0_bar n V x0) Y T start_rows step_rows.
 
 Hypothesis ok : admissible.
 
-(** There is such a chain, so that what follows is about something. *)
+(** Slides 8 and 10 (S08.1, S10.1): a start and steps define a chain, so that what follows is about
+    something. *)
 Theorem DDRM_exists : exists J, is_DDRM J.
 Proof. eexists. apply chain_exists. Qed.
 

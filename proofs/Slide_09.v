@@ -33,7 +33,7 @@ Proof.
   unfold dot at 1. rewrite sum_zero by (intros; ring). ring.
 Qed.
 
-(** Slide 9 (S09.3, S09.4): x_bar = V^T x and y_bar = Sigma^+ U^T y; Sigma^+ turns s into 1 / s and
+(** Slide 9 (S09.2, S09.4): x_bar = V^T x and y_bar = Sigma^+ U^T y; Sigma^+ turns s into 1 / s and
     leaves zeros alone. *)
 Definition x0_bar := times n (transpose V) x0.
 Definition inverse (a : R) := if Rlt_dec 0 a then / a else 0.
@@ -48,6 +48,14 @@ Proof. unfold inverse. destruct (Rlt_dec 0 0); lra. Qed.
 
 Lemma inverse_times a : 0 <= a -> inverse a * a = if Rlt_dec 0 a then 1 else 0.
 Proof. intros A. unfold inverse. destruct (Rlt_dec 0 a); [field|]; lra. Qed.
+
+(** Slide 9 (S09.2): Sigma^+ is the pseudo-inverse of Sigma (the conditions of Penrose). *)
+Theorem pseudo_inverse a : 0 <= a ->
+  a * inverse a * a = a /\ inverse a * a * inverse a = inverse a.
+Proof.
+  intros A. unfold inverse. destruct (Rlt_dec 0 a); [split; field; lra|].
+  replace a with 0 by lra. lra.
+Qed.
 
 (** U^T H x_0 = Sigma x_bar_0. *)
 Lemma U_H i : (i < m)%nat -> (i < n)%nat ->
@@ -95,8 +103,6 @@ Proof.
   - intros [E|E]; lra.
 Qed.
 
-(** Slide 9 (S09.6), slide 13, hint 3 (S13.3, corrected): given x_0 the coordinates of y_bar are
-    normal and independent; y_bar^i ~ N(x_bar_0^i, sigma_y^2 / s_i^2) where s_i > 0, and 0 elsewhere. *)
 Definition y_mean : vec := fun i => if Rlt_dec 0 (s i) then x0_bar i else 0.
 Definition y_variance : vec := fun i => if Rlt_dec 0 (s i) then sigma_y ^ 2 / s i ^ 2 else 0.
 
@@ -115,6 +121,8 @@ Proof.
     + intros i Hi. rewrite (Sm i Hi), inverse_0. ring.
 Qed.
 
+(** Slide 9 (S09.6), and hint 3 of slide 13 (S13.3, corrected): given x_0 the coordinates of y_bar are
+    normal and independent; y_bar^i ~ N(x_bar_0^i, sigma_y^2 / s_i^2) where s_i > 0, and 0 elsewhere. *)
 Theorem law_of_y_bar :
   normal n (y <- measurement ;; point (y_bar y)) y_mean (diag y_variance).
 Proof.

@@ -11,7 +11,7 @@ Section DDPM.
 Variables (beta : nat -> R) (x0 : R).
 Hypothesis beta_range : forall t, 0 < beta t < 1.
 
-(** Slide 3 (S03.3): alpha_t = 1 - beta_t, and alpha_bar_t is their product, alpha_bar_0 = 1. *)
+(** Slide 3 (S03.3): alpha_t = 1 - beta_t, and alpha_bar_t is their product; alpha_bar_0 = 1. *)
 Definition alpha t := 1 - beta t.
 Fixpoint alpha_bar t := match t with
   | O => 1
@@ -21,10 +21,11 @@ Fixpoint alpha_bar t := match t with
 Lemma alpha_range t : 0 < alpha t < 1.
 Proof. unfold alpha. specialize (beta_range t). lra. Qed.
 
-(** Slide 3 (S03.3): alpha_bar lies in (0, 1] and decreases strictly. *)
+(** Slide 3 (S03.3): alpha_bar_t lies in (0, 1]. *)
 Theorem alpha_bar_range t : 0 < alpha_bar t <= 1.
 Proof. induction t as [|t IH]; cbn; [|pose proof (alpha_range (S t))]; nra. Qed.
 
+(** Slide 3 (S03.3): it decreases strictly. *)
 Theorem alpha_bar_decreases t : alpha_bar (S t) < alpha_bar t.
 Proof. cbn. pose proof (alpha_bar_range t). pose proof (alpha_range (S t)). nra. Qed.
 
@@ -54,9 +55,18 @@ Proof.
     + rewrite pow2_sqrt by lra. cbn. unfold alpha. ring.
 Qed.
 
-(** Slide 6 (S06.1): x_t(x_0, eps) = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps. *)
 Definition x_of t x0 eps := sqrt (alpha_bar t) * x0 + sqrt (1 - alpha_bar t) * eps.
 
+(** Slide 3 (E20): alpha_bar_0 = 1 is needed; with any other a the formula fails at t = 0. *)
+Theorem E20 a : 0 <= a < 1 -> ~ noised 0 == N (sqrt a * x0) (1 - a).
+Proof.
+  intros Ha H. assert (Q : N x0 0 == N (sqrt a * x0) (1 - a)).
+  { intros f T. rewrite N_point by exact T. exact (H f T). }
+  apply N_injective in Q; lra.
+Qed.
+
+(** Slide 6 (S06.1): x_t(x_0, eps) = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps with a standard
+    normal eps has the law q(x_t | x_0). *)
 Theorem reparametrisation t : (eps <- N 0 1 ;; point (x_of t x0 eps)) == noised t.
 Proof.
   intros f T. pose proof (alpha_bar_range t). rewrite jump by exact T.
@@ -67,24 +77,24 @@ Proof.
   - rewrite pow2_sqrt by lra. f_equal; ring.
 Qed.
 
-(** Slide 6 (S06.2): x_0 = (x_t - sqrt(1 - alpha_bar_t) eps) / sqrt(alpha_bar_t). *)
 Definition x0_of t x eps := (x - sqrt (1 - alpha_bar t) * eps) / sqrt (alpha_bar t).
 
 Lemma sqrt_alpha_bar t : 0 < sqrt (alpha_bar t).
 Proof. apply sqrt_lt_R0, alpha_bar_range. Qed.
 
+(** Slide 6 (S06.2): x_0 = (x_t - sqrt(1 - alpha_bar_t) eps) / sqrt(alpha_bar_t). *)
 Theorem reparametrisation_inverse t eps : x0_of t (x_of t x0 eps) eps = x0.
 Proof. unfold x0_of, x_of. pose proof (sqrt_alpha_bar t). field. lra. Qed.
 
-(** Slide 6 (S06.4, corrected): x_{theta,t} is predicted from x_{t+1}, with alpha_bar_{t+1}; if the
-    network's eps is the true one, x_{theta,t} is x_0. *)
 Definition x_theta t x eps := x0_of (S t) x eps.
 
+(** Slide 6 (S06.4, corrected): x_{theta,t} is predicted from x_{t+1}, with alpha_bar_{t+1}; if the
+    network's eps is the true one, x_{theta,t} is x_0. *)
 Theorem prediction t eps : x_theta t (x_of (S t) x0 eps) eps = x0.
 Proof. apply reparametrisation_inverse. Qed.
 
 (** Slide 6 as printed (E1): with alpha_{t+1} under the root the prediction from the true noise is
-    sqrt(alpha_bar_t) x_0, which is wrong for every t >= 1 unless x_0 = 0. *)
+    sqrt(alpha_bar_t) x_0. *)
 Theorem E1_as_printed t eps :
   (x_of (S t) x0 eps - sqrt (1 - alpha_bar (S t)) * eps) / sqrt (alpha (S t))
   = sqrt (alpha_bar t) * x0.
@@ -94,6 +104,7 @@ Proof.
   unfold x_of. cbn [alpha_bar]. rewrite sqrt_mult by lra. field. lra.
 Qed.
 
+(** Slide 6 as printed (E1): that is not x_0 for any t >= 1, unless x_0 = 0. *)
 Theorem E1_is_wrong t : (1 <= t)%nat -> x0 <> 0 -> sqrt (alpha_bar t) * x0 <> x0.
 Proof.
   intros Ht Hx. destruct t as [|t]; [easy|]. pose proof (alpha_bar_less_than_1 t).
@@ -105,7 +116,7 @@ Qed.
 
 Let v t := 1 - alpha_bar t.  (* variance of q(x_t | x_0) *)
 
-(** Slide 5 omits it (S05.3): q(x_t | x_{t+1}, x_0) = N(mu_tilde, beta_tilde). *)
+(** The kernel q(x_t | x_{t+1}, x_0) = N(mu_tilde, beta_tilde), which the slides omit. *)
 Definition mu_tilde t x' :=
   sqrt (alpha_bar t) * beta (S t) / (1 - alpha_bar (S t)) * x0
   + sqrt (alpha (S t)) * (1 - alpha_bar t) / (1 - alpha_bar (S t)) * x'.
@@ -133,7 +144,8 @@ Proof.
   pose proof (alpha_bar_less_than_1 t). unfold mu_tilde, v. fold (alpha (S t)). field. lra.
 Qed.
 
-(** Slide 5 (S05.3): x_t and x_{t+1} may be drawn in either order, also at t = 0. *)
+(** Slide 5 (S05.3): x_t and x_{t+1} may be drawn in either order, the second time with mu_tilde and
+    beta_tilde; also at t = 0, where beta_tilde = 0. *)
 Theorem Bayes_kernel t :
   same_law_2 (x <- N (sqrt (alpha_bar t) * x0) (1 - alpha_bar t) ;;
               x' <- N (sqrt (1 - beta (S t)) * x) (beta (S t)) ;; point (x, x'))
@@ -150,12 +162,13 @@ Proof.
   - apply mu_tilde_is.
 Qed.
 
-(** Slide 5 (S05.1): Bayes' formula, in densities,
-    q(x_{t+1} | x_t, x_0) = q(x_t | x_{t+1}, x_0) q(x_{t+1} | x_0) / q(x_t | x_0), t >= 1. *)
+(** The densities q(x_t | x_0), q(x_{t+1} | x_t) and q(x_t | x_{t+1}, x_0). *)
 Definition q t x := density (sqrt (alpha_bar t) * x0) (1 - alpha_bar t) x.
 Definition q_up t x x' := density (sqrt (1 - beta (S t)) * x) (beta (S t)) x'.
 Definition q_down t x' x := density (mu_tilde t x') (beta_tilde t) x.
 
+(** Slide 5 (S05.1): Bayes' formula,
+    q(x_{t+1} | x_t, x_0) = q(x_t | x_{t+1}, x_0) q(x_{t+1} | x_0) / q(x_t | x_0), t >= 1. *)
 Theorem Bayes_formula t x x' : (1 <= t)%nat -> q_up t x x' = q_down t x' x * q (S t) x' / q t x.
 Proof.
   intros Ht. destruct t as [|t]; [easy|]. pose proof (alpha_bar_less_than_1 t).
@@ -171,10 +184,11 @@ Proof.
   - apply mu_tilde_is.
 Qed.
 
-(** Slide 5 (S05.2): q(x_{1:T} | x_0) = q(x_T | x_0) prod_{t=1}^{T-1} q(x_t | x_{t+1}, x_0).
-    [path t] is x_t, T = S n. *)
+(** [f 1 * ... * f n]. *)
 Fixpoint product (f : nat -> R) n := match n with O => 1 | S n => product f n * f (S n) end.
 
+(** Slide 5 (S05.2): q(x_{1:T} | x_0) = q(x_T | x_0) prod_{t=1}^{T-1} q(x_t | x_{t+1}, x_0); [path t] is
+    x_t, and T is [S n]. *)
 Theorem telescope (path : nat -> R) n :
   q 1 (path 1%nat) * product (fun t => q_up t (path t) (path (S t))) n =
   q (S n) (path (S n)) * product (fun t => q_down t (path (S t)) (path t)) n.
@@ -187,10 +201,11 @@ Qed.
 
 (** ** Slide 6: the loss *)
 
-(** Slide 6 (S06.6): the mean of the reverse step, in terms of the predicted noise. *)
 Definition mu_theta t x eps :=
   (x - beta (S t) / sqrt (1 - alpha_bar (S t)) * eps) / sqrt (alpha (S t)).
 
+(** Slide 6 (S06.6): the mean of the reverse step in terms of the predicted noise is mu_tilde with the
+    predicted x_0. *)
 Theorem mean_from_noise t x eps :
   sqrt (alpha_bar t) * beta (S t) / (1 - alpha_bar (S t)) * x_theta t x eps
   + sqrt (alpha (S t)) * (1 - alpha_bar t) / (1 - alpha_bar (S t)) * x
@@ -215,9 +230,6 @@ Lemma mu_tilde_from_noise t eps :
   mu_tilde t (x_of (S t) x0 eps) = mu_theta t (x_of (S t) x0 eps) eps.
 Proof. rewrite <- mean_from_noise, prediction. reflexivity. Qed.
 
-(** Slide 6 (S06.5, corrected): the divergence of the reverse step with mean mu_theta and variance
-    [w] from q(x_t | x_{t+1}, x_0), at x_{t+1} = x_{t+1}(x_0, eps): weight times squared error of the
-    noise, and a constant that is 0 for w = beta_tilde. *)
 Definition weight t w := beta (S t) ^ 2 / (2 * w * alpha (S t) * (1 - alpha_bar (S t))).
 
 Lemma beta_tilde_pos t : (1 <= t)%nat -> 0 < beta_tilde t.
@@ -227,6 +239,9 @@ Proof.
   apply Rmult_lt_0_compat; [apply Rdiv_lt_0_compat|]; lra.
 Qed.
 
+(** Slide 6 (S06.5, corrected): the divergence of the reverse step with mean mu_theta and variance
+    [w] from q(x_t | x_{t+1}, x_0), at x_{t+1} = x_{t+1}(x_0, eps): weight times squared error of the
+    noise, and a constant that is 0 for w = beta_tilde. *)
 Theorem noise_loss t w eps eps_theta : (1 <= t)%nat -> 0 < w ->
   KL (mu_tilde t (x_of (S t) x0 eps)) (beta_tilde t)
      (mu_theta t (x_of (S t) x0 eps) eps_theta) w

@@ -41,21 +41,12 @@ Definition start s sigma_T sigma_y : row :=
     else {| c_x0 := 1; c_xt := 0; c_y := 0; variance := sigma_T ^ 2 |}
   else {| c_x0 := 1; c_xt := 0; c_y := 0; variance := sigma_T ^ 2 |}.
 
-(** The three coefficients of every row add up to 1. *)
+(** Slide 11 (S11.2, S11.3, S11.4): the three coefficients of every row add up to 1. *)
 Theorem coefficients_add_up s sigma next sigma_y eta eta_b :
   let r := table s sigma next sigma_y eta eta_b in c_x0 r + c_xt r + c_y r = 1.
 Proof.
-  unfold table. destruct (Rlt_dec 0 s); [destruct (Rle_dec (sigma_y / s) next)|]; cbn; ring.
-Qed.
-
-(** Slide 11 (S11.1): the start is the step that comes from any level with eta = eta_b = 1. *)
-Theorem start_is_a_step s sigma sigma_T sigma_y :
-  start s sigma_T sigma_y = table s sigma sigma_T sigma_y 1 1.
-Proof.
-  assert (K : kept 1 = 0) by (unfold kept; replace (1 - 1 ^ 2) with 0 by ring; apply sqrt_0).
-  unfold start, table. rewrite K.
-  destruct (Rlt_dec 0 s); [destruct (Rle_dec (sigma_y / s) sigma_T)|];
-    unfold Rdiv; f_equal; ring.
+  unfold table. repeat match goal with |- context [if ?test then _ else _] => destruct test end;
+    cbn; ring.
 Qed.
 
 Section OneCoordinate.
@@ -280,3 +271,13 @@ Proof.
     + apply at_measured; lra || auto.
 Qed.
 End OneCoordinate.
+
+(** Slide 11 (S11.1): the start is the step that comes from any level with eta = eta_b = 1. *)
+Theorem start_is_a_step s sigma sigma_T sigma_y :
+  start s sigma_T sigma_y = table s sigma sigma_T sigma_y 1 1.
+Proof.
+  assert (K : kept 1 = 0) by (unfold kept; replace (1 - 1 ^ 2) with 0 by ring; apply sqrt_0).
+  unfold start, table. rewrite K.
+  destruct (Rlt_dec 0 s); [destruct (Rle_dec (sigma_y / s) sigma_T)|];
+    unfold Rdiv; f_equal; ring.
+Qed.

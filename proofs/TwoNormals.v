@@ -235,7 +235,8 @@ Proof.
 Qed.
 End Two.
 
-(** The theorem: one inequality from [f + M], the other from [M - f]; both are nowhere negative. *)
+(** [a z + xi] and [sqrt (1 + a ^ 2) u] have the same law.  One inequality comes from [f + M], the other
+    from [M - f]; both are nowhere negative. *)
 Theorem E_E f a :
   test f -> E (fun z => E (fun xi => f (a * z + xi))) = E (fun u => f (sqrt (1 + a * a) * u)).
 Proof.

@@ -99,7 +99,7 @@ Qed.
 Lemma orthogonal_transpose n V : orthogonal n V -> orthogonal n (transpose V).
 Proof. intros H i j Hi Hj. destruct (H i j Hi Hj). now split. Qed.
 
-(** Slide 9 (S09.3), slide 12: V x_bar = V V^T x = x. *)
+(** Slide 18 (S18.2): x = V x_bar, since V V^T x = x. *)
 Theorem orthogonal_inverse n V x i : orthogonal n V -> (i < n)%nat ->
   times n V (times n (transpose V) x) i = x i.
 Proof.
@@ -154,6 +154,7 @@ Proof.
   rewrite hint_1_affine by assumption. f_equal; unfold dot; cbn; ring.
 Qed.
 
+(** Independent normal coordinates are a normal vector with a diagonal covariance matrix. *)
 Theorem draws_normal n m v : (forall i, (i < n)%nat -> 0 <= v i) -> normal n (draws n m v) m (diag v).
 Proof.
   intros Hv w f T. rewrite quadratic_diag, <- (Rplus_0_r (dot n w m)), <- draws_form by assumption.
