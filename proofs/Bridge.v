@@ -138,3 +138,8 @@ Proof.
   unfold all_sound, all_agree. rewrite !forallb_forall, Forall_forall. intros S.
   split; intros H x Hx; apply agrees_iff; auto using in_map.
 Qed.
+
+(** If the comparison says no, the numbers are not those of slide 11. *)
+Theorem differ l : all_sound (map fst l) = true -> all_agree l = false ->
+  ~ Forall (fun x => agree (fst x) (snd x)) l.
+Proof. intros S D A. apply all_agree_iff in A; [congruence|exact S]. Qed.

@@ -1,14 +1,15 @@
-"""The machine-checked proofs: builds proofs/ with Coq, has its kernel check them, prints the axioms.
+"""Build the machine-checked proofs of proofs/, have Coq's kernel check them, print the axioms.
 
-``python scripts/proofs.py`` builds and checks everything; ``--table`` writes proofs/THEOREMS.md, for
-which no Coq is needed; ``--wrong`` compiles the wrong versions of proofs/wrong.toml, each of which
-must fail in the proof of the statement that it changes.  Needs nothing but Python and, for what it
-builds, the two Debian packages ``coq`` and ``libcoq-coquelicot``.
+``python scripts/proofs.py`` builds and checks everything; ``--table`` writes proofs/THEOREMS.md,
+for which no Coq is needed; ``--wrong`` compiles the wrong versions of proofs/wrong.toml, each of
+which must fail in the proof of the statement that it changes.  Needs nothing but Python and, for
+what it builds, the two Debian packages ``coq`` and ``libcoq-coquelicot``.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import re
 import shutil
 import subprocess
@@ -23,6 +24,7 @@ ROOT = Path(__file__).parents[1]
 PROOFS = ROOT / "proofs"
 BUILD = ROOT / "build" / "proofs"
 LIBRARY = "Ddrm"
+PAGE = "Main.v"  # the main statements again, on one page
 OPTIONS = ["-q", "-w", "-ambiguous-paths"]  # Coquelicot's coercion to extended real numbers
 
 ID = r"[SXGE]\d{1,2}(?:\.\d)?"
@@ -33,6 +35,14 @@ STATEMENT = re.compile(
     r"^(?P<kind>Theorem|Definition|Fixpoint) (?P<name>[\w']+)",
     re.MULTILINE | re.DOTALL,
 )
+
+#: What the proofs may rest on: classical logic and the real numbers of Coq's standard library.
+AXIOMS = {
+    "Coq.Logic.Classical_Prop.classic": "a statement is true or false",
+    "Coq.Logic.FunctionalExtensionality.functional_extensionality_dep": "one function per table",
+    "Coq.Reals.ClassicalDedekindReals.sig_forall_dec": "real numbers: all n, or a counterexample",
+    "Coq.Reals.ClassicalDedekindReals.sig_not_dec": "real numbers: not P, or not not P",
+}
 
 HOW_TO_INSTALL = (
     "Coq was not found (coqc, coqchk). On Debian or Ubuntu install two packages:\n"
@@ -93,9 +103,7 @@ def statements() -> list[Statement]:
             comment = " ".join((match["comment"] or "").split())
             ids = [id for tag in TAG.findall(comment) for id in tag.split(", ")]
             line = text.count("\n", 0, match.start("kind")) + 1
-            found.append(
-                Statement(match["kind"], match["name"], file, line, tuple(ids), comment)
-            )
+            found.append(Statement(match["kind"], match["name"], file, line, tuple(ids), comment))
     return found
 
 
@@ -113,25 +121,29 @@ def span(text: str, theorem: str) -> tuple[int, int]:
     return text.count("\n", 0, start.start()) + 1, text.count("\n", 0, end) + 1
 
 
-def forbidden(longest_proof: int = 40) -> list[str]:
-    """What may not stand in the sources: gaps, own axioms, and proofs longer than a screen."""
-    words = r"Admitted|admit|give_up|Axioms?|Parameters?|Conjectures?|Abort|bypass_check"
-    section_words = re.compile(r"\b(Section|End|Variables?|Hypothes[ie]s|Context)\b")
-    found = []
-    for file in files():
-        text = without_comments((PROOFS / file).read_text())
-        depth = 0
-        for number, line in enumerate(text.splitlines(), 1):
-            found += [f"{file}:{number}: {word}" for word in re.findall(rf"\b({words})\b", line)]
-            for word in section_words.findall(line):
-                depth += {"Section": 1, "End": -1}.get(word, 0)
-                if word not in ("Section", "End") and not depth:
-                    found.append(f"{file}:{number}: {word} outside of a section is an axiom")
-        for proof in re.finditer(r"^Proof\..*?Qed\.", text, re.MULTILINE | re.DOTALL):
-            if (length := proof[0].count("\n") + 1) > longest_proof:
-                number = text.count("\n", 0, proof.start()) + 1
-                found.append(f"{file}:{number}: a proof of {length} lines")
+def forbidden(file: str, source: str, longest_proof: int = 40) -> list[str]:
+    """What may not stand in a file: gaps, own axioms, and proofs longer than a screen."""
+    words = re.compile(
+        r"\b(Admitted|admit|give_up|Axioms?|Parameters?|Conjectures?|Abort|bypass_check)\b"
+    )
+    scopes = re.compile(r"\b(Section|End|Variables?|Hypothes[ie]s|Context)\b")
+    found, depth, text = [], 0, without_comments(source)
+    for number, line in enumerate(text.splitlines(), 1):
+        found += [f"{file}:{number}: {word}" for word in words.findall(line)]
+        for word in scopes.findall(line):
+            depth += {"Section": 1, "End": -1}.get(word, 0)
+            if word not in ("Section", "End") and not depth:
+                found.append(f"{file}:{number}: {word} outside of a section is an axiom")
+    for proof in re.finditer(r"^Proof\..*?Qed\.", text, re.MULTILINE | re.DOTALL):
+        if (length := proof[0].count("\n") + 1) > longest_proof:
+            number = text.count("\n", 0, proof.start()) + 1
+            found.append(f"{file}:{number}: a proof of {length} lines")
     return found
+
+
+def all_forbidden() -> list[str]:
+    """The same for all files."""
+    return [entry for file in files() for entry in forbidden(file, (PROOFS / file).read_text())]
 
 
 # -------------------------------------------------------------------------------------- the table
@@ -145,12 +157,13 @@ def table() -> str:
         for id in entry.ids:
             by_id.setdefault(id, []).append(entry)
     proved = [id for id, entries in by_id.items() if any(e.kind == "Theorem" for e in entries)]
-    total = sum(entry.kind == "Theorem" for entry in known)
+    total = sum(entry.kind == "Theorem" and entry.file != PAGE for entry in known)
     lines = [
         "# What the machine has checked",
         "",
-        "Made by `python scripts/proofs.py --table` from the comments in the files; a test keeps it",
-        f"true. {total} theorems; **{len(proved)} IDs of the equation ledger** have at least one.",
+        "Made by `python scripts/proofs.py --table` from the comments in the files; a test keeps",
+        f"it true. {total} theorems; **{len(proved)} IDs of the equation ledger** have at least",
+        f"one. [{PAGE}]({PAGE}) repeats the main ones in full.",
         "",
         "| ID | statement | in words |",
         "|---|---|---|",
@@ -158,7 +171,8 @@ def table() -> str:
     for id in sorted(by_id, key=_order):
         for entry in by_id[id]:
             name = entry.name if entry.kind == "Theorem" else f"{entry.name} (definition)"
-            lines.append(f"| {id} | [{name}]({entry.file}#L{entry.line}) | {_cell(entry.comment)} |")
+            link = f"[{name}]({entry.file}#L{entry.line})"
+            lines.append(f"| {id} | {link} | {_cell(TAG.sub('', entry.comment))} |")
     lines += [
         "",
         "## Wrong versions",
@@ -184,8 +198,8 @@ def _order(id: str) -> tuple[int, float]:
 
 
 def _cell(text: str) -> str:
-    """Text that may stand in a cell of a Markdown table; TAGs are in the first column already."""
-    text = re.sub(r"\s+([,.:])", r"\1", TAG.sub("", text)).replace("|", "\\|").replace("*", "\\*")
+    """Text that may stand in a cell of a Markdown table."""
+    text = re.sub(r"\s+([,.:])", r"\1", text).replace("|", "\\|").replace("*", "\\*")
     return re.sub(r"\[([^\]]*)\]", r"`\1`", text).replace("_", "\\_")
 
 
@@ -205,46 +219,59 @@ def coqc(file: Path, library: Path = BUILD) -> subprocess.CompletedProcess[str]:
 
 def build() -> None:
     """Compile what is new or changed, and all that comes after it, into build/proofs."""
+    import fcntl  # not on Windows, where there is no Debian package either
+
     BUILD.mkdir(parents=True, exist_ok=True)
-    fresh = False
-    for file in files():
-        source, copy = (PROOFS / file).read_text(), BUILD / file
-        done = copy.with_suffix(".vo").exists() and copy.exists() and copy.read_text() == source
-        fresh = fresh or not done
-        if not fresh:
-            continue
-        copy.with_suffix(".vo").unlink(missing_ok=True)
-        copy.write_text(source)
-        run = coqc(copy)
-        if run.returncode:
-            raise SystemExit(f"proofs/{file} does not compile:\n{run.stdout}{run.stderr}")
+    state = ""
+    with (BUILD / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests that run in parallel wait for the first to build
+        for file in files():
+            source, copy = (PROOFS / file).read_text(), BUILD / file
+            state = hashlib.sha256((state + source).encode()).hexdigest()
+            stamp = copy.with_suffix(".stamp")  # what was compiled, with all that came before it
+            if stamp.exists() and stamp.read_text() == state:
+                continue
+            copy.write_text(source)
+            run = coqc(copy)
+            if run.returncode:
+                raise SystemExit(f"proofs/{file} does not compile:\n{run.stdout}{run.stderr}")
+            stamp.write_text(state)
 
 
-def check() -> str:
-    """The kernel's own check of the compiled files, without the tactics; its summary."""
+def check() -> list[str]:
+    """Have the kernel check the compiled files once more; the axioms that all of them rest on."""
     modules = [f"{LIBRARY}.{Path(file).stem}" for file in files()]
     command = ["coqchk", "-silent", "-o", "-Q", str(BUILD), LIBRARY, *modules]
-    run = subprocess.run(command, capture_output=True, text=True)
+    run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if run.returncode:
-        raise SystemExit(f"coqchk does not accept the proofs:\n{run.stdout}{run.stderr}")
-    return run.stdout
+        raise SystemExit(f"coqchk does not accept the proofs:\n{run.stdout}")
+    summary = dict(re.findall(r"^\* ([^:\n]+):\s*(.*?)(?=^\*|\Z)", run.stdout, re.M | re.S))
+    if doubts := [
+        what
+        for what, names in summary.items()
+        if "unsafe" in what or "type-in-type" in what or "assumed" in what
+        if names.strip() != "<none>"
+    ]:
+        raise SystemExit(f"coqchk has doubts: {', '.join(doubts)}\n{run.stdout}")
+    return sorted(summary["Axioms"].split())
 
 
-def axioms() -> dict[str, tuple[str, ...]]:
-    """What each theorem rests on: the axioms that Print Assumptions names."""
-    wanted = [(Path(entry.file).stem, entry.name) for entry in theorems()]
-    lines = [f"From {LIBRARY} Require {module}." for module in dict.fromkeys(m for m, _ in wanted)]
-    lines += [f"Print Assumptions {module}.{name}." for module, name in wanted]
+def axioms_of_the_page() -> dict[str, list[str]]:
+    """What each main statement rests on, by Print Assumptions."""
+    names = [entry.name for entry in theorems() if entry.file == PAGE]
+    page = Path(PAGE).stem
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "Assumptions.v"
-        file.write_text("\n".join(lines) + "\n")
+        lines = [f"Print Assumptions {page}.{name}." for name in names]
+        file.write_text("\n".join([f"From {LIBRARY} Require {page}.", *lines]) + "\n")
         run = coqc(file)
     if run.returncode:
         raise SystemExit(f"The axioms could not be printed:\n{run.stdout}{run.stderr}")
     answers = re.split(r"^(?=Axioms:|Closed under)", run.stdout, flags=re.MULTILINE)[1:]
-    names = [tuple(sorted(re.findall(r"^(\S+)(?: *:|$)", a.split(":", 1)[1], re.MULTILINE)))
-             if a.startswith("Axioms") else () for a in answers]
-    return {f"{m}.{n}": found for (m, n), found in zip(wanted, names, strict=True)}
+    found = [
+        re.findall(r"^([\w.]+)(?: *:|$)", answer.partition("\n")[2], re.M) for answer in answers
+    ]
+    return dict(zip(names, found, strict=True))
 
 
 # ------------------------------------------------------------------------------ wrong versions
@@ -261,7 +288,9 @@ def cut_after(text: str, theorem: str) -> str:
     _, last = span(text, theorem)
     kept = text.splitlines()[:last]
     opened: list[str] = []
-    for word, name in re.findall(r"^(Section|End) (\w+)\.", without_comments("\n".join(kept)), re.M):
+    for word, name in re.findall(
+        r"^(Section|End) (\w+)\.", without_comments("\n".join(kept)), re.M
+    ):
         if word == "Section":
             opened.append(name)
         else:
@@ -299,24 +328,27 @@ def failure(wrong: Wrong) -> str | None:
 # -------------------------------------------------------------------------------------- main
 
 
-def report() -> None:
-    """Build, check, and print every theorem with its axioms."""
+def report() -> int:
+    """Build, check, print every theorem, and the axioms; 1 if there is an axiom of our own."""
     began = time.monotonic()
     build()
-    print(f"built {len(files())} files in {time.monotonic() - began:.0f} s")
+    print(f"built {len(files())} files in {time.monotonic() - began:.0f} s", flush=True)
     began = time.monotonic()
-    check()
+    found = check()
     print(f"coqchk accepts them ({time.monotonic() - began:.0f} s)\n")
-    resting = axioms()
-    letters = {axiom: chr(97 + i) for i, axiom in enumerate(sorted(set().union(*resting.values())))}
-    ids = {f"{Path(entry.file).stem}.{entry.name}": entry.ids for entry in theorems()}
-    for name, found in resting.items():
-        rests = "".join(letters[axiom] for axiom in found) or "-"
-        print(f"{name:<48} {rests:<6} {' '.join(ids[name])}")
-    print("\nAxioms, all of Coq's standard library:")
+    for entry in theorems():
+        print(f"{entry.file:<20} {entry.name:<32} {' '.join(entry.ids)}".rstrip())
+    letters = {axiom: chr(97 + i) for i, axiom in enumerate(found)}
+    print("\nAll of them together rest on these axioms of Coq's standard library:")
     for axiom, letter in letters.items():
-        print(f"  {letter}  {axiom}")
-    print(f"\n{len(resting)} theorems for {len(set().union(*ids.values()))} ledger IDs.")
+        print(f"  {letter}  {axiom:<68} {AXIOMS.get(axiom, 'NOT OF THE STANDARD LIBRARY')}")
+    print("\nThe main statements, one by one:")
+    for name, resting in axioms_of_the_page().items():
+        short = [letter for axiom, letter in letters.items() if axiom.endswith(tuple(resting))]
+        print(f"  {name:<32} {''.join(short)}")
+    ids = {id for entry in theorems() for id in entry.ids}
+    print(f"\n{len(theorems())} theorems, about {len(ids)} IDs of the ledger.")
+    return int(not set(found) <= set(AXIOMS))
 
 
 def report_wrong() -> int:
@@ -343,13 +375,12 @@ def main() -> int:
     if not coq_is_here():
         print(HOW_TO_INSTALL)
         return 2
-    if found := forbidden():
+    if found := all_forbidden():
         print("\n".join(found))
         return 1
     if options.wrong:
         return report_wrong()
-    report()
-    return 0
+    return report()
 
 
 if __name__ == "__main__":
