@@ -9,7 +9,7 @@ LECTURES := $(sort $(wildcard lectures/[0-9][0-9]_*.ipynb))
 SOLUTIONS := $(sort $(wildcard lectures/solutions/[0-9][0-9]_*.ipynb))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lectures figures lab test lowest newest verify handout grade bite homes nightly \
+.PHONY: help setup lectures figures lab test lowest newest proofs verify handout grade bite homes nightly \
   mutants gpu quality refresh constraints clean always
 
 help: ## this list
@@ -71,6 +71,10 @@ lowest newest: ## the tests with the oldest dependencies that pyproject.toml all
 
 lowest = s/^ +"([a-z-]+)>=([0-9.]+)".*/\1==\2/p
 newest =
+
+proofs: ## the theorem, checked by Coq: build, kernel check, axioms, wrong versions (needs 2 Debian packages)
+	$(PYTHON) scripts/proofs.py
+	$(PYTHON) scripts/proofs.py --wrong
 
 verify: setup ## the equation ledger: error, wrong version, proof of each statement (ID="E1 S06": in full)
 	PYTHONPATH=tests $(BIN)/python -m ledger $(ID)

@@ -97,7 +97,7 @@ Qed.
 (** ** Numbers that agree with the table *)
 
 (** What is claimed of computed numbers: each weight is within [e] of the table's, and the square of
-    the noise is the variance within [e] sigma_t^2, [e] being 2^-48, sixteen rounding units of float64. *)
+    the noise is the variance within [e] sigma_t^2, [e] being 2^-48: sixteen spacings of float64 at 1. *)
 Definition rounding : Q := 1 # (2 ^ 48).
 
 Definition agree (p : problem) (c : numbers) : Prop :=

@@ -35,11 +35,13 @@ Theorem hint_2_as_printed_is_false :
      (z <- J ;; point (fst z + snd z)) == N (mu1 + mu2) (V1 + V2)).
 Proof. exact Errata.hint_2_as_printed_is_false. Qed.
 
-(** Slide 13, the start; slides 14, 15 and 16, the three cases; one coordinate (Slides_11_16.v). *)
+(** Slide 13, t = T, one coordinate (Slides_11_16.v): y_bar ~ N(x_0, sigma_y^2 / s^2), and x_T is drawn
+    from slide 11's N(y_bar, sigma_T^2 - sigma_y^2 / s^2). *)
 Theorem base : forall s sigma_y x0 sigma_T, 0 <= sigma_y -> 0 < s -> sigma_y / s <= sigma_T ->
   (y <- N x0 (sigma_y ^ 2 / s ^ 2) ;; N y (sigma_T ^ 2 - sigma_y ^ 2 / s ^ 2)) == N x0 (sigma_T ^ 2).
 Proof. intros s sigma_y x0 sigma_T Y. exact (base s sigma_y x0 Y sigma_T). Qed.
 
+(** Slide 14, case 1: x_t is drawn from N(x_0 (1 - eta_b) + eta_b y_bar, ...). *)
 Theorem case_1 : forall s sigma_y x0 sigma_t eta_b,
   0 <= sigma_y -> 0 < s -> sigma_y / s <= sigma_t -> 0 <= eta_b -> eta_b * (sigma_y / s) <= sigma_t ->
   (y <- N x0 (sigma_y ^ 2 / s ^ 2) ;;
@@ -47,6 +49,7 @@ Theorem case_1 : forall s sigma_y x0 sigma_t eta_b,
   == N x0 (sigma_t ^ 2).
 Proof. intros s sigma_y x0 sigma_t eta_b Y. exact (case_1 s sigma_y x0 Y sigma_t eta_b). Qed.
 
+(** Slide 15, case 2: the measurement is noisier than the level. *)
 Theorem case_2 : forall s sigma_y x0 sigma_t eta,
   0 < s -> 0 <= sigma_t < sigma_y / s -> 0 <= eta <= 1 ->
   (y <- N x0 (sigma_y ^ 2 / s ^ 2) ;;
@@ -54,6 +57,8 @@ Theorem case_2 : forall s sigma_y x0 sigma_t eta,
   == N x0 (sigma_t ^ 2).
 Proof. exact case_2. Qed.
 
+(** Slide 16, case 3, the induction step: x_{t+1} ~ N(x_0, sigma_{t+1}^2) is given; sigma_t1 is
+    sigma_{t+1}. *)
 Theorem case_3 : forall x0 sigma_t sigma_t1 eta, 0 < sigma_t1 -> 0 <= eta <= 1 ->
   (x <- N x0 (sigma_t1 ^ 2) ;;
    N (x0 + sqrt (1 - eta ^ 2) * sigma_t * ((x - x0) / sigma_t1)) (eta ^ 2 * sigma_t ^ 2))
@@ -83,12 +88,13 @@ Proof.
   now split.
 Qed.
 
-(** There is such a chain for every choice of the numbers, and numbers that meet the conditions with
-    coordinates in all three cases (Proposition_3_1.v, Examples.v). *)
+(** There is such a chain for every choice of the numbers (Proposition_3_1.v). *)
 Theorem DDRM_exists : forall m n H U V s x0 sigma_y T sigma eta eta_b,
   exists J, is_DDRM m n H U V s x0 sigma_y T sigma eta eta_b J.
 Proof. exact DDRM_exists. Qed.
 
+(** The conditions can be met: three pixels, one in each of the three cases, any eta and eta_b from 0
+    to 1 (Examples.v). *)
 Theorem conditions_can_be_met : forall eta eta_b, 0 <= eta <= 1 -> 0 <= eta_b <= 1 ->
   admissible 3 3 (diag example_s) (scalar 1) (scalar 1) example_s (1 / 2) 3 INR
     (fun _ _ => eta) (fun _ _ => eta_b).

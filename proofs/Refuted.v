@@ -186,14 +186,15 @@ Proof.
   apply (parameters _ _ _ 1 0) in H; intros; lra.
 Qed.
 
-(** Against S11.2: case 1 for sigma_t > tau only (M33).  Without noise, at the last step and with
-    eta_b = 1, the measured coordinate then is the prediction, not the measurement. *)
+(** Case 1 for sigma_t > tau only; equality falls to case 3. *)
 Definition strict_table s sigma next sigma_y eta eta_b : row :=
   if Rlt_dec 0 s then
     if Rlt_dec (sigma_y / s) next then table s sigma next sigma_y eta eta_b
     else table 0 sigma next sigma_y eta eta_b
   else table 0 sigma next sigma_y eta eta_b.
 
+(** Against S11.2: that table (M33).  Without noise, at the last step and with eta_b = 1, the measured
+    coordinate is the prediction, not the measurement. *)
 Theorem strict_boundary :
   ~ forall s sigma eta x_theta xt y, 0 < s -> 0 < sigma ->
     draw (strict_table s sigma 0 0 eta 1) x_theta xt y == point y.
