@@ -5,7 +5,9 @@
     - [N m v]: the normal law with the mean [m] and the variance [v]; a point mass if [v] is 0.
     - [x <- A ;; B]: draw [x] from the law [A], then go on with [B], which may use [x].
     - [point a]: the law of the number or vector [a], which is certain.
-    - [A == B]: the two laws are equal.  [~ P]: not P.  [/\]: and.  [a <-> b]: a if and only if b.
+    - [fst z], [snd z]: the two parts of a pair [z].
+    - [A == B]: the two laws are equal.
+    - [P -> Q -> R]: if P and Q, then R.  [~ P]: not P.  [/\]: and.  [P <-> Q]: P if and only if Q.
     - [normal n L m S]: the vector of length [n] drawn from [L] has the law N(m, S).
     - [scalar c], [diag v]: the matrices c I and diag(v).  [times n A x]: the product A x.
 
@@ -67,10 +69,9 @@ Proof. exact case_3. Qed.
 
 (** Slide 12, Proposition 3.1 (Proposition_3_1.v).
 
-    H is an m x n matrix with the decomposition U, s, V; y_bar and x_t are drawn as on slides 9 and 11:
-    [J t] is the law of the pair (y_bar, x_bar_t) given x_0, and [is_DDRM] says that J T is slide 11's
-    start and that J t is one step of slide 11's table after J (t + 1).  Then x_t = V x_bar_t has the
-    law N(x_0, sigma_t^2 I), for every t from T to 0. *)
+    H is an m x n matrix with the decomposition U, s, V; y_bar and x_t are drawn as on slides 9 and 11
+    ([is_DDRM], see below): [J t] is the law of the pair (y_bar, x_bar_t) given x_0.  Then
+    x_t = V x_bar_t has the law N(x_0, sigma_t^2 I), for every t from T to 0. *)
 Theorem Proposition_3_1 :
   forall m n H U V s x0 sigma_y T sigma eta eta_b J,
   svd m n H U V s ->
@@ -87,6 +88,27 @@ Proof.
   intros. refine (Proposition_3_1 m n H U V s x0 sigma_y T sigma eta eta_b _ J t _ _); try assumption.
   now split.
 Qed.
+
+(** What [is_DDRM] says.  J T: y = H x_0 + z is measured, and the coordinates of x_bar_T are drawn by the
+    row [start] of slide 11.  J t: (y_bar, x_bar_{t+1}) is drawn from J (t + 1), and the coordinates of
+    x_bar_t are drawn by the row [table] of slide 11.  [draws n m v]: n independent numbers N(m_i, v_i).
+    [same_forms]: equal in law, for pairs of vectors. *)
+Theorem is_DDRM_says : forall m n H U V s x0 sigma_y T sigma eta eta_b J,
+  let x0_bar := times n (transpose V) x0 in
+  is_DDRM m n H U V s x0 sigma_y T sigma eta eta_b J <->
+  same_forms n (J T)
+    (y <- measurement m n H x0 sigma_y ;;
+     let r i := start (s i) (sigma T) sigma_y in
+     x <- draws n (fun i => c_x0 (r i) * x0_bar i + c_xt (r i) * 0 + c_y (r i) * y_bar m U s y i)
+                  (fun i => variance (r i)) ;;
+     point (y_bar m U s y, x)) /\
+  forall t, (t < T)%nat -> same_forms n (J t)
+    (p <- J (S t) ;;
+     let r i := table (s i) (sigma (S t)) (sigma t) sigma_y (eta t i) (eta_b t i) in
+     x <- draws n (fun i => c_x0 (r i) * x0_bar i + c_xt (r i) * snd p i + c_y (r i) * fst p i)
+                  (fun i => variance (r i)) ;;
+     point (fst p, x)).
+Proof. reflexivity. Qed.
 
 (** There is such a chain for every choice of the numbers (Proposition_3_1.v). *)
 Theorem DDRM_exists : forall m n H U V s x0 sigma_y T sigma eta eta_b,

@@ -186,8 +186,8 @@ def table() -> str:
     where = {entry.name: entry for entry in known}
     for wrong in wrong_versions():
         changed = f"[{wrong.theorem}]({wrong.file})"
-        entry = where.get(wrong.refuted)
-        refuted = f"[{entry.name}]({entry.file}#L{entry.line})" if entry else ""
+        proof = where.get(wrong.refuted)
+        refuted = f"[{proof.name}]({proof.file}#L{proof.line})" if proof else ""
         lines.append(f"| {changed} | {_cell(wrong.what)} | {_cell(wrong.why)} | {refuted} |")
     return "\n".join(lines) + "\n"
 
