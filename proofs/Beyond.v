@@ -13,7 +13,8 @@ Open Scope R_scope.
 (** Slide 11 (S11.5): in case 1 there is a variance that keeps the marginal if and only if
     eta_b tau <= sigma_t. *)
 Theorem eta_b_admissible_iff x0 tau next eta_b : 0 <= tau -> 0 <= next -> 0 <= eta_b ->
-  ((exists v, 0 <= v /\ (y <- N x0 (tau ^ 2) ;; N (eta_b * y + (1 - eta_b) * x0) v) == N x0 (next ^ 2))
+  ((exists v, 0 <= v /\ (y <- N x0 (tau ^ 2) ;; N (eta_b * y + (1 - eta_b) * x0) v)
+    == N x0 (next ^ 2))
    <-> eta_b * tau <= next).
 Proof.
   intros Ht Hn He. assert (P : 0 <= eta_b * tau) by now apply Rmult_le_pos. split.
@@ -47,7 +48,8 @@ Proof.
     f_equal; [field; lra|]. replace (eta ^ 2) with (1 - eta_b ^ 2) by lra. ring.
 Qed.
 
-(** Beyond the slides (X04): at the boundary with eta_b = 1 the variance is 0; x_t is y_bar itself. *)
+(** Beyond the slides (X04): at the boundary with eta_b = 1 the variance is 0; x_t is
+    y_bar itself. *)
 Theorem boundary x0 s sigma sigma_y eta xt y : 0 < s ->
   draw (table s sigma (sigma_y / s) sigma_y eta 1) x0 xt y == point y.
 Proof.
@@ -76,8 +78,8 @@ Proof.
   - cbn. unfold Rdiv. repeat split; ring.
 Qed.
 
-(** Slide 17 (S17.3): the last step, sigma_0 = 0.  The prediction is the result; without noise, where
-    s > 0, it is (1 - eta_b) x_theta + eta_b y_bar, that is y_bar for eta_b = 1. *)
+(** Slide 17 (S17.3): the last step, sigma_0 = 0.  The prediction is the result; without noise,
+    where s > 0, it is (1 - eta_b) x_theta + eta_b y_bar, that is y_bar for eta_b = 1. *)
 Theorem last_step x_theta s sigma sigma_y eta eta_b xt y : 0 < sigma -> 0 <= sigma_y ->
   (s = 0 \/ 0 < s /\ 0 < sigma_y ->
    draw (table s sigma 0 sigma_y eta eta_b) x_theta xt y == point x_theta) /\
@@ -95,7 +97,8 @@ Qed.
 
 (** ** Slide 17: what a wrong prediction costs *)
 
-(** Slide 17 (S17.1): the sampler starts in the same way with 0 for the x_bar_0 that it cannot know. *)
+(** Slide 17 (S17.1): the sampler starts in the same way with 0 for the x_bar_0 that it
+    cannot know. *)
 Theorem sampler_start s sigma_T sigma_y xt y : 0 <= s ->
   (0 < s -> sigma_y / s <= sigma_T ->
      draw (start s sigma_T sigma_y) 0 xt y = N y (sigma_T ^ 2 - sigma_y ^ 2 / s ^ 2)) /\
@@ -129,10 +132,12 @@ Theorem weights s sigma next sigma_y eta eta_b :
   (s = 0 -> w = (1 - kept eta * next / sigma) ^ 2 / (2 * (eta ^ 2 * next ^ 2))).
 Proof.
   cbv zeta. unfold weight, table. repeat split; [intros S B|intros S B|intros S];
-    destruct (Rlt_dec 0 s); try lra; try (destruct (Rle_dec (sigma_y / s) next); try lra); reflexivity.
+    destruct (Rlt_dec 0 s); try lra; try (destruct (Rle_dec (sigma_y / s) next); try lra);
+      reflexivity.
 Qed.
 
-(** Beyond the slides (X15): case 3 with eta^2 = 1 - (sigma_t / sigma_{t+1})^2 has DDPM's own weight. *)
+(** Beyond the slides (X15): case 3 with eta^2 = 1 - (sigma_t / sigma_{t+1})^2 has DDPM's
+    own weight. *)
 Theorem ddpm_weight sigma next : 0 < next < sigma ->
   (1 - kept (sqrt (1 - (next / sigma) ^ 2)) * next / sigma) ^ 2
   / (2 * (sqrt (1 - (next / sigma) ^ 2) ^ 2 * next ^ 2)) = (/ next ^ 2 - / sigma ^ 2) / 2.
@@ -145,7 +150,8 @@ Proof.
   rewrite sqrt_pow2 by lra. assert (0 < sigma ^ 2 - next ^ 2) by nra. field. repeat split; nra.
 Qed.
 
-(** Beyond the slides (X16): no eta gives case 2 a smaller weight than (1 / sigma_t^2 - 1 / tau^2) / 2. *)
+(** Beyond the slides (X16): no eta gives case 2 a smaller weight than
+    (1 / sigma_t^2 - 1 / tau^2) / 2. *)
 Theorem least_weight tau next eta : 0 < next < tau -> 0 < eta <= 1 ->
   (/ next ^ 2 - / tau ^ 2) / 2 <= (1 - kept eta * next / tau) ^ 2 / (2 * (eta ^ 2 * next ^ 2)).
 Proof.
@@ -197,7 +203,8 @@ Proof.
   { apply Rmult_le_pos; [lra|apply pow2_ge_0]. } lra.
 Qed.
 
-(** Beyond the slides (X01, E15): in case 1 it lies between 1 and 2, outside of the slide's range but at the boundary. *)
+(** Beyond the slides (X01, E15): in case 1 it lies between 1 and 2, outside of the slide's range
+    but at the boundary. *)
 Theorem eta_b_star_range tau next : 0 < tau <= next -> 1 <= eta_b_star tau next < 2.
 Proof.
   intros L. assert (P : 0 < next ^ 2 + tau ^ 2) by nra. assert (Q : tau ^ 2 <= next ^ 2) by nra.
@@ -210,18 +217,20 @@ Qed.
 Theorem eta_b_star_noiseless next : 0 < next -> eta_b_star 0 next = 2.
 Proof. intros L. unfold eta_b_star. field. nra. Qed.
 
-(** Beyond the slides (X02): it is admissible, because the geometric mean does not exceed the arithmetic one. *)
+(** Beyond the slides (X02): it is admissible, because the geometric mean does not exceed the
+    arithmetic one. *)
 Theorem eta_b_star_admissible tau next : 0 <= tau -> 0 < next -> eta_b_star tau next * tau <= next.
 Proof.
   intros Ht Hn. assert (P : 0 < next ^ 2 + tau ^ 2) by nra. unfold eta_b_star.
   apply (Rmult_le_reg_r (next ^ 2 + tau ^ 2)); [lra|].
-  replace (2 * next ^ 2 / (next ^ 2 + tau ^ 2) * tau * (next ^ 2 + tau ^ 2)) with (2 * next ^ 2 * tau)
+  replace (2 * next ^ 2 / (next ^ 2 + tau ^ 2) * tau * (next ^ 2 + tau ^ 2))
+    with (2 * next ^ 2 * tau)
     by (field; lra).
   pose proof (Rmult_le_pos next ((next - tau) ^ 2) ltac:(lra) (pow2_ge_0 _)). nra.
 Qed.
 
-(** Theorem 3.2, each term of its sum (X03): with eta = 1 and eta_b* every coordinate has the weight 1 / (2 sigma_t^2),
-    whatever s and sigma_y are, as long as sigma_t is not exactly tau. *)
+(** Theorem 3.2, each term of its sum (X03): with eta = 1 and eta_b* every coordinate has the weight
+    1 / (2 sigma_t^2), whatever s and sigma_y are, as long as sigma_t is not exactly tau. *)
 Theorem Theorem_3_2 s sigma next sigma_y : 0 <= s -> 0 <= sigma_y -> 0 < next ->
   (0 < s -> next <> sigma_y / s) ->
   weight (table s sigma next sigma_y 1 (eta_b_star (sigma_y / s) next)) = / (2 * next ^ 2).
@@ -248,15 +257,16 @@ Qed.
 
 (** ** DDIM and DDPM (X07) *)
 
-(** Beyond the slides (X07): DDIM's marginals, by the same lemma as case 3.  A = alpha_bar_{t+1}, B = alpha_bar_t, and
-    v is the variance of the step. *)
+(** Beyond the slides (X07): DDIM's marginals, by the same lemma as case 3.  Here
+    A = alpha_bar_{t+1}, B = alpha_bar_t, and v is the variance of the step. *)
 Theorem DDIM_marginals x0 A B v : 0 < A < 1 -> 0 <= B <= 1 -> 0 <= v <= 1 - B ->
   (x <- N (sqrt A * x0) (1 - A) ;;
    N (sqrt B * x0 + sqrt (1 - B - v) * ((x - sqrt A * x0) / sqrt (1 - A))) v)
   == N (sqrt B * x0) (1 - B).
 Proof.
   intros HA HB Hv f T. pose proof (sqrt_lt_R0 (1 - A) ltac:(lra)) as S.
-  pose proof (pow2_sqrt (1 - A) ltac:(lra)) as QA. pose proof (pow2_sqrt (1 - B - v) ltac:(lra)) as Q.
+  pose proof (pow2_sqrt (1 - A) ltac:(lra)) as QA.
+  pose proof (pow2_sqrt (1 - B - v) ltac:(lra)) as Q.
   set (r := sqrt (1 - A)) in *. set (k := sqrt (1 - B - v)) in *.
   transitivity ((x <- N (sqrt A * x0) (1 - A) ;;
     N (k / r * x + (sqrt B * x0 - k / r * (sqrt A * x0))) v) f).
@@ -294,8 +304,8 @@ Proof.
   now rewrite sqrt_pow2.
 Qed.
 
-(** Beyond the slides (X07): in VE coordinates beta_tilde is (1 - (sigma_t / sigma_{t+1})^2) sigma_t^2, and DDIM's step has the
-    variance eta_ddim^2 beta_tilde: case 3 with another eta. *)
+(** Beyond the slides (X07): in VE coordinates beta_tilde is (1 - (sigma_t / sigma_{t+1})^2)
+    sigma_t^2, and DDIM's step has the variance eta_ddim^2 beta_tilde: case 3 with another eta. *)
 Theorem DDIM_is_case_3 x0 sigma next sigma_y eta_ddim eta_b xt y :
   0 <= next < sigma -> 0 <= eta_ddim <= 1 ->
   let v := eta_ddim ^ 2 * ((1 - (next / sigma) ^ 2) * next ^ 2) in
@@ -314,8 +324,8 @@ Qed.
 
 (** ** The general family, one step (X09) *)
 
-(** Beyond the slides (X09): y_bar and x_{t+1} have the variances b and sigma^2 and the covariance kappa, given x_0.  A step with
-    the weights a and l keeps the marginal for one variance only. *)
+(** Beyond the slides (X09): y_bar and x_{t+1} have the variances b and sigma^2 and the covariance
+    kappa, given x_0.  A step with the weights a and l keeps the marginal for one variance only. *)
 Theorem family_step J x0 b sigma kappa a l v next : 0 <= v ->
   (forall c d, 0 <= c ^ 2 * b + 2 * c * d * kappa + d ^ 2 * sigma ^ 2) ->
   (forall c d, (p <- J ;; point (c * fst p + d * snd p)) ==
@@ -328,7 +338,8 @@ Proof.
   { intros f T. set (g := fun z => N (1 * z + (1 - a - l) * x0) v f).
     assert (G : test g) by now apply (N_test f v 1 ((1 - a - l) * x0)).
     transitivity ((p <- J ;; point (a * fst p + l * snd p)) g).
-    - unfold bind, point. f_equal. apply functional_extensionality. intros p. unfold g. f_equal. ring.
+    - unfold bind, point. f_equal. apply functional_extensionality. intros p. unfold g. f_equal.
+      ring.
     - rewrite (HJ a l g G). unfold g.
       change ((z <- N (a * x0 + l * x0) w ;; N (1 * z + (1 - a - l) * x0) v) f = N x0 (w + v) f).
       rewrite hint_1_affine by (exact T || exact Hv || apply Hpos). f_equal; ring. }
@@ -351,7 +362,8 @@ Theorem neighbours x0 sigma next sigma_y eta eta_b y c d : 0 < sigma -> 0 <= eta
 Proof.
   intros L He f T. pose proof (pow2_sqrt (1 - eta ^ 2) ltac:(nra)) as K. fold (kept eta) in K.
   transitivity ((x' <- N x0 (sigma ^ 2) ;;
-    x <- N (kept eta * next / sigma * x' + (1 - kept eta * next / sigma) * x0) (eta ^ 2 * next ^ 2) ;;
+    x <- N (kept eta * next / sigma * x' + (1 - kept eta * next / sigma) * x0)
+      (eta ^ 2 * next ^ 2) ;;
     point (c * x' + d * x)) f).
   { unfold bind. f_equal. apply functional_extensionality. intros x'.
     rewrite slide_11_case_3 by lra. unfold N, kept. apply E_ext. intros xi. do 2 f_equal.
@@ -360,8 +372,8 @@ Proof.
   f_equal; [ring|]. replace (eta ^ 2) with (1 - kept eta ^ 2) by lra. field. lra.
 Qed.
 
-(** Slide 19 (S19.3): two neighbouring levels are those of the chain that only adds noise if and only
-    if eta^2 = 1 - (sigma_t / sigma_{t+1})^2. *)
+(** Slide 19 (S19.3): two neighbouring levels are those of the chain that only adds noise if and
+    only if eta^2 = 1 - (sigma_t / sigma_{t+1})^2. *)
 Theorem plain_chain_iff x0 sigma next sigma_y eta eta_b y : 0 < next < sigma -> 0 <= eta <= 1 ->
   (same_law_2
     (x <- N x0 (next ^ 2) ;; x' <- N x (sigma ^ 2 - next ^ 2) ;; point (x, x'))
@@ -370,7 +382,8 @@ Theorem plain_chain_iff x0 sigma next sigma_y eta eta_b y : 0 < next < sigma -> 
    <-> eta ^ 2 = 1 - (next / sigma) ^ 2).
 Proof.
   intros L He. split.
-  - intros E. assert (Q : N (1 * x0 + 1 * x0) (1 ^ 2 * sigma ^ 2 + 2 * 1 * 1 * (kept eta * next * sigma)
+  - intros E. assert (Q : N (1 * x0 + 1 * x0)
+      (1 ^ 2 * sigma ^ 2 + 2 * 1 * 1 * (kept eta * next * sigma)
       + 1 ^ 2 * next ^ 2) == N (1 * x0 + 1 * (1 * x0 + 0))
         ((1 + 1 * 1) ^ 2 * next ^ 2 + 1 ^ 2 * (sigma ^ 2 - next ^ 2))).
     { intros f T. rewrite <- (neighbours x0 sigma next sigma_y eta eta_b y 1 1) by (exact T || lra).

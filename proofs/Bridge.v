@@ -1,8 +1,8 @@
 (** * From the table of slide 11 to numbers that a computer can compare
 
     The same table over the rational numbers, where [vm_compute] can evaluate it.  The root in
-    sqrt(1 - eta^2) is given beside eta as [k], with eta^2 + k^2 = 1 (3/5 and 4/5, 5/13 and 12/13).  A
-    test of the library lets Coq compare numbers computed in floating point, which are rational
+    sqrt(1 - eta^2) is given beside eta as [k], with eta^2 + k^2 = 1 (3/5 and 4/5, 5/13 and 12/13).
+    A test of the library lets Coq compare numbers computed in floating point, which are rational
     numbers, with this table; [agrees_iff] says what the comparison proves. *)
 
 From Coquelicot Require Rcomplements.
@@ -96,8 +96,9 @@ Qed.
 
 (** ** Numbers that agree with the table *)
 
-(** What is claimed of computed numbers: each weight is within [e] of the table's, and the square of
-    the noise is the variance within [e] sigma_t^2, [e] being 2^-48: sixteen spacings of float64 at 1. *)
+(** What is claimed of computed numbers: each weight is within [e] of the table's, and the square
+    of the noise is the variance within [e] sigma_t^2, [e] being 2^-48: sixteen spacings of
+    float64 at 1. *)
 Definition rounding : Q := 1 # (2 ^ 48).
 
 Definition agree (p : problem) (c : numbers) : Prop :=

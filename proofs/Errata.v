@@ -43,7 +43,8 @@ Proof.
 Qed.
 
 (** Nor is it enough that they are uncorrelated: z2 = z1 or - z1 by the toss of a coin. *)
-Definition coin : Law (R * R) := fun f => (N 0 1 (fun z => f (z, z)) + N 0 1 (fun z => f (z, - z))) / 2.
+Definition coin : Law (R * R) := fun f =>
+  (N 0 1 (fun z => f (z, z)) + N 0 1 (fun z => f (z, - z))) / 2.
 
 (** The mean of z1 z2 is 0. *)
 Theorem coin_uncorrelated : mean (fun xi => (xi * xi + xi * - xi) / 2) 0.
@@ -60,7 +61,8 @@ Proof.
 Qed.
 
 (** A narrow bell at 0 is met half of the time, however narrow it is; no normal law does that. *)
-Lemma bell_is_small m v k : 0 < v -> 0 < k -> N m v (fun x => bell (k * x + 0)) * C <= PI / (k * sqrt v).
+Lemma bell_is_small m v k : 0 < v -> 0 < k -> N m v (fun x => bell (k * x + 0)) * C
+  <= PI / (k * sqrt v).
 Proof.
   intros Hv Hk. pose proof (sqrt_lt_R0 v Hv) as S. set (w := sqrt v) in *.
   assert (T : test (fun u => bell (k * (m + w * u) + 0))).
@@ -137,7 +139,8 @@ Theorem E5 x0 s sigma_T sigma_y : 0 < s -> 0 <= sigma_T < sigma_y / s ->
 Proof.
   intros S L [v [Hv E]]. rewrite spread_square in E by exact S. set (tau := sigma_y / s) in *.
   assert (Q : N (1 * x0 + 0) (1 ^ 2 * tau ^ 2 + v) == N x0 (sigma_T ^ 2)).
-  { intros f T. rewrite <- (E f T). symmetry. apply hint_1_affine; [apply pow2_ge_0|exact Hv|exact T]. }
+  { intros f T. rewrite <- (E f T). symmetry.
+    apply hint_1_affine; [apply pow2_ge_0|exact Hv|exact T]. }
   apply N_injective in Q; [|nra|apply pow2_ge_0]. nra.
 Qed.
 

@@ -78,9 +78,9 @@ Qed.
 
 Definition example_s (i : nat) : R := match i with O => 2 | 1%nat => 1 / 8 | _ => 0 end.
 
-(** The conditions of Proposition 3.1 can be met: three pixels with s = 2, 1/8 and 0, sigma_y = 1/2 and
-    the levels 0, 1, 2, 3.  At the levels 1 to 3 the first is in case 1, the second in case 2, the third
-    in case 3. *)
+(** The conditions of Proposition 3.1 can be met: three pixels with s = 2, 1/8 and 0, sigma_y = 1/2
+    and the levels 0, 1, 2, 3.  At the levels 1 to 3 the first is in case 1, the second in case 2,
+    the third in case 3. *)
 Theorem conditions_can_be_met eta eta_b : 0 <= eta <= 1 -> 0 <= eta_b <= 1 ->
   admissible 3 3 (diag example_s) (scalar 1) (scalar 1) example_s (1 / 2) 3 INR
     (fun _ _ => eta) (fun _ _ => eta_b).

@@ -1,8 +1,8 @@
 (** * The standard normal law
 
-    [phi] is the density of a standard normal number up to the factor [1 / C], [C] being the Gaussian
-    integral; [E f] is the mean of [f xi] for a standard normal [xi].  That [C] is [sqrt (2 PI)] is
-    never needed: only that the integral exists and is positive. *)
+    [phi] is the density of a standard normal number up to the factor [1 / C], [C] being the
+    Gaussian integral; [E f] is the mean of [f xi] for a standard normal [xi].  That [C] is
+    [sqrt (2 PI)] is never needed: only that the integral exists and is positive. *)
 
 From Coquelicot Require Import Coquelicot.
 Require Import Reals Lra Psatz FunctionalExtensionality.

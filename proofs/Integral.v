@@ -26,7 +26,8 @@ Qed.
 Lemma continuous_integrable (f : R -> R) a b : (forall x, continuous f x) -> ex_RInt f a b.
 Proof. intros H. apply (@ex_RInt_continuous R_CompleteNormedModule f). intros x _. apply H. Qed.
 
-Lemma RInt_split (f : R -> R) a b c : (forall x, continuous f x) -> RInt f a b + RInt f b c = RInt f a c.
+Lemma RInt_split (f : R -> R) a b c :
+  (forall x, continuous f x) -> RInt f a b + RInt f b c = RInt f a c.
 Proof. intros H. apply (RInt_Chasles f a b c); now apply continuous_integrable. Qed.
 
 Lemma RInt_nonneg (f : R -> R) a b :
@@ -219,7 +220,8 @@ Proof.
   pose proof (Rle_abs (- b)). rewrite !Rabs_Ropp in *.
   pose proof (Rabs_pos a). pose proof (Rabs_pos b).
   pose proof (RInt_split f a' a b' Hc). pose proof (RInt_split f a b b' Hc).
-  pose proof (RInt_nonneg f a' a Hc Hp ltac:(lra)). pose proof (RInt_nonneg f b b' Hc Hp ltac:(lra)).
+  pose proof (RInt_nonneg f a' a Hc Hp ltac:(lra)).
+  pose proof (RInt_nonneg f b b' Hc Hp ltac:(lra)).
   assert (RInt f a' b' <= l) by (apply Up; exists a', b'; split; [lra|reflexivity]).
   apply Rabs_def1; lra.
 Qed.

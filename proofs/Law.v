@@ -30,7 +30,8 @@ Infix "==" := same_law (at level 70, no associativity) : law_scope.
 
 (** For pairs: all linear forms have the same law (Cramer and Wold). *)
 Definition same_law_2 (J J' : Law (R * R)) :=
-  forall a b, (z <- J ;; point (a * fst z + b * snd z)) == (z <- J' ;; point (a * fst z + b * snd z)).
+  forall a b, (z <- J ;; point (a * fst z + b * snd z))
+    == (z <- J' ;; point (a * fst z + b * snd z)).
 
 (** Two numbers are independent: their joint law is that of two separate draws. *)
 Definition independent (J : Law (R * R)) (L1 L2 : Law R) :=
@@ -55,7 +56,8 @@ Definition density (m v x : R) := exp (- (x - m) ^ 2 / (2 * v)) / (C * sqrt v).
 
 Lemma density_pos m v x : 0 < v -> 0 < density m v x.
 Proof.
-  intros Hv. pose proof (sqrt_lt_R0 v Hv). pose proof C_pos. apply Rdiv_lt_0_compat; [apply exp_pos|].
+  intros Hv. pose proof (sqrt_lt_R0 v Hv). pose proof C_pos.
+  apply Rdiv_lt_0_compat; [apply exp_pos|].
   now apply Rmult_lt_0_compat.
 Qed.
 
@@ -66,7 +68,8 @@ Proof.
   intros Hv T. pose proof (sqrt_lt_R0 v Hv) as S. pose proof C_pos.
   assert (T' : test (fun xi => f (m + sqrt v * xi))).
   { apply (test_affine f _ (sqrt v) m T). intros x. f_equal. ring. }
-  pose proof (IntR_affine _ _ (/ sqrt v) (- m / sqrt v) (Rinv_0_lt_compat _ S) (test_mean _ T')) as H'.
+  pose proof (IntR_affine _ _ (/ sqrt v) (- m / sqrt v) (Rinv_0_lt_compat _ S)
+    (test_mean _ T')) as H'.
   apply (IntR_scal _ (/ C)) in H'. replace (/ C * (_ * C)) with (N m v f) in H'.
   2: { unfold N. field. lra. }
   refine (IntR_ext _ _ _ _ H'). intros x. cbv beta. unfold density, phi.
@@ -139,7 +142,8 @@ Qed.
 
 (** Beyond the slides (E16): hint 1 where the mean contains z0 as well. *)
 Theorem hint_1_with_gamma z0 V1 alpha gamma V2 : 0 <= V1 -> 0 <= V2 ->
-  (z1 <- N z0 V1 ;; N (alpha * z1 + gamma * z0) V2) == N ((alpha + gamma) * z0) (alpha ^ 2 * V1 + V2).
+  (z1 <- N z0 V1 ;; N (alpha * z1 + gamma * z0) V2)
+    == N ((alpha + gamma) * z0) (alpha ^ 2 * V1 + V2).
 Proof.
   intros H1 H2 f T. rewrite hint_1_affine by assumption. f_equal. ring.
 Qed.

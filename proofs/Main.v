@@ -11,7 +11,7 @@
     - [normal n L m S]: the vector of length [n] drawn from [L] has the law N(m, S).
     - [scalar c], [diag v]: the matrices c I and diag(v).  [times n A x]: the product A x.
 
-    They are defined in Law.v and Vector.v.  The statements are proved in the file named beside each. *)
+    They are defined in Law.v and Vector.v.  Beside each statement stands where it is proved. *)
 
 From Coquelicot Require Import Coquelicot.
 Require Import Reals.
@@ -37,15 +37,17 @@ Theorem hint_2_as_printed_is_false :
      (z <- J ;; point (fst z + snd z)) == N (mu1 + mu2) (V1 + V2)).
 Proof. exact Errata.hint_2_as_printed_is_false. Qed.
 
-(** Slide 13, t = T, one coordinate (Slides_11_16.v): y_bar ~ N(x_0, sigma_y^2 / s^2), and x_T is drawn
-    from slide 11's N(y_bar, sigma_T^2 - sigma_y^2 / s^2). *)
+(** Slide 13, t = T, one coordinate (Slides_11_16.v): y_bar ~ N(x_0, sigma_y^2 / s^2), and x_T is
+    drawn from slide 11's N(y_bar, sigma_T^2 - sigma_y^2 / s^2). *)
 Theorem base : forall s sigma_y x0 sigma_T, 0 <= sigma_y -> 0 < s -> sigma_y / s <= sigma_T ->
-  (y <- N x0 (sigma_y ^ 2 / s ^ 2) ;; N y (sigma_T ^ 2 - sigma_y ^ 2 / s ^ 2)) == N x0 (sigma_T ^ 2).
+  (y <- N x0 (sigma_y ^ 2 / s ^ 2) ;; N y (sigma_T ^ 2 - sigma_y ^ 2 / s ^ 2))
+  == N x0 (sigma_T ^ 2).
 Proof. intros s sigma_y x0 sigma_T Y. exact (base s sigma_y x0 Y sigma_T). Qed.
 
 (** Slide 14, case 1: x_t is drawn from N(x_0 (1 - eta_b) + eta_b y_bar, ...). *)
 Theorem case_1 : forall s sigma_y x0 sigma_t eta_b,
-  0 <= sigma_y -> 0 < s -> sigma_y / s <= sigma_t -> 0 <= eta_b -> eta_b * (sigma_y / s) <= sigma_t ->
+  0 <= sigma_y -> 0 < s -> sigma_y / s <= sigma_t ->
+  0 <= eta_b -> eta_b * (sigma_y / s) <= sigma_t ->
   (y <- N x0 (sigma_y ^ 2 / s ^ 2) ;;
    N (x0 * (1 - eta_b) + eta_b * y) (sigma_t ^ 2 - sigma_y ^ 2 / s ^ 2 * eta_b ^ 2))
   == N x0 (sigma_t ^ 2).
@@ -69,8 +71,8 @@ Proof. exact case_3. Qed.
 
 (** Slide 12, Proposition 3.1 (Proposition_3_1.v).
 
-    H is an m x n matrix with the decomposition U, s, V; y_bar and x_t are drawn as on slides 9 and 11
-    ([is_DDRM], see below): [J t] is the law of the pair (y_bar, x_bar_t) given x_0.  Then
+    H is an m x n matrix with the decomposition U, s, V; y_bar and x_t are drawn as on slides 9 and
+    11 ([is_DDRM], see below): [J t] is the law of the pair (y_bar, x_bar_t) given x_0.  Then
     x_t = V x_bar_t has the law N(x_0, sigma_t^2 I), for every t from T to 0. *)
 Theorem Proposition_3_1 :
   forall m n H U V s x0 sigma_y T sigma eta eta_b J,
@@ -85,14 +87,15 @@ Theorem Proposition_3_1 :
   forall t, (t <= T)%nat ->
   normal n (p <- J t ;; point (times n V (snd p))) x0 (scalar (sigma t ^ 2)).
 Proof.
-  intros. refine (Proposition_3_1 m n H U V s x0 sigma_y T sigma eta eta_b _ J t _ _); try assumption.
+  intros. refine (Proposition_3_1 m n H U V s x0 sigma_y T sigma eta eta_b _ J t _ _);
+    try assumption.
   now split.
 Qed.
 
-(** What [is_DDRM] says.  J T: y = H x_0 + z is measured, and the coordinates of x_bar_T are drawn by the
-    row [start] of slide 11.  J t: (y_bar, x_bar_{t+1}) is drawn from J (t + 1), and the coordinates of
-    x_bar_t are drawn by the row [table] of slide 11.  [draws n m v]: n independent numbers N(m_i, v_i).
-    [same_forms]: equal in law, for pairs of vectors. *)
+(** What [is_DDRM] says.  J T: y = H x_0 + z is measured, and the coordinates of x_bar_T are drawn
+    by the row [start] of slide 11.  J t: (y_bar, x_bar_{t+1}) is drawn from J (t + 1), and the
+    coordinates of x_bar_t are drawn by the row [table] of slide 11.  [draws n m v]: n independent
+    numbers N(m_i, v_i).  [same_forms]: equal in law, for pairs of vectors. *)
 Theorem is_DDRM_says : forall m n H U V s x0 sigma_y T sigma eta eta_b J,
   let x0_bar := times n (transpose V) x0 in
   is_DDRM m n H U V s x0 sigma_y T sigma eta eta_b J <->
@@ -115,22 +118,23 @@ Theorem DDRM_exists : forall m n H U V s x0 sigma_y T sigma eta eta_b,
   exists J, is_DDRM m n H U V s x0 sigma_y T sigma eta eta_b J.
 Proof. exact DDRM_exists. Qed.
 
-(** The conditions can be met: three pixels, one in each of the three cases, any eta and eta_b from 0
-    to 1 (Examples.v). *)
+(** The conditions can be met: three pixels, one in each of the three cases, any eta and eta_b from
+    0 to 1 (Examples.v). *)
 Theorem conditions_can_be_met : forall eta eta_b, 0 <= eta <= 1 -> 0 <= eta_b <= 1 ->
   admissible 3 3 (diag example_s) (scalar 1) (scalar 1) example_s (1 / 2) 3 INR
     (fun _ _ => eta) (fun _ _ => eta_b).
 Proof. exact conditions_can_be_met. Qed.
 
 (** Slide 11: which eta_b are admissible in case 1; tau is sigma_y / s (Beyond.v). *)
-Theorem eta_b_admissible_iff : forall x0 tau sigma_t eta_b, 0 <= tau -> 0 <= sigma_t -> 0 <= eta_b ->
+Theorem eta_b_admissible_iff : forall x0 tau sigma_t eta_b,
+  0 <= tau -> 0 <= sigma_t -> 0 <= eta_b ->
   ((exists v, 0 <= v /\
     (y <- N x0 (tau ^ 2) ;; N (eta_b * y + (1 - eta_b) * x0) v) == N x0 (sigma_t ^ 2))
    <-> eta_b * tau <= sigma_t).
 Proof. exact eta_b_admissible_iff. Qed.
 
-(** Slides 13-16 prove each coordinate.  One random number shared by both coordinates of a plane passes
-    all that they prove, and is not N(x_0, sigma^2 I) (Errata.v). *)
+(** Slides 13-16 prove each coordinate.  One random number shared by both coordinates of a plane
+    passes all that they prove, and is not N(x_0, sigma^2 I) (Errata.v). *)
 Theorem one_by_one_is_not_enough : forall x0 sigma, 0 < sigma ->
   (forall i, (x <- shared x0 sigma ;; point (x i)) == N (x0 i) (sigma ^ 2)) /\
   ~ normal 2 (shared x0 sigma) x0 (scalar (sigma ^ 2)).

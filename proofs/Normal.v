@@ -68,7 +68,8 @@ Proof.
   { intros s d. apply (test_affine _ _ s d test_atan). reflexivity. }
   assert (Z : forall s, E (fun xi => atan (s * xi + 0)) = 0).
   { intros s. pose proof (E_mirror _ (T s 0)) as M.
-    rewrite (E_ext _ (fun xi => -1 * atan (s * xi + 0))) in M; [rewrite E_scal in M by apply T; lra|].
+    rewrite (E_ext _ (fun xi => -1 * atan (s * xi + 0))) in M;
+      [rewrite E_scal in M by apply T; lra|].
     intros u. cbn. replace (s * - u + 0) with (- (s * u + 0)) by ring. rewrite atan_opp. ring. }
   specialize (H (fun x => atan (1 * x + - m')) (T 1 (- m'))). unfold N in H.
   assert (E (fun xi => atan (sqrt v * xi + 0)) < E (fun xi => atan (1 * (m + sqrt v * xi) + - m'))).
@@ -130,7 +131,8 @@ Proof.
   refine (IntR_ext _ _ _ _ M). intros u. cbv beta. f_equal. unfold density.
   replace (exp _ / _ / (_ / _)) with (sqrt v' / sqrt v *
     exp (- (m + sqrt v * u - m) ^ 2 / (2 * v) - - (m + sqrt v * u - m') ^ 2 / (2 * v'))).
-  2: { rewrite exp_minus. field. pose proof exp_pos. repeat split; lra || apply Rgt_not_eq, exp_pos. }
+  2: { rewrite exp_minus. field. pose proof exp_pos.
+       repeat split; lra || apply Rgt_not_eq, exp_pos. }
   rewrite ln_mult, ln_exp by (try apply exp_pos; now apply Rdiv_lt_0_compat).
   replace (ln (sqrt v' / sqrt v)) with (- (ln (v / v') / 2)).
   - replace (m + sqrt v * u - m) with (sqrt v * u) by ring.
@@ -164,8 +166,8 @@ Qed.
 
 (** ** Bayes' rule for normal laws
 
-    A prior N(m, v) of [u] and a kernel N(k u, s) from [u] to [x], [k u = a u + b].  Then [x] has the
-    law N(m', w), and [u] has the law N(mu x, tau) when [x] is known. *)
+    A prior N(m, v) of [u] and a kernel N(k u, s) from [u] to [x], [k u = a u + b].  Then [x] has
+    the law N(m', w), and [u] has the law N(mu x, tau) when [x] is known. *)
 Section Bayes.
 Variables (m v a b s m' w tau : R) (k mu : R -> R).
 Hypothesis k_is : forall u, k u = a * u + b.

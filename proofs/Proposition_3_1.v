@@ -1,7 +1,8 @@
 (** * Proposition 3.1: q(x_t | x_0) = N(x_0, sigma_t^2 I)
 
-    All coordinates at once, for every H, in spectral coordinates and in pixels.  The proof is done
-    for a larger family of chains (X09), whose steps may look at y_bar and x_{t+1} at the same time. *)
+    All coordinates at once, for every H, in spectral coordinates and in pixels.  The proof is
+    done for a larger family of chains (X09), whose steps may look at y_bar and x_{t+1} at the
+    same time. *)
 
 From Coquelicot Require Import Coquelicot.
 Require Import Reals Lra Psatz Arith Lia FunctionalExtensionality.
@@ -10,14 +11,15 @@ Open Scope R_scope.
 
 (** ** The family (X09)
 
-    [Y] is the law of y_bar given x_0, with independent coordinates N(mu_i, b_i).  Every step has one
-    row for each coordinate.  The state is the pair (y_bar, x_t). *)
+    [Y] is the law of y_bar given x_0, with independent coordinates N(mu_i, b_i).  Every step has
+    one row for each coordinate.  The state is the pair (y_bar, x_t). *)
 Section Family.
 Variables (n : nat) (x0 mu b : vec) (Y : Law vec) (T : nat).
 Variables (start_row : nat -> row) (rows : nat -> nat -> row) (sigma : nat -> R).
 
 Definition next_state (r : nat -> row) (y x : vec) : Law vec :=
-  draws n (fun i => c_x0 (r i) * x0 i + c_xt (r i) * x i + c_y (r i) * y i) (fun i => variance (r i)).
+  draws n (fun i => c_x0 (r i) * x0 i + c_xt (r i) * x i + c_y (r i) * y i)
+    (fun i => variance (r i)).
 
 (** Slide 11 (S11.7): given x_{t+1}, x_0 and y the coordinates of x_t are independent. *)
 Theorem next_state_independent r y x : (forall i, (i < n)%nat -> 0 <= variance (r i)) ->
@@ -124,20 +126,23 @@ Lemma variance_nonneg k i a c : (k <= T)%nat -> (i < n)%nat ->
 Proof.
   revert a c. induction k as [|k IH]; intros a c L Hi.
   - destruct (start_keeps i Hi) as [_ _ P V]. rewrite Nat.sub_0_r, <- V. cbn [kappa].
-    pose proof (b_range i Hi). pose proof (pow2_ge_0 c). pose proof (pow2_ge_0 (a + c * c_y (start_row i))).
-    replace (_ + _ + _) with ((a + c * c_y (start_row i)) ^ 2 * b i + c ^ 2 * variance (start_row i))
+    pose proof (b_range i Hi). pose proof (pow2_ge_0 c).
+    pose proof (pow2_ge_0 (a + c * c_y (start_row i))).
+    replace (_ + _ + _) with ((a + c * c_y (start_row i)) ^ 2 * b i + c ^ 2 * variance
+      (start_row i))
       by ring. apply Rplus_le_le_0_compat; now apply Rmult_le_pos.
   - destruct (rows_keep k i L Hi) as [_ _ P V]. cbn [kappa]. set (r := rows (T - S k) i) in *.
     specialize (IH (a + c * c_y r) (c * c_xt r) ltac:(lia) Hi). pose proof (pow2_ge_0 c).
     replace (sigma (T - S k) ^ 2) with (variance r + c_y r ^ 2 * b i
       + c_xt r ^ 2 * sigma (T - k) ^ 2 + 2 * c_y r * c_xt r * kappa k i) by (rewrite V; ring).
     assert (0 <= c ^ 2 * variance r) by now apply Rmult_le_pos.
-    replace (a ^ 2 * b i + _ + _) with ((a + c * c_y r) ^ 2 * b i + 2 * (a + c * c_y r) * (c * c_xt r)
+    replace (a ^ 2 * b i + _ + _)
+      with ((a + c * c_y r) ^ 2 * b i + 2 * (a + c * c_y r) * (c * c_xt r)
       * kappa k i + (c * c_xt r) ^ 2 * sigma (T - k) ^ 2 + c ^ 2 * variance r) by ring. lra.
 Qed.
 
-(** Beyond the slides (X09): all linear forms of (y_bar, x_t) are normal, x_t has the mean x_0 and the
-    covariance matrix sigma_t^2 I, and y_bar^i and x_t^i have the covariance kappa. *)
+(** Beyond the slides (X09): all linear forms of (y_bar, x_t) are normal, x_t has the mean x_0 and
+    the covariance matrix sigma_t^2 I, and y_bar^i and x_t^i have the covariance kappa. *)
 Theorem family k : (k <= T)%nat -> forall u w,
   (p <- J (T - k) ;; point (dot n u (fst p) + dot n w (snd p))) ==
   N (dot n u mu + dot n w x0)
@@ -189,8 +194,9 @@ Section DDRM.
 Variables (m n : nat) (H U V : mat) (s x0 : vec) (sigma_y : R).
 Variables (T : nat) (sigma : nat -> R) (eta eta_b : nat -> nat -> R).
 
-(** The conditions.  Slides 11 and 12 print the first line and a part of the last but one.  The rates
-    may differ from step to step and from coordinate to coordinate; the levels need not decrease. *)
+(** The conditions.  Slides 11 and 12 print the first line and a part of the last but one.
+    The rates may differ from step to step and from coordinate to coordinate; the levels need
+    not decrease. *)
 Record admissible : Prop := {
   H_svd : svd m n H U V s;
   noise_range : 0 <= sigma_y;

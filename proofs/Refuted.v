@@ -1,7 +1,8 @@
 (** * Wrong versions, refuted
 
-    Each is a small change of a statement that is proved in the other files; here is a proof that the
-    changed statement is false.  A law has one mean and one variance, so that one example is enough. *)
+    Each is a small change of a statement that is proved in the other files; here is a proof
+    that the changed statement is false.  A law has one mean and one variance, so that one
+    example is enough. *)
 
 From Coquelicot Require Import Coquelicot.
 Require Import Reals Lra Psatz Lia FunctionalExtensionality.
@@ -18,7 +19,8 @@ Proof.
     intros u. apply E_ext. intros xi. now rewrite K.
 Qed.
 
-(** Against S13.1: hint 1 with alpha for alpha^2: at alpha = 2, V1 = 1, V2 = 0 the variance is 4, not 2. *)
+(** Against S13.1: hint 1 with alpha for alpha^2: at alpha = 2, V1 = 1, V2 = 0 the variance
+    is 4, not 2. *)
 Theorem hint_1_without_square :
   ~ forall z0 V1 alpha V2, 0 <= V1 -> 0 <= V2 ->
     (z1 <- N z0 V1 ;; N (alpha * z1) V2) == N (alpha * z0) (alpha * V1 + V2).
@@ -27,7 +29,8 @@ Proof.
   apply (parameters _ _ _ 2 0) in H; intros; lra.
 Qed.
 
-(** Against S13.1: hint 1 with a mean that contains z0, and gamma z0 forgotten: the mean is 2, not 1. *)
+(** Against S13.1: hint 1 with a mean that contains z0, and gamma z0 forgotten: the mean
+    is 2, not 1. *)
 Theorem hint_1_without_gamma :
   ~ forall z0 V1 alpha gamma V2, 0 <= V1 -> 0 <= V2 ->
     (z1 <- N z0 V1 ;; N (alpha * z1 + gamma * z0) V2) == N (alpha * z0) (alpha ^ 2 * V1 + V2).
@@ -50,8 +53,8 @@ Proof.
   apply N_injective in Q; lra.
 Qed.
 
-(** Against S03.2: slide 3 with alpha_t for alpha_bar_t in the variance: after two steps with beta = 1/2 it is 3/4,
-    not 1/2. *)
+(** Against S03.2: slide 3 with alpha_t for alpha_bar_t in the variance: after two steps with beta =
+    1/2 it is 3/4, not 1/2. *)
 Theorem jump_with_alpha :
   ~ forall beta x0 t, (forall t, 0 < beta t < 1) ->
     noised beta x0 (S t) == N (sqrt (alpha_bar beta (S t)) * x0) (1 - alpha beta (S t)).
@@ -64,8 +67,8 @@ Proof.
   apply N_injective in Q; cbn in *; unfold alpha in *; lra.
 Qed.
 
-(** Against S05.3: the step back with beta for beta_tilde: with beta = 1/2 the variance of x_1 is 1/2, not
-    2/3. *)
+(** Against S05.3: the step back with beta for beta_tilde: with beta = 1/2 the variance of x_1 is
+    1/2, not 2/3. *)
 Theorem beta_for_beta_tilde :
   ~ forall beta x0 t, (forall t, 0 < beta t < 1) ->
     same_law_2
@@ -78,7 +81,8 @@ Proof.
   assert (B : forall t, 0 < half t < 1) by (intros; unfold half; lra).
   specialize (H half 0 1%nat B 1 0).
   assert (Q : (x' <- N (sqrt (alpha_bar half 2) * 0) (1 - alpha_bar half 2) ;;
-    N (mu_tilde half 0 1 x') (half 2%nat)) == N (sqrt (alpha_bar half 1) * 0) (1 - alpha_bar half 1)).
+    N (mu_tilde half 0 1 x') (half 2%nat))
+      == N (sqrt (alpha_bar half 1) * 0) (1 - alpha_bar half 1)).
   { intros f T. specialize (H f T). unfold bind, point in H. cbn [fst snd] in H.
     transitivity (N (sqrt (alpha_bar half 1) * 0) (1 - alpha_bar half 1) (fun x =>
       N (sqrt (1 - half 2%nat) * x) (half 2%nat) (fun x' => f (1 * x + 0 * x')))).
@@ -92,7 +96,8 @@ Proof.
   - intros z. replace (1 - 1 / 2) with (1 / 2) by lra. field.
 Qed.
 
-(** Against S14.1: case 1 with eta_b for eta_b^2 (M19 of the ledger): at eta_b = 1/2 the variance is 3/4, not 1. *)
+(** Against S14.1: case 1 with eta_b for eta_b^2 (M19 of the ledger): at eta_b = 1/2 the variance is
+    3/4, not 1. *)
 Theorem case_1_without_square :
   ~ forall s sigma_y x0 sigma_t eta_b, 0 < s -> sigma_y / s <= sigma_t -> 0 <= eta_b <= 1 ->
     (y <- N x0 (sigma_y ^ 2 / s ^ 2) ;;
@@ -103,7 +108,8 @@ Proof.
   apply (parameters _ _ _ (1 / 2) 0) in H; intros; lra.
 Qed.
 
-(** Against S11.5: case 1 with an eta_b that is not admissible: no variance makes up for eta_b = 2. *)
+(** Against S11.5: case 1 with an eta_b that is not admissible: no variance makes up for
+    eta_b = 2. *)
 Theorem case_1_for_every_eta_b :
   ~ forall s sigma_y x0 sigma_t eta_b, 0 < s -> sigma_y / s <= sigma_t -> 0 <= eta_b ->
     exists v, 0 <= v /\
@@ -113,7 +119,8 @@ Proof.
   apply eta_b_admissible_iff in H; lra.
 Qed.
 
-(** Against S15.1: case 2 with sqrt(1 - eta) for sqrt(1 - eta^2) (M21): at eta = 1/2 the variance is 3/4, not 1. *)
+(** Against S15.1: case 2 with sqrt(1 - eta) for sqrt(1 - eta^2) (M21): at eta = 1/2 the variance is
+    3/4, not 1. *)
 Theorem case_2_without_square :
   ~ forall s sigma_y x0 sigma_t eta, 0 < s -> 0 <= sigma_t < sigma_y / s -> 0 <= eta <= 1 ->
     (y <- N x0 (sigma_y ^ 2 / s ^ 2) ;;
@@ -123,11 +130,13 @@ Proof.
   intros H. specialize (H 1 2 0 1 (1 / 2) ltac:(lra) ltac:(lra) ltac:(lra)).
   pose proof (pow2_sqrt (1 - 1 / 2) ltac:(lra)) as K.
   apply (parameters _ _ _ (sqrt (1 - 1 / 2) / 2) 0) in H; [|lra..|intros; field].
-  destruct H as [_ H]. replace ((sqrt (1 - 1 / 2) / 2) ^ 2) with (sqrt (1 - 1 / 2) ^ 2 / 4) in H by field.
+  destruct H as [_ H]. replace ((sqrt (1 - 1 / 2) / 2) ^ 2) with (sqrt (1 - 1 / 2) ^ 2 / 4) in H
+    by field.
   lra.
 Qed.
 
-(** Against S15.1: case 2 with eta for k = sqrt(1 - eta^2): at eta = 1/2 the variance is 1/2, not 1. *)
+(** Against S15.1: case 2 with eta for k = sqrt(1 - eta^2): at eta = 1/2 the variance is
+    1/2, not 1. *)
 Theorem case_2_with_eta_for_k :
   ~ forall s sigma_y x0 sigma_t eta, 0 < s -> 0 <= sigma_t < sigma_y / s -> 0 <= eta <= 1 ->
     (y <- N x0 (sigma_y ^ 2 / s ^ 2) ;;
@@ -162,7 +171,8 @@ Proof.
   - intros z. unfold Rdiv. ring.
 Qed.
 
-(** Against S16.1: case 3 with fresh noise eta sigma_{t+1} (M24): at eta = 1 the variance is 4, not 1. *)
+(** Against S16.1: case 3 with fresh noise eta sigma_{t+1} (M24): at eta = 1 the variance
+    is 4, not 1. *)
 Theorem case_3_with_the_old_level :
   ~ forall x0 sigma_t sigma_t1 eta, 0 < sigma_t1 -> 0 <= eta <= 1 ->
     (x <- N x0 (sigma_t1 ^ 2) ;;
@@ -174,7 +184,8 @@ Proof.
   apply (parameters _ _ _ 0 0) in H; intros; lra.
 Qed.
 
-(** Against S16.1: case 3 without the division by sigma_{t+1} (slide 16): at eta = 0 the variance is 4, not 1. *)
+(** Against S16.1: case 3 without the division by sigma_{t+1} (slide 16): at eta = 0 the variance
+    is 4, not 1. *)
 Theorem case_3_without_division :
   ~ forall x0 sigma_t sigma_t1 eta, 0 < sigma_t1 -> 0 <= eta <= 1 ->
     (x <- N x0 (sigma_t1 ^ 2) ;;
@@ -193,8 +204,8 @@ Definition strict_table s sigma next sigma_y eta eta_b : row :=
     else table 0 sigma next sigma_y eta eta_b
   else table 0 sigma next sigma_y eta eta_b.
 
-(** Against S11.2: that table (M33).  Without noise, at the last step and with eta_b = 1, the measured
-    coordinate is the prediction, not the measurement. *)
+(** Against S11.2: that table (M33).  Without noise, at the last step and with eta_b = 1, the
+    measured coordinate is the prediction, not the measurement. *)
 Theorem strict_boundary :
   ~ forall s sigma eta x_theta xt y, 0 < s -> 0 < sigma ->
     draw (strict_table s sigma 0 0 eta 1) x_theta xt y == point y.
@@ -241,7 +252,8 @@ Theorem eta_b_star_without_2 : ~ forall tau next, 0 <= tau -> 0 < next ->
   next ^ 2 * (1 - eta_b) ^ 2 = next ^ 2 - tau ^ 2 * eta_b ^ 2.
 Proof. intros H. specialize (H 1 1 ltac:(lra) ltac:(lra)). cbv zeta in H. lra. Qed.
 
-(** Against X07: DDRM's eta taken for DDIM's: with eta = 1 the chain is not the one that only adds noise. *)
+(** Against X07: DDRM's eta taken for DDIM's: with eta = 1 the chain is not the one that only
+    adds noise. *)
 Theorem ddim_with_the_same_eta :
   ~ forall x0 sigma next sigma_y eta_b y, 0 < next < sigma ->
     same_law_2

@@ -121,8 +121,9 @@ Proof.
     + intros i Hi. rewrite (Sm i Hi), inverse_0. ring.
 Qed.
 
-(** Slide 9 (S09.6), and hint 3 of slide 13 (S13.3, corrected): given x_0 the coordinates of y_bar are
-    normal and independent; y_bar^i ~ N(x_bar_0^i, sigma_y^2 / s_i^2) where s_i > 0, and 0 elsewhere. *)
+(** Slide 9 (S09.6), and hint 3 of slide 13 (S13.3, corrected): given x_0 the coordinates of y_bar
+    are normal and independent; y_bar^i ~ N(x_bar_0^i, sigma_y^2 / s_i^2) where s_i > 0, and 0
+    elsewhere. *)
 Theorem law_of_y_bar :
   normal n (y <- measurement ;; point (y_bar y)) y_mean (diag y_variance).
 Proof.

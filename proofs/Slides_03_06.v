@@ -33,7 +33,8 @@ Lemma alpha_bar_less_than_1 t : 0 < alpha_bar (S t) < 1.
 Proof. pose proof (alpha_bar_range t). pose proof (alpha_bar_range (S t)).
   pose proof (alpha_bar_decreases t). lra. Qed.
 
-(** Slide 3 (S03.1): noise is added step by step, q(x_t | x_{t-1}) = N(sqrt(1 - beta_t) x_{t-1}, beta_t). *)
+(** Slide 3 (S03.1): noise is added step by step,
+    q(x_t | x_{t-1}) = N(sqrt(1 - beta_t) x_{t-1}, beta_t). *)
 Fixpoint noised t : Law R := match t with
   | O => point x0
   | S t => x <- noised t ;; N (sqrt (1 - beta (S t)) * x) (beta (S t))
@@ -65,8 +66,8 @@ Proof.
   apply N_injective in Q; lra.
 Qed.
 
-(** Slide 6 (S06.1): x_t(x_0, eps) = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps with a standard
-    normal eps has the law q(x_t | x_0). *)
+(** Slide 6 (S06.1): x_t(x_0, eps) = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps with a
+    standard normal eps has the law q(x_t | x_0). *)
 Theorem reparametrisation t : (eps <- N 0 1 ;; point (x_of t x0 eps)) == noised t.
 Proof.
   intros f T. pose proof (alpha_bar_range t). rewrite jump by exact T.
@@ -187,8 +188,8 @@ Qed.
 (** [f 1 * ... * f n]. *)
 Fixpoint product (f : nat -> R) n := match n with O => 1 | S n => product f n * f (S n) end.
 
-(** Slide 5 (S05.2): q(x_{1:T} | x_0) = q(x_T | x_0) prod_{t=1}^{T-1} q(x_t | x_{t+1}, x_0); [path t] is
-    x_t, and T is [S n]. *)
+(** Slide 5 (S05.2): q(x_{1:T} | x_0) = q(x_T | x_0) prod_{t=1}^{T-1} q(x_t | x_{t+1}, x_0);
+    [path t] is x_t, and T is [S n]. *)
 Theorem telescope (path : nat -> R) n :
   q 1 (path 1%nat) * product (fun t => q_up t (path t) (path (S t))) n =
   q (S n) (path (S n)) * product (fun t => q_down t (path (S t)) (path t)) n.
@@ -204,8 +205,8 @@ Qed.
 Definition mu_theta t x eps :=
   (x - beta (S t) / sqrt (1 - alpha_bar (S t)) * eps) / sqrt (alpha (S t)).
 
-(** Slide 6 (S06.6): the mean of the reverse step in terms of the predicted noise is mu_tilde with the
-    predicted x_0. *)
+(** Slide 6 (S06.6): the mean of the reverse step in terms of the predicted noise is mu_tilde with
+    the predicted x_0. *)
 Theorem mean_from_noise t x eps :
   sqrt (alpha_bar t) * beta (S t) / (1 - alpha_bar (S t)) * x_theta t x eps
   + sqrt (alpha (S t)) * (1 - alpha_bar t) / (1 - alpha_bar (S t)) * x
@@ -240,8 +241,8 @@ Proof.
 Qed.
 
 (** Slide 6 (S06.5, corrected): the divergence of the reverse step with mean mu_theta and variance
-    [w] from q(x_t | x_{t+1}, x_0), at x_{t+1} = x_{t+1}(x_0, eps): weight times squared error of the
-    noise, and a constant that is 0 for w = beta_tilde. *)
+    [w] from q(x_t | x_{t+1}, x_0), at x_{t+1} = x_{t+1}(x_0, eps): weight times squared error of
+    the noise, and a constant that is 0 for w = beta_tilde. *)
 Theorem noise_loss t w eps eps_theta : (1 <= t)%nat -> 0 < w ->
   KL (mu_tilde t (x_of (S t) x0 eps)) (beta_tilde t)
      (mu_theta t (x_of (S t) x0 eps) eps_theta) w
@@ -258,8 +259,8 @@ Proof.
   rewrite <- (pow2_sqrt (1 - alpha_bar (S t))) at 3 by lra. field. lra.
 Qed.
 
-(** Slide 6 as printed (E2): without 1 / alpha_{t+1} the weight is too small, whenever the prediction
-    is not exact. *)
+(** Slide 6 as printed (E2): without 1 / alpha_{t+1} the weight is too small, whenever the
+    prediction is not exact. *)
 Theorem E2_is_wrong t eps eps_theta : (1 <= t)%nat -> eps <> eps_theta ->
   ~ KL (mu_tilde t (x_of (S t) x0 eps)) (beta_tilde t)
        (mu_theta t (x_of (S t) x0 eps) eps_theta) (beta_tilde t)

@@ -16,8 +16,8 @@ Record row := { c_x0 : R; c_xt : R; c_y : R; variance : R }.
 Definition draw (r : row) (x0 xt y : R) : Law R :=
   N (c_x0 r * x0 + c_xt r * xt + c_y r * y) (variance r).
 
-(** One coordinate: its singular value [s], the noise [sigma_y] of the measurement, the level [sigma]
-    that is left and the level [next] that is entered. *)
+(** One coordinate: its singular value [s], the noise [sigma_y] of the measurement, the level
+    [sigma] that is left and the level [next] that is entered. *)
 Definition kept eta := sqrt (1 - eta ^ 2).
 
 Definition table s sigma next sigma_y eta eta_b : row :=
@@ -26,7 +26,8 @@ Definition table s sigma next sigma_y eta eta_b : row :=
       {| c_x0 := 1 - eta_b; c_xt := 0; c_y := eta_b;
          variance := next ^ 2 - sigma_y ^ 2 / s ^ 2 * eta_b ^ 2 |}
     else
-      {| c_x0 := 1 - kept eta * next / (sigma_y / s); c_xt := 0; c_y := kept eta * next / (sigma_y / s);
+      {| c_x0 := 1 - kept eta * next / (sigma_y / s); c_xt := 0;
+         c_y := kept eta * next / (sigma_y / s);
          variance := eta ^ 2 * next ^ 2 |}
   else
     {| c_x0 := 1 - kept eta * next / sigma; c_xt := kept eta * next / sigma; c_y := 0;
@@ -110,10 +111,12 @@ Proof. intros Hv Hw M V. rewrite <- M at 2. rewrite <- V. now apply hint_1_affin
 
 (** Slide 13 (S13.4): the induction base, t = T. *)
 Theorem base sigma_T : 0 < s -> sigma_y / s <= sigma_T ->
-  (y <- N x0 (sigma_y ^ 2 / s ^ 2) ;; N y (sigma_T ^ 2 - sigma_y ^ 2 / s ^ 2)) == N x0 (sigma_T ^ 2).
+  (y <- N x0 (sigma_y ^ 2 / s ^ 2) ;; N y (sigma_T ^ 2 - sigma_y ^ 2 / s ^ 2))
+  == N x0 (sigma_T ^ 2).
 Proof.
   intros S B f T. pose proof (spread_nonneg S) as P. rewrite spread_square by exact S.
-  transitivity ((y <- N x0 ((sigma_y / s) ^ 2) ;; N (1 * y + 0) (sigma_T ^ 2 - (sigma_y / s) ^ 2)) f).
+  transitivity ((y <- N x0 ((sigma_y / s) ^ 2) ;;
+    N (1 * y + 0) (sigma_T ^ 2 - (sigma_y / s) ^ 2)) f).
   { unfold bind, N. apply E_ext. intros u. apply E_ext. intros xi. f_equal. ring. }
   apply row_keeps_marginal; [|apply pow2_ge_0|ring|ring|exact T].
   assert (0 <= (sigma_T - sigma_y / s) * (sigma_T + sigma_y / s)) by (apply Rmult_le_pos; lra). lra.
@@ -186,7 +189,8 @@ Definition y_given_x0 : Law R := if Rlt_dec 0 s then N x0 (sigma_y ^ 2 / s ^ 2) 
 Fixpoint chain k : Law (R * R) := match k with
   | O => y <- y_given_x0 ;; x <- draw (start s (sigma T) sigma_y) x0 0 y ;; point (y, x)
   | S k => p <- chain k ;;
-      x <- draw (table s (sigma (T - k)) (sigma (T - S k)) sigma_y (eta (T - S k)) (eta_b (T - S k)))
+      x <- draw (table s (sigma (T - k)) (sigma (T - S k)) sigma_y
+                       (eta (T - S k)) (eta_b (T - S k)))
              x0 (snd p) (fst p) ;;
       point (fst p, x)
   end.
@@ -213,7 +217,8 @@ Proof.
     = N x0 (sigma T ^ 2) f).
   destruct (Req_dec s 0) as [S0|S0]; [|destruct (Rle_dec (sigma_y / s) (sigma T)) as [B|B]].
   - unfold bind. transitivity (y_given_x0 (fun _ => N x0 (sigma T ^ 2) f)).
-    + f_equal. apply functional_extensionality. intros y. now rewrite (proj2 (slide_11_start _ 0 y)).
+    + f_equal. apply functional_extensionality. intros y.
+      now rewrite (proj2 (slide_11_start _ 0 y)).
     + unfold y_given_x0. destruct (Rlt_dec 0 s); [lra|reflexivity].
   - rewrite <- (base (sigma T)), measured by (lra || exact Tf). unfold bind. f_equal.
     apply functional_extensionality. intros y. rewrite (proj1 (slide_11_start _ 0 y)); lra || auto.
@@ -232,15 +237,16 @@ Proof.
     draw (table s (sigma (T - k)) (sigma t) sigma_y (eta t) (eta_b t)) x0 0 y) f).
   { unfold bind at 2. rewrite <- (chain_keeps_y k). cbn [chain]. fold t. unfold bind, point.
     f_equal. apply functional_extensionality. intros p. cbn [snd]. unfold draw, table.
-    destruct (Rlt_dec 0 s); [|lra]. destruct (Rle_dec (sigma_y / s) (sigma t)); cbn; do 2 f_equal; ring. }
+    destruct (Rlt_dec 0 s); [|lra]. destruct (Rle_dec (sigma_y / s) (sigma t)); cbn; do 2 f_equal;
+      ring. }
   rewrite measured by exact S0. unfold bind. destruct (Rle_dec (sigma_y / s) (sigma t)) as [B|B].
   - transitivity (N x0 (sigma_y ^ 2 / s ^ 2) (fun y => N (x0 * (1 - eta_b t) + eta_b t * y)
-      (sigma t ^ 2 - sigma_y ^ 2 / s ^ 2 * eta_b t ^ 2) f)); 
+      (sigma t ^ 2 - sigma_y ^ 2 / s ^ 2 * eta_b t ^ 2) f));
       [|exact (case_1 _ _ S0 B (eta_b_range t) (eta_b_admissible t S0 B) f Tf)].
     f_equal. apply functional_extensionality. intros y. rewrite slide_11_case_1; lra || auto.
   - assert (H' : 0 <= sigma t < sigma_y / s) by lra.
     transitivity (N x0 (sigma_y ^ 2 / s ^ 2) (fun y => N (x0 + sqrt (1 - eta t ^ 2) * sigma t *
-      ((y - x0) / (sigma_y / s))) (eta t ^ 2 * sigma t ^ 2) f)); 
+      ((y - x0) / (sigma_y / s))) (eta t ^ 2 * sigma t ^ 2) f));
       [|exact (case_2 _ _ S0 H' (eta_range t) f Tf)].
     f_equal. apply functional_extensionality. intros y. now rewrite slide_11_case_2.
 Qed.
@@ -260,7 +266,8 @@ Proof.
     intros x. f_equal. field. lra.
 Qed.
 
-(** Slides 12-16 (S12.1, one coordinate): q(x_t | x_0) = N(x_0, sigma_t^2) for every t, from T to 0. *)
+(** Slides 12-16 (S12.1, one coordinate): q(x_t | x_0) = N(x_0, sigma_t^2) for every t,
+    from T to 0. *)
 Theorem Proposition_3_1_coordinate t : (t <= T)%nat -> x_given_x0 t == N x0 (sigma t ^ 2).
 Proof.
   intros Ht. unfold x_given_x0. replace (sigma t) with (sigma (T - (T - t))) by (f_equal; lia).

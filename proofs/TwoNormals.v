@@ -72,7 +72,8 @@ Proof.
   pose proof (Rabs_pos a). split.
   - intros x. apply (Lipschitz_weaken (M * (1 * (1 * Rabs (- a)) + 1 * 1) + 1 * 1 * 0)).
     { rewrite Rabs_Ropp. nra. }
-    apply (Lipschitz_mult M 0 (1 * 1) _ (fun _ => f x)); [intros z; apply f_bounded|split; [lra|]| |].
+    apply (Lipschitz_mult M 0 (1 * 1) _ (fun _ => f x));
+      [intros z; apply f_bounded|split; [lra|]| |].
     + intros u v. replace (f x - f x) with 0 by ring. rewrite Rabs_R0. lra.
     + intros z. rewrite Rabs_mult. apply Rmult_le_compat; auto using Rabs_pos, phi_bounded.
     + apply Lipschitz_mult; auto using phi_bounded, phi_Lipschitz; [intros z; apply phi_bounded|].
@@ -105,13 +106,15 @@ Qed.
 Lemma integral_over_z x : IntR (fun z => h z x) (C / r * (f x * phi (x / r))).
 Proof.
   pose proof r_pos.
-  pose proof (IntR_scal _ (f x * phi (x / r) / r) _ (IntR_affine _ _ r (- a * x / r) r_pos IntR_phi))
+  pose proof (IntR_scal _ (f x * phi (x / r) / r) _
+    (IntR_affine _ _ r (- a * x / r) r_pos IntR_phi))
     as H'.
   replace (C / r * (f x * phi (x / r))) with (f x * phi (x / r) / r * C) by (field; lra).
   refine (IntR_ext _ _ _ _ H'). intros z. rewrite complete_the_square. field. lra.
 Qed.
 
-Lemma integral_over_z_x : IntR (fun x => C / r * (f x * phi (x / r))) (E (fun u => f (r * u)) * C * C).
+Lemma integral_over_z_x : IntR (fun x => C / r * (f x * phi (x / r)))
+  (E (fun u => f (r * u)) * C * C).
 Proof.
   pose proof r_pos as P.
   assert (T : test (fun u => f (r * u))).
@@ -198,7 +201,8 @@ Proof.
   intros He. pose proof (test_mean g g_test) as G. destruct (proj2 G e He) as [Z0 HZ0].
   pose proof (Rle_abs Z0). pose proof (Rabs_pos Z0). set (Z := Rabs Z0 + 1).
   assert (PZ : 0 <= Z) by (unfold Z; lra).
-  destruct (kernel_within Z e He) as [X [PX HX]]. exists X, Z. split; [exact PX|]. split; [exact PZ|].
+  destruct (kernel_within Z e He) as [X [PX HX]]. exists X, Z.
+  split; [exact PX|]. split; [exact PZ|].
   pose proof C_pos. assert (PM : 0 <= M) by (pose proof (f_between 0); lra).
   assert (B : E g * C - e < RInt (fun z => g z * phi z) (- Z) Z).
   { assert (B := HZ0 (- Z) Z). unfold Z in *. apply Rabs_def2 in B; lra. }
@@ -235,8 +239,8 @@ Proof.
 Qed.
 End Two.
 
-(** [a z + xi] and [sqrt (1 + a ^ 2) u] have the same law.  One inequality comes from [f + M], the other
-    from [M - f]; both are nowhere negative. *)
+(** [a z + xi] and [sqrt (1 + a ^ 2) u] have the same law.  One inequality comes from [f + M], the
+    other from [M - f]; both are nowhere negative. *)
 Theorem E_E f a :
   test f -> E (fun z => E (fun xi => f (a * z + xi))) = E (fun u => f (sqrt (1 + a * a) * u)).
 Proof.

@@ -1,7 +1,7 @@
 (** * Vectors, orthogonal matrices, normal vectors
 
-    A vector is a function of its index; only the indices below [n] count.  A random vector is normal
-    if every linear form of it is: the definition that has room for point masses. *)
+    A vector is a function of its index; only the indices below [n] count.  A random vector is
+    normal if every linear form of it is: the definition that has room for point masses. *)
 
 From Coquelicot Require Import Coquelicot.
 Require Import Reals Lra Psatz Arith Lia FunctionalExtensionality.
@@ -150,12 +150,14 @@ Proof.
     destruct (Nat.eqb_spec i n); [lia|reflexivity]. }
   rewrite IH; [|intros; apply Hv; lia|].
   2: { now apply (N_test f (w n ^ 2 * v n) 1 (w n * m n)). }
-  unfold g. change (N ?a ?b (fun s => N (1 * s + ?d) ?e f)) with ((s <- N a b ;; N (1 * s + d) e) f).
+  unfold g. change (N ?a ?b (fun s => N (1 * s + ?d) ?e f))
+    with ((s <- N a b ;; N (1 * s + d) e) f).
   rewrite hint_1_affine by assumption. f_equal; unfold dot; cbn; ring.
 Qed.
 
 (** Independent normal coordinates are a normal vector with a diagonal covariance matrix. *)
-Theorem draws_normal n m v : (forall i, (i < n)%nat -> 0 <= v i) -> normal n (draws n m v) m (diag v).
+Theorem draws_normal n m v : (forall i, (i < n)%nat -> 0 <= v i) ->
+  normal n (draws n m v) m (diag v).
 Proof.
   intros Hv w f T. rewrite quadratic_diag, <- (Rplus_0_r (dot n w m)), <- draws_form by assumption.
   unfold bind, point. f_equal. apply functional_extensionality. intros x. now rewrite Rplus_0_r.
