@@ -216,8 +216,7 @@ Definition is_DDRM := is_chain n (x0_bar n V x0) Y T start_rows step_rows.
 
 Hypothesis ok : admissible.
 
-(** Slides 8 and 10 (S08.1, S10.1): a start and steps define a chain, so that what follows is about
-    something. *)
+(** Slide 8 (S08.1): a start and steps define a chain, so that what follows is about something. *)
 Theorem DDRM_exists : exists J, is_DDRM J.
 Proof. eexists. apply chain_exists. Qed.
 
