@@ -168,7 +168,9 @@ class GaussianPrior:
         else there is in y is noise, independent of the image (S09.7).
         """
         seen, mean, readings = self._measured(op, sigma_y)
-        log_density = readings.log_density(op.measure_spec(y.to(self.mean)).flatten(1)[:, seen] - mean)
+        log_density = readings.log_density(
+            op.measure_spec(y.to(self.mean)).flatten(1)[:, seen] - mean
+        )
         if not log_density.isfinite().all():
             raise ValueError(
                 "The measurement has no density under a component whose covariance is singular "
