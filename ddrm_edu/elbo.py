@@ -248,7 +248,10 @@ def ddrm_nelbo_direct(
         total -= mean_log_density(f"x{t}", model_kernel, c.x0 * (rest @ model.mean), c.noise**2)
     gain, rest = _denoiser_map(model, levels[-2])
     total -= mean_log_density(
-        "x0", {"x1": gain}, rest @ model.mean, torch.full((op.n,), _positive(var_0), dtype=torch.float64)
+        "x0",
+        {"x1": gain},
+        rest @ model.mean,
+        torch.full((op.n,), _positive(var_0), dtype=torch.float64),
     )
     return float(total)
 
@@ -285,7 +288,7 @@ def _weighted(c: StepCoefficients, squared_errors: Tensor) -> Tensor:
 
 
 def _denoiser_map(model: Gaussian, sigma: Tensor) -> tuple[Tensor, Tensor]:
-    """Gain G (n, n) of the exact denoiser of ``model`` at a level, and I - G without a difference."""
+    """Gain G (n, n) of the exact denoiser of ``model``, and I - G without a difference."""
     noisy = model.eigenvalues + sigma**2
     gain, rest = (model.axes * (v / noisy) @ model.axes.T for v in (model.eigenvalues, sigma**2))
     return gain, rest

@@ -58,6 +58,7 @@ class Gaussian:
     """
 
     mean: Tensor
+    _columns: Tensor | None  # the factor, if the law was given by one
 
     def __init__(self, mean: Any, cov: Any = None, *, factor: Any = None) -> None:
         mean = finite_tensor(mean, "mean")
@@ -86,15 +87,16 @@ class Gaussian:
 
     @cached_property
     def cov(self) -> Tensor:
-        product = vars(self)["_columns"] @ vars(self)["_columns"].T
+        columns = self.factor if self._columns is None else self._columns
+        product = columns @ columns.T
         return (product + product.T) / 2
 
     @cached_property
     def factor(self) -> Tensor:
-        columns: Tensor | None = vars(self)["_columns"]
-        if columns is None:
+        if self._columns is None:
             return factor_of(self.cov)
-        return columns if columns.shape[1] <= self.n else torch.linalg.qr(columns.T).R.T
+        wide = self._columns.shape[1] > self.n
+        return torch.linalg.qr(self._columns.T).R.T if wide else self._columns
 
     @cached_property
     def _principal(self) -> tuple[Tensor, Tensor]:
@@ -112,7 +114,7 @@ class Gaussian:
     @property
     def floor(self) -> float:
         """Eigenvalues up to this one are rounding: of the covariance, or of the factor, squared."""
-        power = 1 if vars(self)["_columns"] is None else 2
+        power = 1 if self._columns is None else 2
         return rounding(self.n) ** power * _largest(self.eigenvalues)
 
     @property
@@ -129,7 +131,7 @@ class Gaussian:
         """
         A = _matrix(A, self.n, "A")
         mean, noise = A @ self.mean + _vector(offset, len(A), "offset"), _noise(cov, len(A))
-        if vars(self)["_columns"] is None:
+        if self._columns is None:
             return Gaussian(mean, A @ self.cov @ A.T + noise.cov)
         return Gaussian(mean, factor=torch.cat([A @ self.factor, noise.factor], 1))
 
@@ -150,7 +152,7 @@ class Gaussian:
     def marginal(self, index: Sequence[int] | slice) -> Gaussian:
         """Law of the coordinates in ``index``, in that order."""
         picked = _places(index, self.n)
-        if vars(self)["_columns"] is None:
+        if self._columns is None:
             return Gaussian(self.mean[picked], self.cov[picked][:, picked])
         return Gaussian(self.mean[picked], factor=self.factor[picked])
 
@@ -395,36 +397,33 @@ class Readings:
             std = rows.norm(dim=1)
             varies = std > rounding(size) * _largest(std)
             rows, weights = rows.where(varies[:, None], 0.0), 1 / std.where(varies, 1.0)
-        self.weights, self.P, d, Qt = weights, *torch.linalg.svd(weights[:, None] * rows)
+        self.P, d, Qt = torch.linalg.svd(weights[:, None] * rows)
+        self.Q, self.weights = Qt.T, weights
         if sigma == 0:
             d = d.where(d > rounding(size) * _largest(d), 0.0)
-        self.d, self.sigma, self.Q = d, sigma, Qt.T
-
-    def _spread(self, size: int) -> Tensor:
-        """Standard deviations of the weighted readings along the axes P, or of e along Q."""
-        return torch.hypot(_widened(self.d[None], size)[0], self.d.new_tensor(self.sigma))
+        spread = torch.hypot(_widened(d[None], size)[0], d.new_tensor(sigma))
+        self.std = spread[: len(self.P)]  # of the weighted readings along P
+        self._left = torch.where(spread > 0, sigma / spread, 1.0)[: len(self.Q)]  # of e along Q
+        self._slope = torch.where(d > 0, d / self.std[: len(d)] ** 2, 0.0)
 
     def gain(self, L: Tensor) -> Tensor:
         """B (n, k) of E[L e | y] = B y, for L (n, r)."""
-        spread = self._spread(len(self.d))
-        share = torch.where(self.d > 0, self.d / spread / spread, 0.0)
-        return L @ self.Q[:, : len(self.d)] * share @ self.P[:, : len(self.d)].T * self.weights
+        Q, P = (axes[:, : len(self._slope)] for axes in (self.Q, self.P))
+        return L @ Q * self._slope @ P.T * self.weights
 
     def left(self, L: Tensor) -> Tensor:
         """Factor (n, r) of the covariance of L e given y."""
-        spread = self._spread(len(self.Q))
-        return L @ self.Q * torch.where(spread > 0, self.sigma / spread, 1.0)
+        return L @ self.Q * self._left
 
     def contradiction(self, y: Tensor) -> Tensor:
         """What of the weighted readings y (k,) no e can explain, where they have no noise."""
-        impossible = self.P[:, self._spread(len(self.P)) == 0]
+        impossible = self.P[:, self.std == 0]
         return impossible @ (impossible.T @ (self.weights * y))
 
     def log_density(self, y: Tensor) -> Tensor:
-        """Of each row of y (batch, k); infinite or NaN where the readings have no density."""
-        spread = self._spread(len(self.P))
-        along = (self.weights * y) @ self.P / spread
-        return (self.weights.log() - spread.log()).sum() - (along**2).sum(1) / 2
+        """Of each row of y (batch, k), up to the powers of 2 pi; every ``std`` must be positive."""
+        along = (self.weights * y) @ self.P / self.std
+        return (self.weights / self.std).log().sum() - along.square().sum(1) / 2
 
 
 def bures(L: Tensor, M: Tensor) -> Tensor:
@@ -487,12 +486,13 @@ def _noise(cov: Any, n: int) -> Gaussian:
 
 def _places(index: Sequence[int] | slice, n: int) -> Tensor:
     """The coordinates that ``index`` picks of n."""
-    if not isinstance(index, slice):
-        index, given = torch.as_tensor(index), index
-        if index.dtype != torch.bool and (index != index.long()).any():
-            raise ValueError(f"index must hold whole numbers, the places of coordinates: {given}.")
-        index = index if index.dtype == torch.bool else index.long()
-    return torch.arange(n)[index]
+    if isinstance(index, slice):
+        return torch.arange(n)[index]
+    places = torch.as_tensor(index)
+    whole = places if places.dtype == torch.bool else places.long()
+    if (places != whole).any():
+        raise ValueError(f"index must hold whole numbers, the places of coordinates: {index}.")
+    return torch.arange(n)[whole]
 
 
 def _matrix(value: Any, n: int, what: str) -> Tensor:

@@ -333,9 +333,7 @@ def flattened(c: StepCoefficients) -> StepCoefficients:
 def _law_of_y_spec(x_spec: Gaussian, s: Tensor, sigma_y: float) -> Gaussian:
     """y_spec = x_spec + N(0, (sigma_y / s)^2) where s > 0, and 0 elsewhere (S09.4-S09.6)."""
     seen, noise = (s > 0).flatten().double(), _var_of_y_spec(s, sigma_y).sqrt().diag()
-    return Gaussian(
-        seen * x_spec.mean, factor=torch.cat([seen[:, None] * x_spec.factor, noise], 1)
-    )
+    return Gaussian(seen * x_spec.mean, factor=torch.cat([seen[:, None] * x_spec.factor, noise], 1))
 
 
 def spectral_law(prior: GaussianPrior, op: SVDOperator) -> Gaussian:

@@ -168,14 +168,13 @@ class GaussianPrior:
         else there is in y is noise, independent of the image (S09.7).
         """
         seen, mean, readings = self._measured(op, sigma_y)
-        log_density = readings.log_density(op.measure_spec(y.to(self.mean)).flatten(1)[:, seen] - mean)
-        if not log_density.isfinite().all():
+        if not (readings.std > 0).all():
             raise ValueError(
                 "The measurement has no density under a component whose covariance is singular "
                 f"where it was measured, and sigma_y = {float(sigma_y):.3g} adds no noise that "
                 "counts. Give a larger sigma_y; for a finite set of images use EmpiricalPrior."
             )
-        return log_density
+        return readings.log_density(op.measure_spec(y.to(self.mean)).flatten(1)[:, seen] - mean)
 
     def _measured(self, op: SVDOperator, sigma_y: float) -> tuple[Tensor, Tensor, Readings]:
         """Where s > 0 (n,), and mean (k,) and readings of the k coordinates of y_spec there."""

@@ -118,9 +118,14 @@ def posterior_errors(
     )
 
 
-def random_factor(n: int, rank: int, seed: int = 0) -> np.ndarray:
-    """L of a prior with n coordinates of several sizes in a plane of ``rank`` dimensions."""
+def random_factor(n: int, rank: int | None, seed: int = 0) -> np.ndarray:
+    """L of a prior with n coordinates of several sizes in a plane of ``rank`` dimensions.
+
+    Without a rank all dimensions are filled, with standard deviations from 1 to 1e-9.
+    """
     rng = np.random.default_rng(seed)
+    if rank is None:
+        return np.linalg.qr(rng.standard_normal((n, n)))[0] * np.geomspace(1, 1e-9, n)
     return rng.standard_normal((n, rank)) * np.geomspace(2, 0.2, n)[:, None]
 
 

@@ -188,6 +188,36 @@ def test_the_bound_is_the_same_directly_and_term_by_term(case, eta, eta_b, own):
     assert len(terms.steps) == len(LEVELS) - 2
 
 
+@pytest.mark.parametrize("unit", [1.0, 1e-3, 1e-6])
+@pytest.mark.parametrize("rank", [2, 4])
+def test_the_two_forms_agree_at_small_levels_and_for_singular_priors(unit, rank):
+    """lambda / sigma^2 up to 1e12, and a var_0 that float32 does not hold."""
+    rng = np.random.default_rng(0)
+    L = rng.standard_normal((4, rank))
+    prior, op = GaussianPrior(rng.standard_normal(4), L @ L.T), Dense(rng.standard_normal((2, 4)))
+    rates = {"sigma_y": 0.3 * unit, "eta": 0.7, "eta_b": 0.8, "var_0": (unit / 3) ** 2}
+    terms = ddrm_nelbo(prior, op, [3.0, 2 * unit, unit, 0.0], **rates).total
+    direct = ddrm_nelbo_direct(prior, op, [3.0, 2 * unit, unit, 0.0], **rates)
+    assert direct == pytest.approx(terms, rel=1e-11)
+
+
+@pytest.mark.parametrize("condition", [1e4, 1e8, 1e12])
+def test_errors_of_the_prediction_are_exact_far_below_the_spread(condition):
+    """S12.1: sum of lambda sigma^2 / (lambda + sigma^2), also where two variances are 0."""
+    turn = np.linalg.qr(np.random.default_rng(0).standard_normal((6, 6)))[0]
+    variances, level = np.array([1, 0.8, 0.6, 0.5, 0, 0]), condition**-0.5
+    factor = turn * np.sqrt(variances)
+    error = (variances * level**2 / (variances + level**2)).sum()
+    last = error / (2 * level**2) + 3 * math.log(2 * math.pi * level**2)
+    rounding = 60 * torch.finfo(torch.float64).eps * condition  # of what cov says, in levels^2
+    for prior, bound in (
+        (GaussianPrior(np.zeros(6), factor=factor), 1e-13),
+        (GaussianPrior(np.zeros(6), factor @ factor.T), 1e-13 + rounding),
+    ):
+        terms = ddpm_nelbo(prior, [3.0, level, 0.0], var_0=level**2)
+        assert terms.last == pytest.approx(last, rel=bound)
+
+
 def test_rates_per_coordinate_give_the_bound_of_their_coordinates():
     """Coordinates are independent, so with H and C diagonal the bounds of the halves add up."""
     s, cov = [1.5, 0.3, 0.0, 0.7], [1.0, 0.5, 2.0, 0.3]

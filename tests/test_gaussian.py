@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from laws import bures as bures_in_numpy
 from laws import largest, relative
+from prior_laws import posterior_in_many_digits, random_factor
 from strategies import seeds
 from torch.distributions import MultivariateNormal, kl_divergence
 
@@ -122,6 +123,64 @@ def test_small_variances_count_beside_large_ones():
     assert got.mean[0] == pytest.approx(51.0, rel=1e-9)
 
 
+@pytest.mark.parametrize("rank", [1, 5, 6])
+@pytest.mark.parametrize("sigma", [1e-2, 1e-4, 1e-6])
+def test_conditional_of_a_network_is_exact_at_small_noise(rank, sigma):
+    """S02.3 in 80 digits; the difference of covariances lost all of them, or was refused."""
+    L, e = random_factor(6, rank), np.random.default_rng(1).standard_normal(rank)
+    network = GaussianNetwork()
+    network.add("e", offset=np.zeros(rank), cov=1.0)
+    network.add("x", {"e": L})
+    network.add("y", {"x": 1.0}, cov=sigma**2)
+    got = network.conditional(["x"], {"y": L @ e})
+    gain, cov = posterior_in_many_digits(L, np.eye(6), sigma)
+    assert largest(got.cov.numpy() - cov) <= 1e-12 * np.trace(cov)
+    assert relative(got.mean, gain @ L @ e) <= 1e-12
+
+
+def test_conditional_of_a_covariance_is_as_exact_as_its_rounding():
+    """The joint covariance holds 1 + sigma^2, so that the bound is 10 n eps / sigma^2."""
+    L = random_factor(6, 5)
+    unit = 10 * 12 * torch.finfo(torch.float64).eps * np.linalg.norm(L, 2) ** 2
+    for sigma in (1e-2, 1e-4, 1e-6):
+        joint = Gaussian(np.zeros(6), (L @ L.T + (L @ L.T).T) / 2).joint(1.0, cov=sigma**2)
+        got, (_, cov) = joint.marginal(slice(0, 12)), posterior_in_many_digits(L, np.eye(6), sigma)
+        got = got.conditional(slice(6, 12), L[:, 0])
+        assert abs(got.cov.trace() / np.trace(cov) - 1) <= unit / sigma**2
+        assert torch.linalg.eigvalsh(got.cov)[0] >= -1e-15 * got.cov.trace()
+
+
+def test_a_law_by_its_factor_keeps_it():
+    """Pushed, joined, picked and conditioned; the smallest variance is 1e-20 of the largest."""
+    turn = scipy.linalg.hadamard(4) / 2
+    law = Gaussian(np.zeros(4), factor=turn * [1.0, 1e-3, 1e-6, 1e-10])
+    assert relative(law.eigenvalues.sqrt(), [1e-10, 1e-6, 1e-3, 1.0]) <= 1e-15
+    assert float(law.eigenvalues[0]) == pytest.approx(1e-20, rel=1e-5)
+    for same in (law.push(turn), law.joint(turn).marginal([4, 5, 6, 7])):
+        assert (
+            largest((same.factor @ same.factor.T).numpy() - np.diag([1, 1e-6, 1e-12, 1e-20]))
+            <= 1e-15
+        )
+        assert float(same.eigenvalues[0]) == pytest.approx(1e-20, rel=1e-5)
+        known = same.conditional([0, 1, 2], [0.3, -1e-3, 1e-6])
+        assert known.cov.item() == pytest.approx(1e-20, rel=1e-5)
+    assert law.push(1.0, cov=1e-16).eigenvalues[0].item() == pytest.approx(1.0001e-16, rel=1e-9)
+    assert law.log_density(torch.zeros(1, 4)).item() == pytest.approx(
+        -2 * math.log(2 * math.pi) + math.log(1e19), rel=1e-7
+    )
+
+
+def test_a_factor_may_have_any_number_of_columns():
+    for width in (0, 2, 9):
+        factor = np.random.default_rng(0).standard_normal((3, width))
+        law = Gaussian(np.zeros(3), factor=factor)
+        assert law.factor.shape == (3, min(width, 3))
+        want = factor @ factor.T
+        rebuilt = law.axes * law.eigenvalues @ law.axes.T
+        for got in (law.cov, law.factor @ law.factor.T, rebuilt):
+            assert largest(got.numpy() - want) <= 1e-14 * (1 + largest(want))
+
+
 # ------------------------------------------------------------------- densities, draws and distances
 
 
@@ -209,14 +268,16 @@ def test_expected_kl_averages_over_the_means(n, seed):
 def test_bures_distance_is_that_of_scipys_matrix_root(n, seed, singular):
     rank = max(1, n - 1) if singular else None
     A, B = (random_law(n, seed + k, rank=rank).cov.numpy() for k in range(2))
-    assert float(bures(factor_of(torch.as_tensor(A)), factor_of(torch.as_tensor(B)))) == pytest.approx(
+    assert float(
+        bures(factor_of(torch.as_tensor(A)), factor_of(torch.as_tensor(B)))
+    ) == pytest.approx(
         bures_in_numpy(A, B), abs=1e-6 * np.trace(A + B)
     )  # the root of rounding: the last step of either is a square root of a difference
     if not singular:
         cross = scipy.linalg.sqrtm(A @ B)
-        assert float(bures(factor_of(torch.as_tensor(A)), factor_of(torch.as_tensor(B)))) == pytest.approx(
-            np.trace(A + B - 2 * cross.real), abs=1e-9 * np.trace(A + B)
-        )
+        assert float(
+            bures(factor_of(torch.as_tensor(A)), factor_of(torch.as_tensor(B)))
+        ) == pytest.approx(np.trace(A + B - 2 * cross.real), abs=1e-9 * np.trace(A + B))
 
 
 def test_w2_of_two_scalars_is_the_distance_in_mean_and_deviation():
@@ -224,6 +285,34 @@ def test_w2_of_two_scalars_is_the_distance_in_mean_and_deviation():
     a, b = Gaussian([1.0], [[4.0]]), Gaussian([-2.0], [[0.25]])
     assert a.w2(b) == pytest.approx(math.hypot(3.0, 1.5), rel=1e-12)
     assert a.w2(a) <= 1e-7
+
+
+@pytest.mark.parametrize("condition", [1e4, 1e8, 1e12])
+def test_distances_of_nearly_singular_laws_are_exact_by_a_factor(condition):
+    """KL, W2 and density of laws with common axes, coordinate by coordinate."""
+    turn = np.linalg.qr(np.random.default_rng(0).standard_normal((6, 6)))[0]
+    a = np.geomspace(1, 1 / condition, 6)
+    b = a * np.linspace(0.5, 2, 6)
+    one, other = (Gaussian(np.zeros(6), factor=turn * np.sqrt(v)) for v in (a, b))
+    kl = ((a / b - 1) - np.log(a / b)).sum() / 2
+    assert one.kl(other) == pytest.approx(kl, rel=1e-10)
+    w2 = math.sqrt(((np.sqrt(a) - np.sqrt(b)) ** 2).sum())
+    assert one.w2(other) == pytest.approx(w2, rel=1e-12)
+    rounded = (Gaussian(np.zeros(6), (c + c.T) / 2) for c in ((turn * v) @ turn.T for v in (a, b)))
+    assert next(rounded).w2(next(rounded)) == pytest.approx(w2, rel=1e-12)
+    density = -(6 * math.log(2 * math.pi) + np.log(a).sum() + 6) / 2
+    point = torch.as_tensor(turn @ np.sqrt(a))[None]
+    assert one.log_density(point).item() == pytest.approx(density, rel=1e-10)
+
+
+@pytest.mark.parametrize("apart", [1e-2, 1e-6, 1e-10])
+def test_w2_of_laws_that_hardly_differ_is_no_root_of_rounding(apart):
+    """Of N(0, C) and N(0, (1 + apart) C), to 1e-15 of the spread."""
+    law = random_law(5, 3)
+    spread = math.sqrt(law.cov.trace())
+    want = spread * (math.sqrt(1 + apart) - 1)
+    other = Gaussian(law.mean, (1 + apart) * law.cov)
+    assert law.w2(other) == pytest.approx(want, abs=1e-14 * spread)
 
 
 # ------------------------------------------------------------------------------------- networks
@@ -306,6 +395,15 @@ def test_impossible_networks_are_refused(build, words):
         (lambda: Gaussian([0.0], [[-1.0]]), "negative eigenvalues"),
         (lambda: Gaussian([math.nan], [[1.0]]), "finite"),
         (lambda: random_law(2, 0).push(np.ones((1, 3))), "2 columns"),
+        (lambda: random_law(2, 0).push(1.0, 0.0, -1.0), "negative eigenvalues"),
+        (lambda: random_law(2, 0).joint(1.0, 0.0, -1.0), "negative eigenvalues"),
+        (lambda: random_law(2, 0).marginal([0.5]), "whole numbers"),
+        (lambda: random_law(2, 0).conditional([0.5], [1.0]), "whole numbers"),
+        (lambda: Gaussian([0.0]), "but neither was given"),
+        (lambda: Gaussian([0.0], [[1.0]], factor=[[1.0]]), "but both was given"),
+        (lambda: Gaussian([0.0], factor=[1.0]), r"factor must have shape \(1, r\)"),
+        (lambda: Gaussian([0.0], factor=[[1.0], [2.0]]), "transposed"),
+        (lambda: Gaussian([0.0], factor=[[math.nan]]), "factor must be finite"),
         (lambda: random_law(2, 0).push(np.full((1, 2), np.inf)), "finite"),
         (lambda: random_law(2, 0).push(1.0, [1.0, 2.0, 3.0]), "offset must hold 2"),
         (lambda: random_law(2, 0).kl(random_law(3, 0)), "same number"),

@@ -4,6 +4,7 @@ import collections
 import itertools
 import math
 
+import mpmath
 import numpy as np
 import pytest
 import torch
@@ -223,6 +224,41 @@ def test_langevin_reaches_the_posterior_of_a_mixture_to_first_order_in_the_step(
     assert largest(second - 2) <= 0.7 * largest(first - 2) <= 0.7 * 0.5
 
 
+@pytest.mark.parametrize("step", [1e-4, 1e-8, 1e-12, 1e-300])
+@pytest.mark.parametrize("steps", [1, 1000])
+def test_small_steps_from_a_point_spread_by_twice_their_sum(step, steps):
+    """S02.4 in many digits: the difference of stationary covariances would lose 1 / step."""
+    target, point = Gaussian([0.0], [[1.0]]), Gaussian([0.0], [[0.0]])
+    with mpmath.workdps(400):
+        alpha = mpmath.mpf(step)
+        want = (1 - (1 - alpha) ** (2 * steps)) / (1 - alpha / 2)
+    law = langevin_law(target, point, step=step, steps=steps)
+    assert law.cov.item() == pytest.approx(float(want), rel=1e-13, abs=0)
+
+
+@pytest.mark.parametrize("condition", [1e4, 1e8, 1e12])
+def test_laws_of_a_target_by_its_factor_know_small_variances(condition):
+    """S02.4: direction by direction, on the axes of a nearly singular target."""
+    turn = np.linalg.qr(np.random.default_rng(0).standard_normal((5, 5)))[0]
+    variances = np.geomspace(condition, 1, 5)
+    target = Gaussian(np.zeros(5), factor=turn * np.sqrt(variances))
+    stationary = variances / (1 - 0.25 / variances)
+    lost = -np.expm1(6 * np.log1p(-0.5 / variances))
+    point = Gaussian(np.zeros(5), np.zeros((5, 5)))
+    for law, want in (
+        (stationary_law(target, step=0.5), stationary),
+        (langevin_law(target, point, step=0.5, steps=3), stationary * lost),
+    ):
+        assert largest(np.square(turn.T @ law.factor.numpy()).sum(1) / want - 1) <= 1e-12
+
+
+def test_infinitely_many_steps_lead_to_the_stationary_law():
+    target, start = random_target(3, 1), random_target(3, 2)
+    law = langevin_law(target, start, step=0.2, steps=math.inf)
+    want = stationary_law(target, step=0.2)
+    assert largest(law.mean - target.mean, law.cov - want.cov) <= 1e-14
+
+
 # -------------------------------------------------------------------------------------- contract
 
 
@@ -254,6 +290,9 @@ def test_step_that_is_not_positive_is_refused(step):
 def test_chain_without_steps_or_of_integers_is_refused():
     with pytest.raises(ValueError, match="positive number of steps, but was 0"):
         langevin_samples(lambda x: -x, torch.zeros(1, 2), step=0.1, steps=0)
+    for steps in (0, -1, 2.5, math.nan):
+        with pytest.raises(ValueError, match=f"number of steps, but was {steps}"):
+            langevin_law(random_target(2, 0), random_target(2, 1), step=0.1, steps=steps)
     with pytest.raises(ValueError, match="floating-point"):
         langevin_samples(lambda x: -x, torch.zeros(1, 2, dtype=torch.int64), step=0.1, steps=1)
 

@@ -306,6 +306,37 @@ def test_gap_is_the_average_over_measurements_of_the_distances_of_two_gaussians(
     assert law_module.gap(posterior, posterior).mse_ratio == pytest.approx(1)
 
 
+@pytest.mark.parametrize("sigma_y", [1e-3, 1e-4, 1e-5, 1e-6])
+@pytest.mark.parametrize("rank", [1, 5, 6])
+@pytest.mark.parametrize("form", ["cov", "factor"])
+def test_gap_is_exact_at_small_noise(form, rank, sigma_y):
+    """With H = I the axes of C are independent: distance and divergence from scalars."""
+    levels, settings = [10.0, 1.0, 0.1, 0.01, 0.0], {"sigma_y": sigma_y, "eta": 0.6, "eta_b": 0.9}
+    turn = np.linalg.qr(np.random.default_rng(0).standard_normal((6, 6)))[0][:, :rank]
+    variances, op = np.geomspace(1, 0.3, rank), Denoising((6,))
+    factor = turn * np.sqrt(variances)
+    cov = factor @ factor.T
+    prior = GaussianPrior(np.zeros(6), **{form: factor if form == "factor" else (cov + cov.T) / 2})
+    posterior = law_module.posterior_law(prior, op, sigma_y=sigma_y)
+    got = law_module.gap(law_module.sampler_law(prior, op, levels, **settings), posterior)
+    w2 = kl = spread = 0.0
+    for v in variances:
+        scalar = GaussianPrior(torch.zeros(1), [[v]])
+        law = law_module.sampler_law(scalar, Denoising((1,)), levels, **settings)
+        share, left, variance = (
+            v / (v + sigma_y**2),
+            v * sigma_y**2 / (v + sigma_y**2),
+            law.cov.item(),
+        )
+        shift = (law.A.item() - share) ** 2 * (v + sigma_y**2)
+        w2 += shift + (math.sqrt(variance) - math.sqrt(left)) ** 2
+        kl += ((variance + shift) / left - 1 - math.log(variance / left)) / 2
+        spread += left
+    assert got.relative_w2 == pytest.approx(math.sqrt(w2 / spread), rel=1e-11)
+    assert got.kl == pytest.approx(kl, rel=1e-11)
+    assert math.isfinite(got.kl_reverse)
+
+
 def test_without_noise_the_divergence_is_finite_on_the_plane_of_the_measurement():
     """X06: H x = y holds for both laws, which then differ along the null space only."""
     case = CASES["noiseless"]

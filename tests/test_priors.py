@@ -222,7 +222,7 @@ def test_singular_prior_measured_in_two_ways_has_a_posterior(sigma_y):
 NOISES = [1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6]
 
 
-@pytest.mark.parametrize("rank", [1, 6, 11, 12])
+@pytest.mark.parametrize("rank", [1, 6, 11, 12, None])
 @pytest.mark.parametrize("H", exact_operators(12).values(), ids=exact_operators(12).keys())
 def test_posterior_is_exact_at_small_noise(H, rank):
     """S02.3 against 80 digits: 1e-10 by a factor, the rounding of C over sigma_y^2 by ``cov``.
