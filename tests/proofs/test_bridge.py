@@ -24,8 +24,7 @@ from proofs.bridge import (
 )
 from wrong_tables import COEFFICIENTS, strict_boundary
 
-from ddrm_edu import ddrm_start_coefficients
-from ddrm_edu.ddrm import ddrm_coefficients
+from ddrm_edu.ddrm import ddrm_coefficients, ddrm_start_coefficients
 
 spec = importlib.util.spec_from_file_location("proofs_script", ROOT / "scripts" / "proofs.py")
 proofs = importlib.util.module_from_spec(spec)
