@@ -82,10 +82,5 @@ def ddpm_samples(
     levels = decreasing_sigmas(sigmas).clone()
     table = ddim_coefficients(levels[:-1], levels[1:], eta_ddim=eta_ddim)
     start = levels[0] * standard_normal(torch.empty(shape, dtype=dtype, device=device), generator)
-    return diffusion_steps(
-        denoiser,
-        start,
-        levels,
-        map(StepCoefficients._make, zip(*table, strict=True)),
-        generator=generator,
-    )
+    rows = map(StepCoefficients._make, zip(*table, strict=True))
+    return diffusion_steps(denoiser, start, levels, rows, generator=generator)

@@ -175,12 +175,12 @@ def _eta_b(eta_b: Rate, s: Tensor, sigma_next: Tensor, sigma_y: float) -> float 
     bad = ~((eta_b >= 0) & (eta_b <= limit * (1 + EQUALITY_RTOL)) & eta_b.isfinite())
     if bad.any():
         bad, *numbers = torch.broadcast_tensors(bad, eta_b, limit, sigma_next)
-        eta_b, limit, level = (number[bad] for number in numbers)
+        rate, limit, level = (number[bad] for number in numbers)
         worst = limit.argmin()
         raise ValueError(
             f"eta_b must lie in [0, {limit[worst]:.6g}] at the level sigma = {level[worst]:.6g} "
             "(the smallest s sigma / sigma_y there), but was "
-            f"{eta_b.max():.6g}: the variance "
+            f"{rate.max():.6g}: the variance "
             "sigma^2 - (eta_b sigma_y / s)^2 would be negative. Up to 1 it is always admissible."
         )
     return eta_b
@@ -268,17 +268,23 @@ def ddrm_samples(
     eta, eta_b = (rate.clone() if isinstance(rate, Tensor) else rate for rate in (eta, eta_b))
     s = op.s.detach().to(y.device, torch.float64)  # op.to(y) rounds it to the dtype of y
     s, place = _distinct(s.expand(op.in_shape), eta, eta_b)
-    column = levels.to(s).reshape(-1, *[1] * s.ndim)
-    _require_admissible(op, s, column, sigma_y, eta, eta_b)
-    op = op.to(y)
+    if not ((s >= 0) & s.isfinite()).all():
+        raise ValueError(
+            f"The singular values of {op!r} must be finite and not negative, but range from "
+            f"{s.min():.6g} to {s.max():.6g}. Put a sign into U or V; "
+            "check_operator(op) tells what else is wrong."
+        )
+    _eta(eta, s)
+    for sigma in levels[1:].to(s):
+        _eta_b(eta_b, s, sigma, sigma_y)  # refused now, not after half the run
+    op, rates = op.to(y), dict[str, Any](eta=eta, eta_b=eta_b)
 
     def rows() -> Iterator[StepCoefficients]:
         """The table's row for each step, several worked out at once if the distinct s are few."""
-        at_once = max(1, 8192 // s.numel())
+        at_once, column = max(1, 8192 // s.numel()), levels.to(s).reshape(-1, *[1] * s.ndim)
         for pair in zip(column[:-1].split(at_once), column[1:].split(at_once), strict=True):
-            table = ddrm_coefficients(s, *pair, sigma_y, eta=eta, eta_b=eta_b)
-            for row in zip(*(number.to(y.dtype) for number in table), strict=True):
-                yield _spread(row, place)
+            table = [c.to(y.dtype) for c in ddrm_coefficients(s, *pair, sigma_y, **rates)]
+            yield from (_spread(row, place) for row in zip(*table, strict=True))
 
     start = _spread(ddrm_start_coefficients(s, levels[0], sigma_y), place)
     y_spec = op.measure_spec(y)
@@ -305,28 +311,8 @@ def _distinct(s: Tensor, eta: Rate, eta_b: Rate) -> tuple[Tensor, Tensor]:
 
 def _spread(row: Iterable[Tensor], place: Tensor) -> StepCoefficients:
     """One number for each coordinate of those for distinct s, or a single 0 where all are 0."""
-
-    def gathered(number: Tensor) -> Tensor:
-        if not number.any():
-            return number.new_zeros(())
-        return number.flatten().index_select(0, place.flatten()).view(place.shape)
-
-    return StepCoefficients(*map(gathered, row))
-
-
-def _require_admissible(
-    op: SVDOperator, s: Tensor, levels: Tensor, sigma_y: float, eta: Rate, eta_b: Rate
-) -> None:
-    """Raise ``ValueError`` now for what a step would refuse after half the run."""
-    if not ((s >= 0) & s.isfinite()).all():
-        raise ValueError(
-            f"The singular values of {op!r} must be finite and not negative, but range from "
-            f"{s.min():.6g} to {s.max():.6g}. Put a sign into U or V; "
-            "check_operator(op) tells what else is wrong."
-        )
-    _eta(eta, s)
-    for sigma in levels[1:]:
-        _eta_b(eta_b, s, sigma, sigma_y)
+    of_all = lambda n: n.flatten().index_select(0, place.flatten()).view(place.shape)  # noqa: E731
+    return StepCoefficients(*(of_all(n) if n.any() else n.new_zeros(()) for n in row))
 
 
 def restore(

@@ -64,7 +64,6 @@ def combine(
     return total
 
 
-@torch.no_grad()
 def diffusion_steps(
     denoiser: Denoiser,
     x_spec: Tensor,
@@ -96,18 +95,21 @@ def diffusion_steps(
     x, y_spec = to_pixels(x_spec), torch.as_tensor(y_spec).to(x_spec)
     for t, c in zip(reversed(range(len(levels) - 1)), table, strict=True):
         sigma, sigma_next = levels[-2 - t].clone(), levels[-1 - t].clone()
-        # Copies on both sides: a denoiser may work in place, and keep what it was given or gives.
-        x0_hat = denoiser(x.clone(), sigma)
-        if x0_hat.shape != x.shape:
-            raise ValueError(
-                f"The denoiser must return an image of the shape it was given, {tuple(x.shape)}, "
-                f"but returned {tuple(x0_hat.shape)}. Does the network have another number of "
-                "channels, or predict a variance as well?"
-            )
-        x0_hat = x0_hat.to(x.dtype, copy=True)  # in another precision it does not change the run's
-        noisy = c.noise.ndim or c.noise  # the last step is not
-        z = standard_normal(x_spec, generator) if noisy else torch.zeros_like(x_spec)
-        x_spec = combine(c, to_spec(x0_hat), x_spec, y_spec, z, out=z)
-        x = to_pixels(x_spec)
+        with torch.no_grad():
+            # Copies on both sides: a denoiser may work in place, and keep what it takes or gives.
+            x0_hat = denoiser(x.clone(), sigma)
+            if x0_hat.shape != x.shape:
+                raise ValueError(
+                    "The denoiser must return an image of the shape it was given, "
+                    f"{tuple(x.shape)}, but returned {tuple(x0_hat.shape)}. Does the network have "
+                    "another number of channels, or predict a variance as well?"
+                )
+            x0_hat = x0_hat.to(x.dtype, copy=True)  # the run's own dtype, whatever the network's
+            h = to_spec(x0_hat)
+            noisy = c.noise.ndim or c.noise  # the last step is not
+            z = standard_normal(x_spec, generator) if noisy else torch.zeros_like(x_spec)
+            x_spec = combine(c, h, x_spec, y_spec, z, out=z)
+            del h, z  # their memory is soon asked for again
+            x = to_pixels(x_spec)
         yield Step(t, sigma_next, x, x0_hat)
-        del x0_hat, z  # not kept while the next network evaluation runs
+        del x0_hat

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import itertools
 import json
 import math
 from pathlib import Path
@@ -19,6 +20,7 @@ from laws import (
     ddrm_law,
     default_schedule,
     identity_error,
+    known_noise,
     largest,
     literal_algorithm_2,
     marginal_error,
@@ -37,13 +39,17 @@ from oracles import inpainting_matrix, super_resolution_matrix
 from strategies import operators, seeds
 
 from ddrm_edu import (
+    BlockOperator,
+    CircularBlur,
     Colorization,
+    CompressedSensing,
     Denoising,
     Dense,
     GaussianPrior,
     Inpainting,
     NoiseSchedule,
     PatchFunctional,
+    SeparableBlur,
     SuperResolution,
     ddrm_coefficients,
     ddrm_samples,
@@ -655,6 +661,72 @@ def test_literal_algorithm_2_with_a_vp_network_is_the_sampler(steps, eta, eta_b)
             literal_algorithm_2, CASES[name], default_schedule(), steps, eta=eta, eta_b=eta_b
         )
         assert error <= 1e-10
+
+
+def slow_algorithm_2(denoiser, op, y, sigmas, sigma_y, eta, eta_b, noise) -> list[np.ndarray]:
+    """Algorithm 2 (slide 18) in numpy, one coordinate of one image at a time.
+
+    V and U are matrices, and so is everything else that the library keeps as a map; of its code
+    only the singular vectors are used, and they are tested elsewhere.
+    """
+    unit = torch.eye(op.n, dtype=torch.float64).reshape(-1, *op.in_shape)
+    V, U = (f(unit).flatten(1).numpy().T for f in (op.V, op.U))
+    s, path = op.spectrum().flatten().tolist(), []
+    y, noise = y.flatten(1).double().numpy(), noise.flatten(2).double().numpy()
+    y_spec = [[U[:, i] @ image / s[i] if s[i] > 0 else 0.0 for i in range(op.n)] for image in y]
+    x_spec = np.zeros((len(y), op.n))
+    for b, i in np.ndindex(x_spec.shape):
+        if s[i] > 0 and sigmas[0] >= sigma_y / s[i]:
+            spread = math.sqrt(sigmas[0] ** 2 - (sigma_y / s[i]) ** 2)
+            x_spec[b, i] = y_spec[b][i] + spread * noise[0, b, i]
+        else:
+            x_spec[b, i] = sigmas[0] * noise[0, b, i]
+    for k, (sigma, sigma_next) in enumerate(itertools.pairwise(sigmas)):
+        images = torch.as_tensor(x_spec @ V.T).reshape(-1, *op.in_shape)
+        x_theta = denoiser(images, sigma).flatten(1).numpy() @ V
+        new = np.zeros_like(x_spec)
+        for b, i in np.ndindex(x_spec.shape):
+            x0, xt, weight, variance = slide_11(s[i], sigma, sigma_next, sigma_y, eta, eta_b)
+            new[b, i] = x0 * x_theta[b, i] + xt * x_spec[b, i] + weight * y_spec[b][i]
+            new[b, i] += math.sqrt(variance) * noise[k + 1, b, i]
+        x_spec = new
+        path.append(x_spec @ V.T)
+    return path
+
+
+SLOW = {
+    "denoising": Denoising((1, 4, 4)),
+    "inpainting": Inpainting(np.random.default_rng(1).random((4, 4)) < 0.6, channels=2),
+    "super-resolution": SuperResolution((2, 4, 4), 2),
+    "colorization": Colorization((3, 3, 4), (0.299, 0.587, 0.114)),
+    "patch functional": PatchFunctional((2, 4, 4), [[[1.0, -0.4]], [[0.3, 0.8]]]),
+    "blocks": BlockOperator(np.random.default_rng(2).random((2, 3)), (3, 2, 4)),
+    "circular blur": CircularBlur((2, 5, 4), np.random.default_rng(3).random((3, 3))),
+    "separable blur": SeparableBlur((1, 5, 4), [0.25, 0.5, 0.25]),
+    "compressed sensing": CompressedSensing(
+        (1, 4, 4), 9, generator=torch.Generator().manual_seed(4)
+    ),
+    "any matrix": Dense(np.random.default_rng(5).random((3, 8)), in_shape=(2, 4)),
+}
+
+
+@pytest.mark.parametrize("op", SLOW.values(), ids=SLOW.keys())
+@pytest.mark.parametrize(("dtype", "bound"), [(torch.float64, 1e-12), (torch.float32, 3.3e-6)])
+@pytest.mark.parametrize(
+    ("sigma_y", "eta", "eta_b"), [(0.0, 0.85, 1.0), (0.11, 0.85, 1.0), (0.6, 0.3, 0.8)]
+)
+def test_sampler_is_the_slow_algorithm_2(op, dtype, bound, sigma_y, eta, eta_b):
+    """S18.1: every step for the same noise, however the sampler groups and spares its work."""
+    rng = torch.Generator().manual_seed(6)
+    y = torch.randn(2, *op.out_shape, generator=rng).to(dtype)
+    noise = torch.randn(len(LEVELS), 2, *op.in_shape, generator=rng)
+    numbers = {"sigma_y": sigma_y, "eta": eta, "eta_b": eta_b}
+    theirs = slow_algorithm_2(nonlinear_denoiser, op, y, LEVELS, noise=noise, **numbers)
+    with known_noise(noise):
+        mine = ddrm_samples(nonlinear_denoiser, op, y, LEVELS, **numbers)
+        for due, step in zip(theirs, mine, strict=True):
+            size = max(1.0, float(np.abs(due).max()))
+            assert largest(step.x.flatten(1).double().numpy() - due) <= bound * size
 
 
 # --------------------------------------------------------------------------------- one run of it

@@ -150,6 +150,18 @@ def test_conditional_of_a_covariance_is_as_exact_as_its_rounding():
         assert torch.linalg.eigvalsh(got.cov)[0] >= -1e-15 * got.cov.trace()
 
 
+@pytest.mark.parametrize("n", [4, 16, 64])
+@pytest.mark.parametrize("width", [2, 8, 16])
+def test_values_drawn_from_a_smooth_law_can_occur(n, width):
+    """Eigenvalues fall below rounding without a gap; the draws were said to be impossible."""
+    place = np.arange(n)
+    law = Gaussian(np.zeros(n), np.exp(-(((place[:, None] - place) / width) ** 2)))
+    for draw in law.sample(3, generator=torch.Generator().manual_seed(0)):
+        got = law.conditional(slice(0, None, 2), draw[::2])
+        std = got.cov.diagonal().sqrt()
+        assert largest((got.mean - draw[1::2]) / (std + 1e-5)) <= 5
+
+
 def test_a_law_by_its_factor_keeps_it():
     """Pushed, joined, picked and conditioned; the smallest variance is 1e-20 of the largest."""
     turn = scipy.linalg.hadamard(4) / 2

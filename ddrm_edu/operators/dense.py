@@ -70,9 +70,8 @@ class Dense(SVDOperator):
         return self._times(x.flatten(1)[:, : self._U.shape[1]], self._U.T, self.out_shape)
 
     def Ut(self, y: Tensor) -> Tensor:
-        rank = self._U.shape[1]
         spec = y.new_zeros(len(y), self.n)
-        spec[:, :rank] = self._times(y, self._U, (rank,))
+        spec[:, : self._U.shape[1]] = self._times(y, self._U, self._U.shape[1:])
         return spec.reshape(-1, *self.in_shape)
 
     @staticmethod
