@@ -13,12 +13,12 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "proofs.py"
 
 
 def first_theorems() -> dict[str, Any]:
-    """The first theorem about each ID, in the order of the files: its ``name``, ``file`` ..."""
+    """The first theorem about each ID, the whole before a part: its ``name``, ``file`` ..."""
     spec = importlib.util.spec_from_file_location("proofs_script", SCRIPT)
     proofs = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(proofs)
     found: dict[str, Any] = {}
-    for theorem in proofs.theorems():
+    for theorem in sorted(proofs.theorems(), key=proofs.about_a_part):
         for id in theorem.ids:
             found.setdefault(id, theorem)
     return found
