@@ -17,9 +17,10 @@ def standard_normal(like: Tensor, generator: Generators = None) -> Tensor:
     """Noise z ~ N(0, I) of the shape, dtype and device of ``like``.
 
     With one generator per image, the noise of an image does not depend on its batch, bit for bit.
-    The numbers are drawn in float32 on the generator's own device and then converted, so that runs
-    in another precision or on another device see the same noise.  Processors of another kind draw
-    the same noise up to its last digits (AVX2 and AVX-512 differ from plain code by 1e-6).
+    The numbers are those of ``torch.randn`` in the dtype of ``like``, at least float32, on the
+    generator's own device, so that runs on another device see the same noise; in float64 it is
+    another noise than in float32.  Processors of another kind draw the same noise up to its last
+    digits (float32 with AVX2 and AVX-512 differs from plain code by 1e-6).
 
     Raises
     ------
@@ -28,7 +29,8 @@ def standard_normal(like: Tensor, generator: Generators = None) -> Tensor:
     """
     if generator is None or isinstance(generator, torch.Generator):
         device = like.device if generator is None else generator.device
-        z = torch.randn(like.shape, generator=generator, dtype=torch.float32, device=device)
+        dtype = torch.promote_types(like.dtype, torch.float32)
+        z = torch.randn(like.shape, generator=generator, dtype=dtype, device=device)
         return z.to(like)
     if len(generator) != len(like):
         raise ValueError(
