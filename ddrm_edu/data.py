@@ -27,16 +27,6 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = [
-    "cache_dir",
-    "cifar10",
-    "fashion_mnist",
-    "image_names",
-    "load_images",
-    "to_float",
-    "to_uint8",
-]
-
 IMAGES = Path(__file__).parent / "images"
 
 

@@ -16,8 +16,6 @@ from .noise import Generators, standard_normal
 from .schedule import decreasing_sigmas
 from .validation import require_unit_interval
 
-__all__ = ["ddim_coefficients", "ddpm_samples"]
-
 
 def ddim_coefficients(
     sigma: float | Tensor, sigma_next: float | Tensor, *, eta_ddim: float

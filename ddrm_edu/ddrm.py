@@ -34,14 +34,6 @@ from .operators.pixels import PixelOperator
 from .schedule import NoiseSchedule, decreasing_sigmas
 from .validation import require_batch, require_finite, require_level, require_unit_interval
 
-__all__ = [
-    "Rate",
-    "ddrm_coefficients",
-    "ddrm_samples",
-    "ddrm_start_coefficients",
-    "restore",
-]
-
 # s * sigma == sigma_y up to rounding counts as equality: the two sides of the slide's ">=" are
 # products of measured numbers, and a singular value that a library computed is off by a few ulp.
 EQUALITY_RTOL = 1e-12

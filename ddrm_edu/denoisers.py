@@ -17,17 +17,6 @@ from torch import Tensor
 from .schedule import NoiseSchedule, to_vp
 from .validation import require_floating
 
-__all__ = [
-    "EpsDenoiser",
-    "VDenoiser",
-    "eps_from_x0",
-    "score_from_x0",
-    "v_from_x0",
-    "x0_from_eps",
-    "x0_from_score",
-    "x0_from_v",
-]
-
 Level = float | Tensor
 
 

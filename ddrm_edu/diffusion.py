@@ -10,8 +10,6 @@ from torch import Tensor
 
 from .noise import Generators, standard_normal
 
-__all__ = ["Denoiser", "Step", "StepCoefficients", "combine", "diffusion_steps"]
-
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 """``denoiser(x, sigma) -> x0_hat``; x of shape ``(batch, *image_shape)``, sigma 0-dimensional."""
 

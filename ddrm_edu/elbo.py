@@ -31,16 +31,6 @@ from .priors import GaussianPrior
 from .schedule import NoiseSchedule, decreasing_sigmas
 from .validation import require_positive
 
-__all__ = [
-    "Nelbo",
-    "NoiseLoss",
-    "ddpm_nelbo",
-    "ddrm_nelbo",
-    "ddrm_nelbo_direct",
-    "noise_loss",
-    "step_weights",
-]
-
 
 class NoiseLoss(NamedTuple):
     """One term of DDPM's bound: ``weight * |eps - eps_theta|^2 + constant``, in nats."""

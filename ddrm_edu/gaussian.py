@@ -19,8 +19,6 @@ from torch import Tensor
 from .noise import Generators, standard_normal
 from .validation import EPS, finite_tensor, real_tensor, require_covariance, require_level
 
-__all__ = ["Gaussian", "GaussianNetwork", "hint_1", "hint_2"]
-
 
 @dataclass(frozen=True, eq=False, init=False)
 class Gaussian:

@@ -26,8 +26,6 @@ from .validation import (
     require_positive,
 )
 
-__all__ = ["langevin_law", "langevin_samples", "posterior_score", "stationary_law"]
-
 STEP = (
     "It is the alpha of slide 2; for a Gaussian it has to stay below twice the smallest variance."
 )

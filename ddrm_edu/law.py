@@ -30,16 +30,6 @@ from .priors import GaussianPosterior, GaussianPrior, require_fit
 from .schedule import decreasing_sigmas
 from .validation import EPS, require_batch, require_finite, require_level
 
-__all__ = [
-    "AffineLaw",
-    "Gap",
-    "ddpm_law",
-    "gap",
-    "inference_network",
-    "posterior_law",
-    "sampler_law",
-]
-
 
 @dataclass(frozen=True, eq=False)
 class AffineLaw:

@@ -7,8 +7,6 @@ from torch import Tensor
 
 from .validation import require_floating
 
-__all__ = ["psnr", "ssim"]
-
 
 def psnr(x: Tensor, truth: Tensor, *, data_range: float = 2.0) -> Tensor:
     """Peak signal-to-noise ratio in dB, one number per image.

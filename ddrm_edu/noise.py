@@ -7,8 +7,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["Generators", "standard_normal"]
-
 Generators = torch.Generator | Sequence[torch.Generator] | None
 """One generator for the whole batch, one per image, or None for torch's global one."""
 

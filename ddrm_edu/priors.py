@@ -20,15 +20,6 @@ from .noise import Generators, standard_normal
 from .operators.base import SVDOperator, dense_map
 from .validation import finite_tensor, real_tensor, require_batch, require_finite, require_level
 
-__all__ = [
-    "EmpiricalPosterior",
-    "EmpiricalPrior",
-    "GaussianMixture",
-    "GaussianPosterior",
-    "GaussianPrior",
-    "MixturePosterior",
-]
-
 
 class GaussianPosterior(NamedTuple):
     """p(x | y) for each measurement of a batch: one mean each, one covariance for all."""

@@ -16,8 +16,6 @@ import pytest
 if TYPE_CHECKING:
     from .checks.own_h import Reports
 
-__all__ = ["OwnHPlugin"]
-
 PLUGIN = "ddrm_edu_own_H"
 PREFIX = "H::"
 NOTE = "note on H"

@@ -16,8 +16,6 @@ from torch import Tensor
 
 from .validation import is_integer
 
-__all__ = ["NoiseSchedule", "alpha_bar_of", "decreasing_sigmas", "sigma_of", "to_ve", "to_vp"]
-
 
 @dataclass(frozen=True, eq=False)
 class NoiseSchedule:

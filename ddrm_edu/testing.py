@@ -30,8 +30,6 @@ from .operators import SVDOperator
 from .priors import GaussianPrior
 from .schedule import NoiseSchedule
 
-__all__ = ["Problem", "levels", "operators", "priors", "problems", "schedules", "spectra"]
-
 _SEEDS = st.integers(0, 2**32 - 1)
 
 

@@ -24,8 +24,6 @@ from ..operators.base import dense_map
 from ..operators.linear_map import normal_images
 from .report import Finding
 
-__all__ = ["LARGEST_MATRIX", "Advice", "explained"]
-
 LARGEST_MATRIX = 1024  # entries of an image up to which a method is written as a matrix
 LARGEST_PATCH = 16
 FLOAT32 = torch.finfo(torch.float32).eps

@@ -19,8 +19,6 @@ from ..validation import EPS
 from .diagnosis import LARGEST_MATRIX, Advice, explained
 from .report import Finding, Report
 
-__all__ = ["OPERATOR_CLAIMS", "TRUTH", "check_operator", "linear_truth"]
-
 SINGULAR = "s: finite, not negative, one per coordinate, no more positive ones than measurements"
 TINY = "s is 0 or larger than rounding"
 RESULTS = "V, Vt, U, Ut return real tensors of the right shape and dtype"

@@ -28,8 +28,6 @@ from .operator import OPERATOR_CLAIMS, check_operator, linear_truth
 from .report import Finding, Report
 from .scores import mc_finding
 
-__all__ = ["SECTIONS", "OwnH", "Reports", "check_H", "own_h"]
-
 MEMORY_LIMIT = 2 * 2**30
 COORDINATES = 32  # whose joint law is looked at, of more than that many
 EXACT = 256  # entries of an image up to which covariances are found without chance

@@ -7,8 +7,6 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["Finding", "Report", "Status"]
-
 Status = Literal["holds", "broken", "not asked"]
 
 

@@ -23,8 +23,6 @@ from ..operators import Dense, SVDOperator
 from ..operators.base import dense_map
 from ..operators.convert import said
 
-__all__ = ["Factors", "Problem", "Run", "Runs", "SamplerRaised", "sampler_of", "svd_of"]
-
 
 class Factors(Dense):
     """The operator of given factors: unlike a computed SVD, s is exact to the last bit.

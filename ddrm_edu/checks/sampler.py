@@ -25,8 +25,6 @@ from .report import Finding, Report
 from .runs import Normal, Problem, Run, Runs, SamplerRaised, boundary_problem
 from .scores import Chance, Exact, apart, covariance_scores, cross_scores, variance_scores
 
-__all__ = ["check_sampler"]
-
 
 def check_sampler(
     sampler: Callable[..., Any],

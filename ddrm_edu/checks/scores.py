@@ -16,8 +16,6 @@ from torch import Tensor
 from ..validation import EPS, real_tensor, require_covariance, require_finite
 from .report import Finding
 
-__all__ = ["Chance", "Exact", "apart", "check", "check_mc", "mc_finding"]
-
 FALSE_ALARM = 1e-6
 ABSENT = "it does not occur in your problem."
 

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     import pylops
     from scipy.sparse.linalg import LinearOperator
 
-__all__ = ["SVDOperator", "dense_map"]
-
 AT_ONCE = 2**20  # numbers in the unit images of one call: 8 MiB
 _DOMAIN = {"V": "in_shape", "Vt": "in_shape", "U": "in_shape", "Ut": "out_shape"}
 

@@ -22,8 +22,6 @@ from ..validation import finite_tensor, image_shape, is_integer, positive_shape,
 from .base import SVDOperator
 from .dense import Dense
 
-__all__ = ["BlockOperator", "Colorization", "PatchFunctional", "SuperResolution"]
-
 
 class PatchFunctional(SVDOperator):
     r"""One weighted sum per patch, the patches tiling the image: :math:`H=(I\otimes k^\top)P`.

@@ -14,8 +14,6 @@ from ..validation import EPS, image_shape, is_integer, positive_shape, real_matr
 from .base import SVDOperator
 from .linear_map import normal_images
 
-__all__ = ["ChangeOfBasis", "DirectSum", "SelectedRows"]
-
 
 class DirectSum(SVDOperator):
     r"""Rectangles of the image, each measured by an operator of its own.

@@ -20,19 +20,6 @@ from .linear_map import LinearMap, NoLinearMap, linear_map, name_of
 from .lowrank import TruncatedSVD
 from .recognise import recognise
 
-__all__ = [
-    "TooLarge",
-    "as_operator",
-    "attribute_of",
-    "from_function",
-    "from_scipy",
-    "loaded",
-    "made",
-    "memory_needed",
-    "said",
-    "shape_of",
-]
-
 GIB = 2**30
 
 

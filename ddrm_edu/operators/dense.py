@@ -11,8 +11,6 @@ from torch import Tensor
 from ..validation import EPS, positive_shape, real_matrix, require_rtol
 from .base import SVDOperator
 
-__all__ = ["Dense", "fitting"]
-
 
 class Dense(SVDOperator):
     r"""The operator of an explicit matrix H; stores n^2 numbers.

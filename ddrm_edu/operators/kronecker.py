@@ -16,8 +16,6 @@ from .base import SVDOperator
 from .blocks import require_factor
 from .dense import exact_zeros, full_svd
 
-__all__ = ["BicubicSuperResolution", "Kronecker", "SeparableBlur"]
-
 
 class Kronecker(SVDOperator):
     r""":math:`y=AXB^\top` on every channel: A mixes the rows of the image, B its columns.

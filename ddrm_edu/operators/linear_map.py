@@ -16,8 +16,6 @@ from ..validation import EPS, positive_shape, real_matrix, require_finite
 from .base import dense_map
 from .dense import fitting
 
-__all__ = ["LinearMap", "NoLinearMap", "linear_map", "name_of", "normal_images"]
-
 SINGLE = torch.finfo(torch.float32).eps
 
 Form = Callable[[Tensor], Any]

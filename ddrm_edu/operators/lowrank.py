@@ -18,8 +18,6 @@ from ..validation import EPS, is_integer, require_level, require_rtol
 from .base import SVDOperator
 from .linear_map import LinearMap, linear_map
 
-__all__ = ["TruncatedSVD"]
-
 PROBES = 32
 
 

@@ -11,8 +11,6 @@ from torch import Tensor
 from ..validation import is_integer, positive_shape
 from .base import SVDOperator
 
-__all__ = ["Denoising", "Inpainting"]
-
 
 class PixelOperator(SVDOperator):
     """V = I: the spectral coordinates are the pixels themselves."""

@@ -11,8 +11,6 @@ from torch import Tensor
 
 from .linear_map import LinearMap, normal_images
 
-__all__ = ["recognise"]
-
 LARGEST_PATCH = 1024  # entries: what shows all units is a single image, or fills 8 MiB at most
 
 

@@ -19,8 +19,6 @@ from .base import SVDOperator
 from .dense import exact_zeros
 from .pixels import SelectedCoordinates
 
-__all__ = ["CircularBlur", "CompressedSensing"]
-
 
 class CircularBlur(SVDOperator):
     r"""Convolution with any real kernel on an image that is repeated periodically.

@@ -15,8 +15,6 @@ from ..schedule import NoiseSchedule
 from ..validation import require_floating
 from .unet import LAYOUT, UNet
 
-__all__ = ["PretrainedDenoiser", "load_denoiser"]
-
 WEIGHTS = Path(__file__).parent / "weights"
 
 
