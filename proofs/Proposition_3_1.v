@@ -272,7 +272,7 @@ Proof.
     transitivity (sigma t ^ 2 - kept (eta t i) ^ 2 * sigma t ^ 2); [rewrite K; ring|field; lra].
 Qed.
 
-(** Slides 12-16 (S12.1), Proposition 3.1 in spectral coordinates, the whole vector. *)
+(** Slides 12-16 (S12.1, spectral coordinates): Proposition 3.1 for x_bar_t, the whole vector. *)
 Theorem Proposition_3_1_spectral J t : is_DDRM J -> (t <= T)%nat ->
   normal n (p <- J t ;; point (snd p)) x0b (scalar (sigma t ^ 2)).
 Proof.

@@ -51,7 +51,7 @@ def _checks(cells: list, id: str) -> list[int]:
     return [cell.execution_count for cell in code if cited.search(cell.source)]
 
 
-def table(items: list) -> str:
+def table(items: list, theorems: dict) -> str:
     """The table in Markdown, one row for each ID, in the ledger's order."""
     statements: dict[str, str] = {}
     for item in items:
@@ -60,16 +60,19 @@ def table(items: list) -> str:
         "# Where each statement lives",
         "",
         "Made by `make homes` from the notebooks and the equation ledger: S = slide.statement,",
-        "X = beyond the slides, G = linear-Gaussian theory, E = erratum. A test keeps it complete.",
+        "X = beyond the slides, G = linear-Gaussian theory, E = erratum. *kernel*: the theorem of",
+        "[proofs](../proofs/README.md) that Coq has checked. A test keeps the table complete.",
         "",
-        "| ID | statement | lecture and section | checked in |",
-        "|---|---|---|---|",
+        "| ID | statement | lecture and section | checked in | kernel |",
+        "|---|---|---|---|---|",
     ]
     for id, places in homes(list(statements)).items():
+        theorem = theorems.get(id)
+        kernel = f"[{theorem.name}](../proofs/{theorem.file})" if theorem else ""
         for home in places:
             where = f"[{home.path.name[:2]}]({home.path.name}) {home.section}"
             cells = ", ".join(f"In [{count}]" for count in home.checks)
-            lines.append(f"| {id} | {_plain(statements[id])} | {where} | {cells} |")
+            lines.append(f"| {id} | {_plain(statements[id])} | {where} | {cells} | {kernel} |")
     return "\n".join(lines) + "\n"
 
 
@@ -79,7 +82,8 @@ def _plain(text: str) -> str:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT / "tests"))
+    from ledger.kernel import first_theorems
     from ledger.registry import all_items
 
-    TABLE.write_text(table(all_items()))
+    TABLE.write_text(table(all_items(), first_theorems()))
     print(f"Wrote {TABLE.relative_to(ROOT)}")

@@ -28,8 +28,9 @@ PAGE = "Main.v"  # the main statements again, on one page
 OPTIONS = ["-q", "-w", "-ambiguous-paths"]  # Coquelicot's coercion to extended real numbers
 
 ID = r"[SXGE]\d{1,2}(?:\.\d)?"
+PART = "one coordinate|spectral coordinates"  # of what the slides say
 #: "(S13.1)", "(S17.2, X05)", "(S09.5, corrected)" in the comment above a statement.
-TAG = re.compile(rf"\(({ID}(?:, {ID})*)(?:, (?:corrected|one coordinate))?\)")
+TAG = re.compile(rf"\(({ID}(?:, {ID})*)(?:, (?:corrected|{PART}))?\)")
 STATEMENT = re.compile(
     r"(?:^\(\*\* (?P<comment>(?:(?!\*\)).)*)\*\)\n)?"
     r"^(?P<kind>Theorem|Definition|Fixpoint) (?P<name>[\w']+)",
@@ -110,6 +111,11 @@ def statements() -> list[Statement]:
 def theorems() -> list[Statement]:
     """The theorems alone."""
     return [entry for entry in statements() if entry.kind == "Theorem"]
+
+
+def about_a_part(theorem: Statement) -> bool:
+    """True if the comment says that the theorem is about less than the whole statement."""
+    return bool(re.search(rf", (?:{PART})\)", theorem.comment))
 
 
 def span(text: str, theorem: str) -> tuple[int, int]:

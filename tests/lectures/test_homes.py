@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 
 import pytest
+from ledger.kernel import first_theorems
 from ledger.registry import IDS, all_items
 from notebooks import ROOT
 
@@ -24,6 +25,14 @@ def test_no_lecture_is_home_to_an_id_that_does_not_exist():
     assert set(HOMES) == set(IDS)
 
 
+def test_the_table_leads_to_the_theorems_that_the_kernel_has_checked():
+    rows = {row.split(" | ")[0][2:]: row for row in homes.TABLE.read_text().splitlines()}
+    for id, theorem in first_theorems().items():
+        assert rows[id].endswith(f"| [{theorem.name}](../proofs/{theorem.file}) |")
+        assert (homes.ROOT / "proofs" / theorem.file).exists()
+    assert rows["G01"].endswith("|  |")
+
+
 def test_the_table_in_the_repository_is_the_one_that_the_notebooks_give():
     """`make homes` writes it."""
-    assert homes.TABLE.read_text() == homes.table(all_items())
+    assert homes.TABLE.read_text() == homes.table(all_items(), first_theorems())

@@ -1,4 +1,6 @@
-"""Print the ledger: every item with its error, its best-hidden wrong version and its proof.
+"""Print the ledger: every item with its error, its best-hidden wrong version and its proofs.
+
+"kernel" names the theorem of proofs/ that Coq has checked, "proved in" the law that has just run.
 
 ``python -m ledger`` prints one line an item; ``python -m ledger E1 S06`` the items whose ID starts
 so, with every wrong version and its error.
@@ -9,9 +11,11 @@ from __future__ import annotations
 import sys
 import warnings
 
+from .kernel import first_theorems
 from .registry import CAUGHT, IDS, Item, all_items
 
-COLUMNS = "{:<6} {:<72} {:>8} {:>8}  {}"
+COLUMNS = "{:<6} {:<72} {:>8} {:>8}  {:<28} {}"
+KERNEL = {id: theorem.name for id, theorem in first_theorems().items()}
 
 
 def lines_of(entry: Item, *, whole: bool) -> tuple[list[str], bool]:
@@ -20,7 +24,8 @@ def lines_of(entry: Item, *, whole: bool) -> tuple[list[str], bool]:
     least = min(wrong.values())
     ok = error <= entry.bound and least >= CAUGHT
     short = entry.statement if len(entry.statement) <= 72 else entry.statement[:71] + "…"
-    line = COLUMNS.format(entry.id, short, f"{error:.0e}", f"{least:.0e}", entry.where)
+    kernel = KERNEL.get(entry.id, "-")
+    line = COLUMNS.format(entry.id, short, f"{error:.0e}", f"{least:.0e}", kernel, entry.where)
     lines = [line if ok else f"{line}  FAILED"]
     if whole:
         width = max(map(len, wrong))
@@ -35,7 +40,7 @@ def main(prefixes: list[str]) -> int:
     if not wanted:
         print(f"No ID starts with {' or '.join(prefixes)}. They are: {', '.join(IDS)}.")
         return 2
-    print(COLUMNS.format("ID", "statement, corrected", "error", "wrong >=", "proved in"))
+    print(COLUMNS.format("ID", "statement, corrected", "error", "wrong >=", "kernel", "proved in"))
     entries = [entry for entry in all_items() if entry.id in wanted]
     good = 0
     for entry in entries:
@@ -53,6 +58,8 @@ def main(prefixes: list[str]) -> int:
     print(f"{len(wanted) - len(without)} of {len(wanted)} ledger IDs have one.")
     if without:
         print(f"Without a law: {', '.join(without)}")
+    checked = len(KERNEL.keys() & set(wanted))
+    print(f"{checked} of {len(wanted)} have a proof that Coq's kernel has checked (make proofs).")
     return int(bool(without) or good < len(entries))
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from ledger.__main__ import main
+from ledger.kernel import first_theorems
 from ledger.registry import CAUGHT, IDS, WITHDRAWN, Item, all_items
 
 ENTRIES = all_items()
@@ -41,6 +43,18 @@ def test_statement_holds_and_its_wrong_versions_do_not(entry):
     assert entry.error() <= entry.bound
     hidden = {k: e for k, e in entry.errors_of_wrong_versions().items() if not e >= CAUGHT}
     assert hidden == {}
+
+
+def test_the_printed_table_names_the_theorem_of_the_kernel_and_counts(capsys):
+    """S13.1 has a theorem, G01 has none; the last line counts the IDs that were asked for."""
+    names = {id: theorem.name for id, theorem in first_theorems().items()}
+    assert (names["S13.1"], names["S12.1"]) == ("hint_1", "Proposition_3_1")
+    assert main(["S13.1", "G01"]) == 0
+    heading, *lines = capsys.readouterr().out.splitlines()
+    at = heading.index("kernel")
+    cells = {line[:5].strip(): line[at:].split()[0] for line in lines if re.match(r"[SG]\d", line)}
+    assert cells == {"S13.1": "hint_1", "G01": "-"}
+    assert lines[-1].startswith("1 of 2 have a proof that Coq's kernel has checked")
 
 
 def test_the_errata_for_students_have_a_section_for_each_erratum():

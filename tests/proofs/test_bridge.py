@@ -13,7 +13,6 @@ from fractions import Fraction
 
 import pytest
 import torch
-from meta.test_wrong_versions import COEFFICIENTS, strict_boundary
 from notebooks import ROOT
 from proofs.bridge import (
     Problem,
@@ -23,9 +22,9 @@ from proofs.bridge import (
     eta_b_star,
     start_problem,
 )
+from wrong_tables import COEFFICIENTS, strict_boundary
 
-from ddrm_edu import ddrm_start_coefficients
-from ddrm_edu.ddrm import ddrm_coefficients
+from ddrm_edu.ddrm import ddrm_coefficients, ddrm_start_coefficients
 
 spec = importlib.util.spec_from_file_location("proofs_script", ROOT / "scripts" / "proofs.py")
 proofs = importlib.util.module_from_spec(spec)
@@ -89,7 +88,7 @@ def test_the_library_computes_the_table_of_the_theorem(tmp_path):
 
 @needs_coq
 def test_wrong_tables_are_proved_to_be_wrong(tmp_path):
-    """All tables of tests/meta that are not slide 11's, one theorem each."""
+    """All tables of tests/wrong_tables.py, none of which is slide 11's, one theorem each."""
     assert len(WRONG) >= 20
     claims = [(name, PROBLEMS, answers(table, PROBLEMS), False) for name, table in WRONG.items()]
     proved(tmp_path, claims)

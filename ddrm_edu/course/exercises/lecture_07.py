@@ -1,4 +1,4 @@
-"""Exercises of lecture 07: dependent fresh noise, shares of a variance, a kernel that uses both."""
+"""Exercises of lecture 07: dependent noise, shares of a variance, both parents, a statement."""
 
 from __future__ import annotations
 
@@ -150,3 +150,32 @@ def both_parents(answer: Answer) -> Cases:
         case = f"sigma = {sigma}, sigma_next = {sigma_next}, b = {b}, kappa = {kappa}, "
         case += f"a_y = {a_y}, a_x = {a_x}"
         yield case, answer(sigma, sigma_next, b, kappa, a_y, a_x), want
+
+
+@question("07.4", "Read a statement", kind="paper")
+@hints(
+    "Ask of each part of the formula whether it makes sense under the hypotheses: a division, a "
+    "root, a variance.",
+    "The variance of the fresh noise must not be negative, and nothing that is written "
+    "prevents it.",
+    "Take s = sigma_y = sigma_t = 1 and an eta_b above 1.",
+)
+@mistakes(
+    (1.0, 1.0, 1.0, 1.0),
+    "Here the fresh variance is exactly 0, which is allowed: the statement holds.",
+    (1.0, 2.0, 1.0, 1.0),
+    "These numbers break a hypothesis that is there: sigma_y / s is above sigma_t.",
+    (1.0, 1.0, 1.0, -2.0),
+    "These numbers break a hypothesis that is there: eta_b is negative.",
+    (1.0, -5.0, 1.0, 1.0),
+    "These numbers break a hypothesis that is there: sigma_y is negative.",
+)
+def missing_hypothesis(answer: Answer) -> Cases:
+    s, sigma_y, sigma_t, eta_b = (float(number) for number in answer)
+    yield "0 <= sigma_y", sigma_y >= 0, True
+    yield "0 < s", s > 0, True
+    yield "sigma_y / s <= sigma_t", sigma_y / s <= sigma_t, True
+    yield "0 <= eta_b", eta_b >= 0, True
+    b = (sigma_y / s) ** 2
+    variance = eta_b**2 * b + max(sigma_t**2 - eta_b**2 * b, 0.0)
+    yield "the statement fails", abs(variance - sigma_t**2) > 1e-9, True
