@@ -411,7 +411,7 @@ def untouched(z):
 
 
 def one_number(z):
-    return z[:, :1].expand(z.shape)
+    return z[:, :1].expand(z.shape).clone()
 
 
 def shared_with_neighbour(z):

@@ -441,7 +441,7 @@ def last_term(term) -> float:
         "thin V": in_coordinates_of(ThinV),
         "fresh noise divided by sqrt 2": step_noise_as(lambda z: z / math.sqrt(2)),
         "one random number for all coordinates": step_noise_as(
-            lambda z: z[..., :1].expand(z.shape)
+            lambda z: z[..., :1].expand(z.shape).clone()
         ),
         "network told the level that is entered": prediction_as(
             lambda denoiser, x, sigma: denoiser(x, LEVELS[LEVELS.index(sigma) + 1])
