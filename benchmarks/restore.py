@@ -77,10 +77,14 @@ def ours(op: SVDOperator) -> Callable[[], Tensor]:
 
 def official_calls(folder: Path, side: int) -> dict[str, Callable]:
     """The authors' loop over their own operators, with the same levels and denoiser."""
-    sys.path.insert(0, str(folder))
-    svd, denoising = imported("functions.svd_replacement"), imported("functions.denoising")
-    if svd is None or denoising is None:
+    sys.path.insert(0, str(folder / "functions"))
+    svd, loop = imported("svd_replacement"), ModuleType("denoising")
+    if svd is None:
         return {}
+    # Their loop names a CUDA device, and imports torchvision for what it does not do here.
+    text = (folder / "functions" / "denoising.py").read_text().replace("'cuda'", "'cpu'")
+    exec(text.replace("import torchvision.utils as tvu", ""), vars(loop))
+    vars(loop)["tqdm"] = list  # no bar
     n = 3 * side**2
     draw = torch.Generator().manual_seed(0)
     lost = (torch.rand(side, side, generator=draw) < 0.5).repeat(3, 1, 1).flatten()
@@ -109,7 +113,7 @@ def official_calls(folder: Path, side: int) -> dict[str, Callable]:
         with torch.no_grad():
             y = op.H(torch.randn(BATCH, n))
             x = torch.randn(BATCH, 3, side, side)
-            return denoising.efficient_generalized_steps(
+            return loop.efficient_generalized_steps(
                 x, times, eps, betas, op, y, SIGMA_Y, etaB=1, etaA=0.85, etaC=0.85
             )
 
@@ -122,7 +126,7 @@ def deepinv_calls(deepinv: ModuleType, side: int) -> dict[str, Callable]:
     draw = torch.Generator().manual_seed(0)
     mask = (torch.rand(shape, generator=draw) < 0.5).float()
     found = {
-        "denoising": physics.DecomposablePhysics(),
+        "denoising": physics.Denoising(),
         "inpainting": physics.Inpainting(shape, mask),
         "colorization": physics.Decolorize(),
         "circular blur, 9 x 9": physics.BlurFFT(shape, torch.rand(1, 1, 9, 9, generator=draw)),

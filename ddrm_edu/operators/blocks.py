@@ -22,6 +22,8 @@ from ..validation import finite_tensor, image_shape, is_integer, positive_shape,
 from .base import SVDOperator
 from .dense import Dense
 
+__all__ = ["BlockOperator", "Colorization", "PatchFunctional", "SuperResolution"]
+
 
 class PatchFunctional(SVDOperator):
     r"""One weighted sum per patch, the patches tiling the image: :math:`H=(I\otimes k^\top)P`.
@@ -146,7 +148,7 @@ class Colorization(PatchFunctional):
                 f"but had shape {tuple(k.shape)}. A grey image has no colour to restore."
             )
         super().__init__(in_shape, k[:, None, None])
-        mirror = self._mirror[:, 0, 0]
+        mirror = self._mirror.flatten()
         self._reflection = torch.eye(channels, dtype=torch.float64) - torch.outer(mirror, mirror)
 
     def V(self, x: Tensor) -> Tensor:
