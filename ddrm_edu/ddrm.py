@@ -19,18 +19,14 @@ Every row leaves q(x_next | x_0) = N(x_0, sigma_next^2 I): Proposition 3.1, slid
 from __future__ import annotations
 
 import math
-import operator
-from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from .diffusion import Denoiser, Step, StepCoefficients, combine, diffusion_steps, same
+from .diffusion import Denoiser, Step, StepCoefficients, diffusion_steps, same
 from .noise import Generators, standard_normal
-from .operators.base import SVDOperator
-from .operators.pixels import PixelOperator
+from .operators import SVDOperator
 from .schedule import NoiseSchedule, decreasing_sigmas
 from .validation import require_batch, require_finite, require_level, require_unit_interval
 
@@ -109,9 +105,9 @@ def ddrm_coefficients(
             "A step must go from a larger noise level to a smaller one, "
             f"but was asked to go from {sigma:.6g} to {sigma_next:.6g}. Are the levels increasing?"
         )
-    # sigma_next / tau; without noise its size means nothing
-    snr = s * sigma_next / (sigma_y or 1.0)
-    eta, kept = _eta(eta, snr if sigma_y else torch.zeros_like(s))
+    tau = sigma_y / s  # infinite or NaN where s = 0, and not used there
+    ratio = s * sigma_next / (sigma_y or 1.0)  # sigma_next / tau; if sigma_y = 0, case 2 is empty
+    eta, k = _eta(eta, ratio if sigma_y else torch.zeros_like(s))
     if sigma.isinf().any() and not torch.as_tensor(eta == 1).all():
         raise ValueError(
             "From infinite noise nothing can be kept, so eta must be 1 there, but was "
@@ -120,15 +116,14 @@ def ddrm_coefficients(
         )
     eta_b = _eta_b(eta_b, s, sigma_next, sigma_y)
 
-    above = _in_case_1(s, sigma_next, sigma_y)
-    spread = eta_b * (sigma_y / s)  # std of eta_b y_spec; used in case 1 only, where s > 0
-    # Factored, so that the variance at the boundary is exactly 0 or a rounding error above it;
-    # _eta_b has already refused every eta_b that would make it truly negative.
-    case1 = (sigma_next - spread).clamp(min=0) * (sigma_next + spread)
-    variance = torch.where(above, case1, (eta * sigma_next) ** 2)
-    y = torch.where(above, eta_b, kept * snr)  # 0 in case 3, where snr is
-    xt = (s == 0).to(s) * (kept * sigma_next / sigma)
-    return StepCoefficients(1 - xt - y, xt, y, variance.sqrt())
+    measured, case_1 = s > 0, _in_case_1(s, sigma_next, sigma_y)
+    y = torch.where(case_1, eta_b, torch.where(measured, k * ratio, 0.0))
+    xt = torch.where(measured, 0.0, k * sigma_next / sigma)
+    # sigma_next^2 - (eta_b tau)^2, factored, so that at the boundary it is exactly 0 or a rounding
+    # error above it; _eta_b has already refused every eta_b that would make it truly negative.
+    variance_1 = (sigma_next - eta_b * tau).clamp(min=0) * (sigma_next + eta_b * tau)
+    variance = torch.where(case_1, variance_1, (eta * sigma_next) ** 2)
+    return StepCoefficients(x0=1 - xt - y, xt=xt, y=y, noise=variance.sqrt())
 
 
 def _in_case_1(s: Tensor, sigma_next: Tensor, sigma_y: float) -> Tensor:
@@ -136,16 +131,16 @@ def _in_case_1(s: Tensor, sigma_next: Tensor, sigma_y: float) -> Tensor:
     return (s > 0) & (s * sigma_next >= sigma_y * (1 - EQUALITY_RTOL))
 
 
-def _eta(eta: Rate, snr: Tensor) -> tuple[float | Tensor, float | Tensor]:
-    """``eta`` and sqrt(1 - eta^2) as numbers, or as one of each per coordinate."""
+def _eta(eta: Rate, ratio: Tensor) -> tuple[float | Tensor, float | Tensor]:
+    """``eta`` and k = sqrt(1 - eta^2) as numbers, or as one of each per coordinate."""
     if isinstance(eta, str):
         _require_rule(eta, "eta", "tight")
-        kept = snr.clamp(max=1)
-        return (1 - kept**2).sqrt(), kept
+        k = ratio.clamp(max=1)
+        return (1 - k**2).sqrt(), k
     if isinstance(eta, int | float):
         eta = require_unit_interval(eta, "eta")
         return eta, math.sqrt(1 - eta**2)
-    eta = _per_coordinate(eta, "eta", snr)
+    eta = _per_coordinate(eta, "eta", ratio)
     for extreme in (eta.min(), eta.max()):
         require_unit_interval(extreme, "eta")
     return eta, (1 - eta**2).sqrt()
@@ -155,15 +150,15 @@ def _eta_b(eta_b: Rate, s: Tensor, sigma_next: Tensor, sigma_y: float) -> float 
     """``eta_b`` as a number or one per coordinate, none of which makes a variance negative."""
     if isinstance(eta_b, int | float) and 0 <= eta_b <= 1:
         return float(eta_b)  # admissible for every s: no look at the data, no wait for a GPU
-    above = _in_case_1(s, sigma_next, sigma_y)
+    case_1 = _in_case_1(s, sigma_next, sigma_y)
     if isinstance(eta_b, str):
         _require_rule(eta_b, "eta_b", "theorem")
         signal, noise = (s * sigma_next) ** 2, sigma_y**2
-        return torch.where(above & (signal > 0), 2 * signal / (signal + noise), 1.0)
+        return torch.where(case_1 & (signal > 0), 2 * signal / (signal + noise), 1.0)
     eta_b = _per_coordinate(eta_b, "eta_b", s)
     limit = torch.full_like(s, math.inf)
     if sigma_y > 0:
-        limit = torch.where(above, (s * sigma_next / sigma_y).clamp(min=1), limit)
+        limit = torch.where(case_1, (s * sigma_next / sigma_y).clamp(min=1), limit)
     bad = ~((eta_b >= 0) & (eta_b <= limit * (1 + EQUALITY_RTOL)) & eta_b.isfinite())
     if bad.any():
         bad, *numbers = torch.broadcast_tensors(bad, eta_b, limit, sigma_next)
@@ -266,26 +261,37 @@ def ddrm_samples(
             f"{s.min():.6g} to {s.max():.6g}. Put a sign into U or V; "
             "check_operator(op) tells what else is wrong."
         )
+    # Rates out of range are refused now, not after half the run.
     _eta(eta, s)
     for sigma in levels[1:].to(s):
-        _eta_b(eta_b, s, sigma, sigma_y)  # refused now, not after half the run
-    op, rates = op.to(y), dict[str, Any](eta=eta, eta_b=eta_b)
+        _eta_b(eta_b, s, sigma, sigma_y)
+    op = op.to(y)
 
-    def rows() -> Iterator[StepCoefficients]:
-        """The table's row for each step, several worked out at once if the distinct s are few."""
-        at_once, column = max(1, 8192 // s.numel()), levels.to(s).reshape(-1, *[1] * s.ndim)
+    def table() -> Iterator[StepCoefficients]:
+        """Slide 11, step by step; of a few distinct s several steps are worked out at once."""
+        at_once = max(1, 8192 // s.numel())
+        column = levels.to(s).reshape(-1, *[1] * s.ndim)
         for pair in zip(column[:-1].split(at_once), column[1:].split(at_once), strict=True):
-            table = [c.to(y.dtype) for c in ddrm_coefficients(s, *pair, sigma_y, **rates)]
-            yield from (_spread(row, place) for row in zip(*table, strict=True))
+            for row in zip(
+                *ddrm_coefficients(s, *pair, sigma_y, eta=eta, eta_b=eta_b), strict=True
+            ):
+                yield _of_all(row, place, y.dtype)
 
-    start = _spread(ddrm_start_coefficients(s, levels[0], sigma_y), place)
     y_spec = op.measure_spec(y)
-    z, nothing = standard_normal(y_spec, generator), y_spec.new_zeros(())
-    x_spec = combine(start, nothing, nothing, y_spec, z, out=z)
-    pixels = (type(op).V, type(op).Vt) == (PixelOperator.V, PixelOperator.Vt)  # V = I, no copies
-    V, Vt = (same, same) if pixels else (op.V, op.Vt)
-    options: Any = {"y_spec": y_spec, "to_pixels": V, "to_spec": Vt, "generator": generator}
-    return diffusion_steps(denoiser, x_spec, levels, rows(), **options)
+    start = _of_all(ddrm_start_coefficients(s, levels[0], sigma_y), place, y.dtype)
+    z = standard_normal(y_spec, generator)
+    x_spec = z.mul_(start.noise).addcmul_(start.y, y_spec)  # start.noise * z + start.y * y_spec
+    V, Vt = (same, same) if op.pixel_basis else (op.V, op.Vt)
+    return diffusion_steps(
+        denoiser,
+        x_spec,
+        levels,
+        table(),
+        y_spec=y_spec,
+        to_pixels=V,
+        to_spec=Vt,
+        generator=generator,
+    )
 
 
 def _distinct(s: Tensor, eta: Rate, eta_b: Rate) -> tuple[Tensor, Tensor]:
@@ -301,10 +307,15 @@ def _distinct(s: Tensor, eta: Rate, eta_b: Rate) -> tuple[Tensor, Tensor]:
     return s.unique(return_inverse=True)
 
 
-def _spread(row: Iterable[Tensor], place: Tensor) -> StepCoefficients:
-    """One number for each coordinate of those for distinct s, or a single 0 where all are 0."""
-    of_all = lambda n: n.flatten().index_select(0, place.flatten()).view(place.shape)  # noqa: E731
-    return StepCoefficients(*(of_all(n) if n.any() else n.new_zeros(()) for n in row))
+def _of_all(row: Iterable[Tensor], place: Tensor, dtype: torch.dtype) -> StepCoefficients:
+    """Numbers of all coordinates from those of the distinct s, a single 0 where all are 0."""
+
+    def gathered(number: Tensor) -> Tensor:
+        if not number.any():
+            return number.new_zeros((), dtype=dtype)
+        return number.to(dtype).flatten().index_select(0, place.flatten()).view(place.shape)
+
+    return StepCoefficients(*map(gathered, row))
 
 
 def restore(
@@ -350,10 +361,22 @@ def restore(
     """
     if schedule is None:
         schedule = getattr(denoiser, "schedule", None) or NoiseSchedule.linear()
-    numbers: Any = {"sigma_y": sigma_y, "eta": eta, "eta_b": eta_b, "generator": generator}
-    run = ddrm_samples(denoiser, op, y, schedule.sigmas(steps), **numbers)
+    run = ddrm_samples(
+        denoiser,
+        op,
+        y,
+        schedule.sigmas(steps),
+        sigma_y=sigma_y,
+        eta=eta,
+        eta_b=eta_b,
+        generator=generator,
+    )
     if progress:
         from tqdm.auto import tqdm
 
         run = tqdm(run, total=steps, desc="DDRM", unit="step", delay=1)
-    return deque(map(operator.attrgetter("x"), run), maxlen=1).pop()  # no other step is kept
+    x = y
+    for step in run:
+        x = step.x
+        del step  # its x0_hat is not kept while the network runs
+    return x

@@ -15,7 +15,10 @@ Denoiser = Callable[[Tensor, Tensor], Tensor]
 
 
 class StepCoefficients(NamedTuple):
-    """Float64 numbers per coordinate: ``x0 + xt + y == 1``, ``noise`` is a standard deviation."""
+    """Numbers per coordinate: ``x0 + xt + y == 1``, and ``noise`` is a standard deviation.
+
+    In a run they have its dtype, and a weight that is 0 in all coordinates may be a single 0.
+    """
 
     x0: Tensor
     xt: Tensor
@@ -57,9 +60,14 @@ def combine(
     """
     total = torch.mul(c.noise.to(x), z, out=out)
     for weight, part in ((c.x0, x0_hat), (c.xt, x), (c.y, y_spec)):
-        if weight.ndim or weight:  # one number for all coordinates may be 0
+        if _counts(weight):
             total = torch.addcmul(total, weight.to(x), part, out=out)
     return total
+
+
+def _counts(weight: Tensor) -> bool:
+    """False for the single 0 of a weight that is 0 in all coordinates."""
+    return weight.ndim > 0 or bool(weight)
 
 
 def diffusion_steps(
@@ -91,11 +99,11 @@ def diffusion_steps(
         The orthogonal change of coordinates and its inverse; by default there is none.
     """
     x, y_spec = to_pixels(x_spec), torch.as_tensor(y_spec).to(x_spec)
-    for t, c in zip(reversed(range(len(levels) - 1)), table, strict=True):
-        sigma, sigma_next = levels[-2 - t].clone(), levels[-1 - t].clone()
+    steps = zip(reversed(range(len(levels) - 1)), levels[:-1], levels[1:], table, strict=True)
+    for t, sigma, sigma_next, c in steps:
         with torch.no_grad():
             # Copies on both sides: a denoiser may work in place, and keep what it takes or gives.
-            x0_hat = denoiser(x.clone(), sigma)
+            x0_hat = denoiser(x.clone(), sigma.clone())
             if x0_hat.shape != x.shape:
                 raise ValueError(
                     "The denoiser must return an image of the shape it was given, "
@@ -103,11 +111,11 @@ def diffusion_steps(
                     "another number of channels, or predict a variance as well?"
                 )
             x0_hat = x0_hat.to(x.dtype, copy=True)  # the run's own dtype, whatever the network's
-            h = to_spec(x0_hat)
-            noisy = c.noise.ndim or c.noise  # the last step is not
+            x0_hat_spec = to_spec(x0_hat)
+            noisy = _counts(c.noise)  # the last step often is not
             z = standard_normal(x_spec, generator) if noisy else torch.zeros_like(x_spec)
-            x_spec = combine(c, h, x_spec, y_spec, z, out=z)
-            del h, z  # their memory is soon asked for again
+            x_spec = combine(c, x0_hat_spec, x_spec, y_spec, z, out=z)
+            del x0_hat_spec, z  # their memory is soon asked for again
             x = to_pixels(x_spec)
-        yield Step(t, sigma_next, x, x0_hat)
+        yield Step(t, sigma_next.clone(), x, x0_hat)
         del x0_hat

@@ -312,7 +312,7 @@ def test_restore_measures_and_scores_as_the_formulas_say(wide, library, tmp_path
     if task == "inpaint":  # drawn before the noise
         kept = torch.rand(32, 32, generator=generator, dtype=torch.float64).numpy() >= 0.3
     H, pinv = by_hand(task, kept)
-    z = torch.randn(1, *H(truth).shape, generator=generator, dtype=torch.float64)
+    z = torch.randn(1, *H(truth).shape, generator=generator, dtype=torch.float32)
     y = H(truth) + sigma_y * z[0].numpy()
     assert (library.model, library.device) == ("natural", "cpu")
     assert np.abs(library.y[0].numpy() - y).max() <= 1e-6

@@ -164,6 +164,11 @@ class SVDOperator(ABC):
         """Number of coordinates with s > 0."""
         return int((self.s.expand(self.in_shape) > 0).sum())
 
+    @property
+    def pixel_basis(self) -> bool:
+        """True if V = I, so that a run may leave it out."""
+        return False
+
     def spectrum(self) -> Tensor:
         """All singular values, one for each entry of x: of shape ``in_shape``, float64, on the CPU.
 

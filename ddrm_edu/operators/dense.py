@@ -74,8 +74,9 @@ class Dense(SVDOperator):
 
     @staticmethod
     def _times(x: Tensor, matrix: Tensor, shape: tuple[int, ...]) -> Tensor:
-        # The images follow the matrix and back: they are fewer numbers to convert.
-        return (x.flatten(1).to(matrix) @ matrix).to(x).reshape(len(x), *shape)
+        # The images take the dtype of the matrix, and back: they are fewer numbers to convert.
+        product = x.flatten(1).to(matrix.dtype) @ matrix.to(x.device)
+        return product.to(x.dtype).reshape(len(x), *shape)
 
 
 def full_svd(H: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -20,6 +20,11 @@ class PixelOperator(SVDOperator):
 
     Vt = V
 
+    @property
+    def pixel_basis(self) -> bool:
+        """True unless a subclass has a V or Vt of its own."""
+        return (type(self).V, type(self).Vt) == (PixelOperator.V, PixelOperator.Vt)
+
 
 class Denoising(PixelOperator):
     """H = I: every pixel is measured, only noise has to be removed (slide 20, ledger S20.1).
