@@ -18,7 +18,7 @@ def standard_normal(like: Tensor, generator: Generators = None) -> Tensor:
     The numbers are those of ``torch.randn`` in the dtype of ``like``, at least float32, on the
     generator's own device, so that runs on another device see the same noise; in float64 it is
     another noise than in float32.  Processors of another kind draw the same noise up to its last
-    digits (float32 with AVX2 and AVX-512 differs from plain code by 1e-6).
+    digits (in float32 plain code differs from AVX2 and AVX-512 by 2e-6).
 
     Raises
     ------
