@@ -11,7 +11,30 @@
     - [normal n L m S]: the vector of length [n] drawn from [L] has the law N(m, S).
     - [scalar c], [diag v]: the matrices c I and diag(v).  [times n A x]: the product A x.
 
-    They are defined in Law.v and Vector.v.  Beside each statement stands where it is proved. *)
+    - [independent J A B]: the pair drawn from [J] has parts with the laws [A] and [B], and they
+      are independent.
+    - [exists x, P]: there is an [x] with P.  [let a := b in c]: c, where [a] stands for b.
+      [fun i => e]: the vector (or function) with the entries e; indices begin at 0.
+    - [%nat]: what is meant are whole numbers.  [S t]: t + 1.  [INR t]: the whole number t as a real one.
+    - [svd m n H U V s]: slide 9.  U (m x m) and V (n x n) are orthogonal, all s_i >= 0, s_i = 0
+      for i >= m and for i >= n, and H_ij is the sum over k of U_ik s_k V_jk.
+    - [measurement m n H x0 sigma_y]: the law of y = H x_0 + z with z ~ N(0, sigma_y^2 I).
+      [y_bar m U s y]: Sigma^+ U^T y, whose entry i is (U^T y)_i / s_i, or 0 where s_i = 0.
+    - [table s sigma next sigma_y eta eta_b]: slide 11 for one coordinate, as four numbers: x_t is drawn
+      from N([c_x0] x_0 + [c_xt] x_{t+1} + [c_y] y_bar, [variance]).  With k = sqrt(1 - eta^2),
+      s > 0 and sigma_y / s <= next: 1 - eta_b, 0, eta_b, next^2 - eta_b^2 sigma_y^2 / s^2;
+      s > 0 and sigma_y / s > next: [c_y] = k next / (sigma_y / s), [c_x0] = 1 - [c_y], eta^2 next^2;
+      s = 0: [c_xt] = k next / sigma, [c_x0] = 1 - [c_xt], eta^2 next^2.
+    - [start s sigma_T sigma_y]: the same four numbers at T.  s > 0 and sigma_y / s <= sigma_T: 0, 0, 1,
+      sigma_T^2 - sigma_y^2 / s^2.  Else, also where the measurement is noisier than sigma_T: 1, 0,
+      0, sigma_T^2.
+
+    Letters are reals, but [x0] is a vector in the statements about vectors; [sigma] is the function
+    t -> sigma_t, and [sigma_t] one number.  A negative variance, a division by 0 and the root of a
+    negative number have some value, nobody says which: the hypotheses keep them out.
+
+    Everything is defined in Law.v, Vector.v, Slide_09.v and Slides_11_16.v.  Beside each statement
+    stands where it is proved: "Proof. exact case_1." takes the theorem of that name from there. *)
 
 From Coquelicot Require Import Coquelicot.
 Require Import Reals.
@@ -73,7 +96,8 @@ Proof. exact case_3. Qed.
 
     H is an m x n matrix with the decomposition U, s, V; y_bar and x_t are drawn as on slides 9 and
     11 ([is_DDRM], see below): [J t] is the law of the pair (y_bar, x_bar_t) given x_0.  Then
-    x_t = V x_bar_t has the law N(x_0, sigma_t^2 I), for every t from T to 0. *)
+    x_t = V x_bar_t has the law N(x_0, sigma_t^2 I), for every t from T to 0.  That sigma_T be at
+    least sigma_y / s_i is not asked: [start] treats other coordinates as unmeasured. *)
 Theorem Proposition_3_1 :
   forall m n H U V s x0 sigma_y T sigma eta eta_b J,
   svd m n H U V s ->
@@ -94,8 +118,10 @@ Qed.
 
 (** What [is_DDRM] says.  J T: y = H x_0 + z is measured, and the coordinates of x_bar_T are drawn
     by the row [start] of slide 11.  J t: (y_bar, x_bar_{t+1}) is drawn from J (t + 1), and the
-    coordinates of x_bar_t are drawn by the row [table] of slide 11.  [draws n m v]: n independent
-    numbers N(m_i, v_i).  [same_forms]: equal in law, for pairs of vectors. *)
+    coordinates of x_bar_t are drawn by the row [table] of slide 11; there is no x_{T+1}, hence the 0.
+    [draws n m v]: n independent numbers N(m_i, v_i).  [same_forms]: the pairs of vectors have one
+    law (all their linear forms do).  The line is read: is_DDRM <-> (the first, and for all t the
+    second). *)
 Theorem is_DDRM_says : forall m n H U V s x0 sigma_y T sigma eta eta_b J,
   let x0_bar := times n (transpose V) x0 in
   is_DDRM m n H U V s x0 sigma_y T sigma eta eta_b J <->
@@ -113,13 +139,16 @@ Theorem is_DDRM_says : forall m n H U V s x0 sigma_y T sigma eta eta_b J,
      point (fst p, x)).
 Proof. reflexivity. Qed.
 
-(** There is such a chain for every choice of the numbers (Proposition_3_1.v). *)
+(** There is such a chain for every choice of the numbers, the sensible ones among them
+    (Proposition_3_1.v). *)
 Theorem DDRM_exists : forall m n H U V s x0 sigma_y T sigma eta eta_b,
   exists J, is_DDRM m n H U V s x0 sigma_y T sigma eta eta_b J.
 Proof. exact DDRM_exists. Qed.
 
-(** The conditions can be met: three pixels, one in each of the three cases, any eta and eta_b from
-    0 to 1 (Examples.v). *)
+(** The conditions can be met (Examples.v).  [admissible]: the hypotheses of Proposition 3.1 but the
+    last, on m, n, H, U, V, s, sigma_y, T, sigma, eta and eta_b.  Here three pixels, H = diag(s) with
+    s = (2, 1/8, 0) ([example_s]), U = V = I, sigma_y = 1/2, T = 3, sigma_t = t, any eta and
+    eta_b from 0 to 1: at t = 1 and at t = 2 one pixel is in each of the three cases. *)
 Theorem conditions_can_be_met : forall eta eta_b, 0 <= eta <= 1 -> 0 <= eta_b <= 1 ->
   admissible 3 3 (diag example_s) (scalar 1) (scalar 1) example_s (1 / 2) 3 INR
     (fun _ _ => eta) (fun _ _ => eta_b).
@@ -134,7 +163,8 @@ Theorem eta_b_admissible_iff : forall x0 tau sigma_t eta_b,
 Proof. exact eta_b_admissible_iff. Qed.
 
 (** Slides 13-16 prove each coordinate.  One random number shared by both coordinates of a plane
-    passes all that they prove, and is not N(x_0, sigma^2 I) (Errata.v). *)
+    ([shared]: x_0 + sigma xi in each, with one xi ~ N(0, 1)) passes all that they prove, and is not
+    N(x_0, sigma^2 I) (Errata.v). *)
 Theorem one_by_one_is_not_enough : forall x0 sigma, 0 < sigma ->
   (forall i, (x <- shared x0 sigma ;; point (x i)) == N (x0 i) (sigma ^ 2)) /\
   ~ normal 2 (shared x0 sigma) x0 (scalar (sigma ^ 2)).
