@@ -254,6 +254,7 @@ class GaussianNetwork:
 
     def __init__(self) -> None:
         self._maps: dict[str, Tensor] = {}  # (n, 1 + standard normals so far)
+        self._width = 1
 
     def add(
         self,
@@ -296,6 +297,7 @@ class GaussianNetwork:
         for parent, A in maps.items():
             known = known + A @ _widened(self._maps[parent], self._width)
         self._maps[name] = torch.cat([known, _noise(cov, n).factor], 1)
+        self._width = self._maps[name].shape[1]
 
     def joint(self, *names: str) -> Gaussian:
         """Law of the named variables, one below the other; all others are integrated out."""
@@ -308,10 +310,6 @@ class GaussianNetwork:
         values = [_vector(v, len(self._maps[name]), name) for name, v in given.items()]
         known = torch.cat(values)
         return law.conditional(slice(len(known)), known)
-
-    @property
-    def _width(self) -> int:
-        return max((each.shape[1] for each in self._maps.values()), default=1)
 
 
 def hint_1(V1: float, alpha: float, V2: float, *, gamma: float = 0.0) -> tuple[float, float]:
