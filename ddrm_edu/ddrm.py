@@ -253,8 +253,9 @@ def ddrm_samples(
     require_finite(y, "y")
     sigma_y = require_level(sigma_y, "sigma_y")
     eta, eta_b = (rate.clone() if isinstance(rate, Tensor) else rate for rate in (eta, eta_b))
-    s = op.s.detach().to(y.device, torch.float64)  # op.to(y) rounds it to the dtype of y
-    s, place = _distinct(s.expand(op.in_shape), eta, eta_b)
+    # In float64, which op.to(y) would round, and on the CPU, so that no step waits for a GPU.
+    s, place = _distinct(op.spectrum(), eta, eta_b)
+    place = place.to(y.device)
     if not ((s >= 0) & s.isfinite()).all():
         raise ValueError(
             f"The singular values of {op!r} must be finite and not negative, but range from "
@@ -313,7 +314,8 @@ def _of_all(row: Iterable[Tensor], place: Tensor, dtype: torch.dtype) -> StepCoe
     def gathered(number: Tensor) -> Tensor:
         if not number.any():
             return number.new_zeros((), dtype=dtype)
-        return number.to(dtype).flatten().index_select(0, place.flatten()).view(place.shape)
+        number = number.flatten().to(place.device, dtype, non_blocking=True)
+        return number.index_select(0, place.flatten()).view(place.shape)
 
     return StepCoefficients(*map(gathered, row))
 
