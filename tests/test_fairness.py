@@ -153,21 +153,50 @@ def test_withdrawn_errata_keep_their_laws_and_accuse_nobody():
         assert "as printed" not in entry.wrong
 
 
+LABELS = ("Wrong", "Silent about a condition", "Misprints, possibly of our text copy")
+
+
 def test_the_counts_of_errata_in_prose_are_those_of_the_page():
     parts = [part for part, _ in entries().values()]
-    words = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight"]
-    wrong, silent, clash = (
-        words[parts.count(part)]
-        for part in ("Wrong as printed", "Missing conditions", "Clashes of notation")
-    )
+    assert set(parts) == {*LABELS, "Withdrawn"}
+    words = {2: "two", 5: "five", 11: "eleven"}
+    wrong, silent, misprint = (words[parts.count(label)] for label in LABELS)
     text = prose()[ERRATA]
-    assert f"{wrong} formulas that are not right as printed" in text
-    assert f"{silent} missing conditions, {clash} clashes of notation" in text
+    assert f"**wrong** ({wrong})" in text
+    assert f"**silent about a condition** ({silent})" in text
+    assert f"**a misprint** ({misprint})" in text
     standing = len(parts) - len(WITHDRAWN)
     assert standing == 18
-    assert "Eighteen entries" in text
+    assert "eighteen entries" in text
     assert f"{standing} [errata](lectures/ERRATA.md)" in prose()[ROOT / "README.md"]
     assert f"{standing} errata" in prose()[ROOT / "lectures" / "README.md"]
+
+
+def test_each_erratum_quotes_the_slide_before_it_corrects_it():
+    """What is printed (or not said) comes first, then the charitable reading, then ours."""
+    for part, entry in entries().values():
+        told = entry.partition("\n")[2].strip()
+        if part == "Wrong":
+            assert told.startswith("Printed:")
+            assert re.search(r"^Charitably: .*^Read: ", told, flags=re.DOTALL | re.MULTILINE)
+        if "Printed:" in told and part == "Silent about a condition":
+            assert "Charitably: " in told
+
+
+def test_a_lost_transpose_is_off_by_what_the_page_says():
+    """E10: 2,000 turns of the null space of the constant kernel with r = 2."""
+    generator = torch.Generator().manual_seed(0)
+    k = torch.full((4,), 0.25, dtype=torch.float64)
+    first = (k / k.norm())[:, None]
+    rest = torch.linalg.svd(first).U[:, 1:]  # a basis of the null space
+    turns = torch.linalg.qr(torch.randn(2000, 3, 3, generator=generator, dtype=torch.float64))
+    turns = turns.Q * turns.R.diagonal(dim1=1, dim2=2).sign()[:, None]  # uniformly distributed
+    V = torch.cat([first.expand(2000, 4, 1), rest @ turns], 2)
+    # U_k Sigma_k V_k in the place of U_k Sigma_k V_k^T
+    found = (k.norm() * V[:, 0] - k).norm(dim=1) / k.norm()
+    assert 0 < found.min() < 0.1
+    assert found.median() == pytest.approx(1.5**0.5, abs=0.05)  # its standard error is 0.014
+    assert 1.7 < found.max() < 3**0.5
 
 
 def test_slide_14_is_right_by_its_own_two_hints():
