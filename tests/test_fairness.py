@@ -199,6 +199,13 @@ def test_a_lost_transpose_is_off_by_what_the_page_says():
     assert 1.7 < found.max() < 3**0.5
 
 
+def test_each_slide_is_told_in_our_words_with_its_errata():
+    text = (ROOT / "lectures" / "SLIDES.md").read_text()
+    assert re.findall(r"^\*\*(\d+)\. ", text, flags=re.MULTILINE) == [str(k) for k in range(1, 25)]
+    named = set(re.findall(r"E\d+", text))
+    assert named == set(entries()) - {"E16"}  # which concerns no line of the slides
+
+
 def test_slide_14_is_right_by_its_own_two_hints():
     """S14.1, E16: hint 1 as printed for eta_b ybar given x_0, then hint 2, at generic numbers."""
     b, eta_b, level, x_0 = 0.37, 0.62, 1.3, -1.7
