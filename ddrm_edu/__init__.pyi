@@ -51,6 +51,19 @@ from .langevin import langevin_samples as langevin_samples
 from .metrics import psnr as psnr
 from .metrics import ssim as ssim
 
+# denoisers that see y, for ddpm_samples
+from .guidance import DDNM as DDNM
+from .guidance import DiffPIR as DiffPIR
+from .guidance import PiGDM as PiGDM
+from .guidance import MomentMatching as MomentMatching
+from .guidance import ExactDenoiser as ExactDenoiser
+from .samplers import dps_samples as dps_samples
+from .samplers import ddnm_plus_samples as ddnm_plus_samples
+from .samplers import pigdm_samples as pigdm_samples
+from .samplers import repaint_samples as repaint_samples
+from .samplers import particle_samples as particle_samples
+from .samplers import markov_ddrm_samples as markov_ddrm_samples
+
 # the exact law of what a sampler returns, and how far it is from the posterior
 from .law import sampler_law as sampler_law
 from .law import ddpm_law as ddpm_law

@@ -19,7 +19,7 @@ Every row leaves q(x_next | x_0) = N(x_0, sigma_next^2 I): Proposition 3.1, slid
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -36,6 +36,9 @@ EQUALITY_RTOL = 1e-12
 
 Rate = float | Tensor | str
 """``eta`` or ``eta_b``: one number, one per coordinate, or the name of a rule."""
+
+Coefficients = Callable[[Tensor, Tensor, Tensor], StepCoefficients]
+"""``coefficients(s, sigma, sigma_next)``: the numbers of a step for each singular value."""
 
 
 def ddrm_coefficients(
@@ -116,7 +119,7 @@ def ddrm_coefficients(
         )
     eta_b = _eta_b(eta_b, s, sigma_next, sigma_y)
 
-    measured, case_1 = s > 0, _in_case_1(s, sigma_next, sigma_y)
+    measured, case_1 = s > 0, in_case_1(s, sigma_next, sigma_y)
     y = torch.where(case_1, eta_b, torch.where(measured, k * ratio, 0.0))
     xt = torch.where(measured, 0.0, k * sigma_next / sigma)
     # sigma_next^2 - (eta_b tau)^2, factored, so that at the boundary it is exactly 0 or a rounding
@@ -126,7 +129,7 @@ def ddrm_coefficients(
     return StepCoefficients(x0=1 - xt - y, xt=xt, y=y, noise=variance.sqrt())
 
 
-def _in_case_1(s: Tensor, sigma_next: Tensor, sigma_y: float) -> Tensor:
+def in_case_1(s: Tensor, sigma_next: Tensor, sigma_y: float) -> Tensor:
     """Which coordinates are measured well enough: tau = sigma_y / s is at most sigma_next."""
     return (s > 0) & (s * sigma_next >= sigma_y * (1 - EQUALITY_RTOL))
 
@@ -150,7 +153,7 @@ def _eta_b(eta_b: Rate, s: Tensor, sigma_next: Tensor, sigma_y: float) -> float 
     """``eta_b`` as a number or one per coordinate, none of which makes a variance negative."""
     if isinstance(eta_b, int | float) and 0 <= eta_b <= 1:
         return float(eta_b)  # admissible for every s: no look at the data, no wait for a GPU
-    case_1 = _in_case_1(s, sigma_next, sigma_y)
+    case_1 = in_case_1(s, sigma_next, sigma_y)
     if isinstance(eta_b, str):
         _require_rule(eta_b, "eta_b", "theorem")
         signal, noise = (s * sigma_next) ** 2, sigma_y**2
@@ -248,46 +251,73 @@ def ddrm_samples(
         For wrong shapes, integer or non-finite y, levels that do not end in 0, or parameters out
         of range; raised by the call itself, before the first step is asked for.
     """
+    levels, s, sigma_y = checked_run(op, y, sigmas, sigma_y)
+    eta, eta_b = (rate.clone() if isinstance(rate, Tensor) else rate for rate in (eta, eta_b))
+    s, place = distinct(s, eta, eta_b)
+    # Rates out of range are refused now, not after half the run.
+    _eta(eta, s)
+    for sigma in levels[1:].to(s):
+        _eta_b(eta_b, s, sigma, sigma_y)
+
+    def slide_11(s: Tensor, sigma: Tensor, sigma_next: Tensor) -> StepCoefficients:
+        return ddrm_coefficients(s, sigma, sigma_next, sigma_y, eta=eta, eta_b=eta_b)
+
+    start = ddrm_start_coefficients(s, levels[0], sigma_y)
+    return spectral_samples(denoiser, op, y, levels, (s, place), start, slide_11, generator)
+
+
+def checked_run(
+    op: SVDOperator, y: Tensor, sigmas: Tensor, sigma_y: float
+) -> tuple[Tensor, Tensor, float]:
+    """The run's own levels, all singular values and ``sigma_y``, or a sentence on what is wrong."""
     levels = decreasing_sigmas(sigmas).clone()
     require_batch(y, op.out_shape, "y")
     require_finite(y, "y")
     sigma_y = require_level(sigma_y, "sigma_y")
-    eta, eta_b = (rate.clone() if isinstance(rate, Tensor) else rate for rate in (eta, eta_b))
-    # In float64, which op.to(y) would round, and on the CPU, so that no step waits for a GPU.
-    s, place = _distinct(op.spectrum(), eta, eta_b)
-    place = place.to(y.device)
+    s = op.spectrum()  # in float64, which op.to(y) would round
     if not ((s >= 0) & s.isfinite()).all():
         raise ValueError(
             f"The singular values of {op!r} must be finite and not negative, but range from "
             f"{s.min():.6g} to {s.max():.6g}. Put a sign into U or V; "
             "check_operator(op) tells what else is wrong."
         )
-    # Rates out of range are refused now, not after half the run.
-    _eta(eta, s)
-    for sigma in levels[1:].to(s):
-        _eta_b(eta_b, s, sigma, sigma_y)
+    return levels, s, sigma_y
+
+
+def spectral_samples(
+    denoiser: Denoiser,
+    op: SVDOperator,
+    y: Tensor,
+    levels: Tensor,
+    spectrum: tuple[Tensor, Tensor],
+    start: StepCoefficients,
+    coefficients: Coefficients,
+    generator: Generators,
+) -> Iterator[Step]:
+    """A run whose step is a row of four numbers per spectral coordinate, whatever the table.
+
+    Parameters
+    ----------
+    spectrum : two Tensors
+        The distinct singular values and the place of each coordinate, from :func:`distinct`.
+    start : StepCoefficients
+        Of the distinct values: the start is ``start.noise * z + start.y * y_spec``.
+    coefficients : callable
+        ``coefficients(s, sigma, sigma_next)``, the levels in columns for several steps at once.
+    """
+    s, place = spectrum
+    place = place.to(y.device)
     op = op.to(y)
-
-    def table() -> Iterator[StepCoefficients]:
-        """Slide 11, step by step; of a few distinct s several steps are worked out at once."""
-        at_once = max(1, 8192 // s.numel())
-        column = levels.to(s).reshape(-1, *[1] * s.ndim)
-        for pair in zip(column[:-1].split(at_once), column[1:].split(at_once), strict=True):
-            for row in zip(
-                *ddrm_coefficients(s, *pair, sigma_y, eta=eta, eta_b=eta_b), strict=True
-            ):
-                yield _of_all(row, place, y.dtype)
-
     y_spec = op.measure_spec(y)
-    start = _of_all(ddrm_start_coefficients(s, levels[0], sigma_y), place, y.dtype)
+    first = of_all(start, place, y.dtype)
     z = standard_normal(y_spec, generator)
-    x_spec = z.mul_(start.noise).addcmul_(start.y, y_spec)  # start.noise * z + start.y * y_spec
+    x_spec = z.mul_(first.noise).addcmul_(first.y, y_spec)  # first.noise * z + first.y * y_spec
     V, Vt = (same, same) if op.pixel_basis else (op.V, op.Vt)
     return diffusion_steps(
         denoiser,
         x_spec,
         levels,
-        table(),
+        rows_of(levels, s, place, coefficients, y.dtype),
         y_spec=y_spec,
         to_pixels=V,
         to_spec=Vt,
@@ -295,12 +325,26 @@ def ddrm_samples(
     )
 
 
-def _distinct(s: Tensor, eta: Rate, eta_b: Rate) -> tuple[Tensor, Tensor]:
+def rows_of(
+    levels: Tensor, s: Tensor, place: Tensor, coefficients: Coefficients, dtype: torch.dtype
+) -> Iterator[StepCoefficients]:
+    """A table step by step; of a few distinct s several steps are worked out at once.
+
+    That is done on the CPU, so that no step waits for a GPU.
+    """
+    at_once = max(1, 8192 // s.numel())
+    column = levels.to(s).reshape(-1, *[1] * s.ndim)
+    for pair in zip(column[:-1].split(at_once), column[1:].split(at_once), strict=True):
+        for row in zip(*coefficients(s, *pair), strict=True):
+            yield of_all(row, place, dtype)
+
+
+def distinct(s: Tensor, *rates: Rate) -> tuple[Tensor, Tensor]:
     """The distinct entries of s, usually few, and for each coordinate which of them is its own.
 
     If coordinates have their own rates, every one of them counts as distinct.
     """
-    if any(isinstance(rate, Tensor) and rate.ndim for rate in (eta, eta_b)):
+    if any(isinstance(rate, Tensor) and rate.ndim for rate in rates):
         return s, torch.arange(s.numel(), device=s.device).reshape(s.shape)
     for axis in range(s.ndim):
         first = s.narrow(axis, 0, 1)
@@ -308,16 +352,17 @@ def _distinct(s: Tensor, eta: Rate, eta_b: Rate) -> tuple[Tensor, Tensor]:
     return s.unique(return_inverse=True)
 
 
-def _of_all(row: Iterable[Tensor], place: Tensor, dtype: torch.dtype) -> StepCoefficients:
-    """Numbers of all coordinates from those of the distinct s, a single 0 where all are 0."""
+def of_all(row: Iterable[Tensor], place: Tensor, dtype: torch.dtype) -> StepCoefficients:
+    """Numbers of all coordinates from those of the distinct s."""
+    return StepCoefficients(*(gathered(number, place, dtype) for number in row))
 
-    def gathered(number: Tensor) -> Tensor:
-        if not number.any():
-            return number.new_zeros((), dtype=dtype)
-        number = number.flatten().to(place.device, dtype, non_blocking=True)
-        return number.index_select(0, place.flatten()).view(place.shape)
 
-    return StepCoefficients(*map(gathered, row))
+def gathered(number: Tensor, place: Tensor, dtype: torch.dtype) -> Tensor:
+    """One number of all coordinates from that of the distinct s; a single 0 where all are 0."""
+    if not number.any():
+        return number.new_zeros((), dtype=dtype)
+    number = number.flatten().to(place.device, dtype, non_blocking=True)
+    return number.index_select(0, place.flatten()).view(place.shape)
 
 
 def restore(

@@ -70,6 +70,19 @@ def _counts(weight: Tensor) -> bool:
     return weight.ndim > 0 or bool(weight)
 
 
+def predict(denoiser: Denoiser, x: Tensor, sigma: Tensor) -> Tensor:
+    """The denoiser's x0_hat, of the shape and dtype of ``x``, whatever the network's dtype."""
+    # Copies on both sides: a denoiser may work in place, and keep what it takes or gives.
+    x0_hat = denoiser(x.clone(), sigma.clone())
+    if x0_hat.shape != x.shape:
+        raise ValueError(
+            "The denoiser must return an image of the shape it was given, "
+            f"{tuple(x.shape)}, but returned {tuple(x0_hat.shape)}. Does the network have "
+            "another number of channels, or predict a variance as well?"
+        )
+    return x0_hat.to(x.dtype, copy=True)
+
+
 def diffusion_steps(
     denoiser: Denoiser,
     x_spec: Tensor,
@@ -102,15 +115,7 @@ def diffusion_steps(
     steps = zip(reversed(range(len(levels) - 1)), levels[:-1], levels[1:], table, strict=True)
     for t, sigma, sigma_next, c in steps:
         with torch.no_grad():
-            # Copies on both sides: a denoiser may work in place, and keep what it takes or gives.
-            x0_hat = denoiser(x.clone(), sigma.clone())
-            if x0_hat.shape != x.shape:
-                raise ValueError(
-                    "The denoiser must return an image of the shape it was given, "
-                    f"{tuple(x.shape)}, but returned {tuple(x0_hat.shape)}. Does the network have "
-                    "another number of channels, or predict a variance as well?"
-                )
-            x0_hat = x0_hat.to(x.dtype, copy=True)  # the run's own dtype, whatever the network's
+            x0_hat = predict(denoiser, x, sigma)
             x0_hat_spec = to_spec(x0_hat)
             noisy = _counts(c.noise)  # the last step often is not
             z = standard_normal(x_spec, generator) if noisy else torch.zeros_like(x_spec)

@@ -1,20 +1,23 @@
 r"""Priors whose denoiser and posterior are known in closed form (slide 2 and beyond).
 
 Each is a denoiser, ``prior(x, sigma)``, and has ``score(x, sigma)``, ``log_density(x, sigma)``,
-``sample(batch)`` and ``posterior(op, y, sigma_y=)``.  Density and score at a level sigma are those
-of :math:`x_t=x_0+\sigma\epsilon`, so the three are one object seen three times: Tweedie's formula
+``sample(batch)``, ``posterior(op, y, sigma_y=)`` and, a denoiser again, ``given(op, y, sigma_y=)``.
+Density and score at a level sigma are those of :math:`x_t=x_0+\sigma\epsilon`, so the three are
+one object seen three times: Tweedie's formula
 :math:`E[x_0\mid x_t]=x_t+\sigma^2\nabla\log p_\sigma(x_t)`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from .denoisers import score_from_x0
+from .diffusion import Denoiser
 from .gaussian import Gaussian, Readings
 from .noise import Generators, standard_normal
 from .operators.base import SVDOperator, dense_map
@@ -151,6 +154,16 @@ class GaussianPrior:
         gain = torch.zeros_like(self.cov)
         gain[:, seen] = readings.gain(self.law.factor)
         return gain, readings.left(self.law.factor)
+
+    def given(self, op: SVDOperator, y: Tensor, *, sigma_y: float) -> Denoiser:
+        r"""Exact denoiser that sees y, :math:`E[x_0\mid x_t,y]`: that of the posterior of each y.
+
+        Returns
+        -------
+        callable
+            ``denoiser(x, sigma)`` for x of shape ``(batch, *shape)``, of the batch of y.
+        """
+        return _given(torch.zeros(len(y), 1).double(), [self], op, y, sigma_y)
 
     def _log_evidence(self, op: SVDOperator, y: Tensor, *, sigma_y: float) -> Tensor:
         r"""log p(y) up to a number that is the same for every prior of images; shape (batch,).
@@ -333,15 +346,50 @@ class GaussianMixture:
             ``mean``, ``cov`` and ``sample`` are those of the whole mixture.
         """
         parts = [part.posterior(op, y, sigma_y=sigma_y) for part in self.components]
-        evidence = [part._log_evidence(op, y, sigma_y=sigma_y) for part in self.components]
-        weights = (self.weights.log() + torch.stack(evidence, dim=1)).softmax(dim=1)
+        weights = self._log_weights(op, y, sigma_y).softmax(dim=1)
         means = torch.stack([part.mean for part in parts], dim=1)
         return MixturePosterior(weights, means, torch.stack([part.cov for part in parts]))
+
+    def given(self, op: SVDOperator, y: Tensor, *, sigma_y: float) -> Denoiser:
+        r"""Exact denoiser that sees y, :math:`E[x_0\mid x_t,y]`, as :meth:`GaussianPrior.given`."""
+        require_batch(y, op.out_shape, "y")
+        require_finite(y, "y")
+        return _given(self._log_weights(op, y, sigma_y), self.components, op, y, sigma_y)
+
+    def _log_weights(self, op: SVDOperator, y: Tensor, sigma_y: float) -> Tensor:
+        """Of the components given y, up to a number for each y; float64, ``(batch, K)``."""
+        evidence = [part._log_evidence(op, y, sigma_y=sigma_y) for part in self.components]
+        return self.weights.log() + torch.stack(evidence, dim=1)
 
     def _before_measurement(self, batch: int) -> MixturePosterior:
         """The prior as the posterior of ``batch`` measurements that say nothing."""
         weights, means = (a.expand(batch, *a.shape) for a in (self.weights, self.means))
         return MixturePosterior(weights, means, self.covs)
+
+
+def _given(
+    log_weights: Tensor, parts: Sequence[GaussianPrior], op: SVDOperator, y: Tensor, sigma_y: float
+) -> Denoiser:
+    """E[x_0 | x_t, y] of Gaussian components, whose weights given y are ``log_weights (batch, K)``.
+
+    The posterior of each y is a mixture again; its components have means of their own for each y,
+    and share their covariances.
+    """
+    means = torch.stack([part.posterior(op, y, sigma_y=sigma_y).mean for part in parts])
+    factors = [part.posterior_factor(op, sigma_y=sigma_y)[1] for part in parts]
+    centred = [GaussianPrior(torch.zeros(op.in_shape), factor=factor) for factor in factors]
+
+    def denoiser(x: Tensor, sigma: float | Tensor) -> Tensor:
+        if require_level(sigma, "sigma") == 0:
+            return x.clone()
+        centres = means.to(x.device)
+        apart = list(zip(centred, x.double() - centres, strict=True))
+        logs = torch.stack([part.log_density(d, sigma) for part, d in apart], dim=1)
+        hats = centres + torch.stack([part(d, sigma) for part, d in apart])
+        weights = (log_weights.to(x.device) + logs).softmax(dim=1)
+        return torch.einsum("bk,kb...->b...", weights, hats).to(x)
+
+    return denoiser
 
 
 class EmpiricalPosterior(NamedTuple):
@@ -400,7 +448,7 @@ class EmpiricalPrior:
 
     def __call__(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         r"""Exact denoiser :math:`E[x_0\mid x_t=x]` at level ``sigma``, of the shape of ``x``."""
-        weights = _near(self._distances(x), require_level(sigma, "sigma"))
+        weights = _log_near(self._distances(x), require_level(sigma, "sigma")).softmax(dim=1)
         return torch.tensordot(weights, self.images.to(x.device), 1).to(x)
 
     def _distances(self, x: Tensor) -> Tensor:
@@ -441,6 +489,23 @@ class EmpiricalPrior:
         ValueError
             If ``sigma_y = 0`` and no image satisfies H x = y.
         """
+        return EmpiricalPosterior(self._log_weights(op, y, sigma_y).softmax(dim=1), self.images)
+
+    def given(self, op: SVDOperator, y: Tensor, *, sigma_y: float) -> Denoiser:
+        r"""Exact denoiser that sees y, :math:`E[x_0\mid x_t,y]`, as :meth:`GaussianPrior.given`."""
+        log_weights = self._log_weights(op, y, sigma_y)
+
+        def denoiser(x: Tensor, sigma: float | Tensor) -> Tensor:
+            logs, distances = log_weights.to(x.device), self._distances(x)
+            distances = distances.where(logs > -math.inf, math.inf)  # of images that y allows
+            near = _log_near(distances, require_level(sigma, "sigma"))
+            weights = (logs + near).softmax(dim=1)
+            return torch.tensordot(weights, self.images.to(x.device), 1).to(x)
+
+        return denoiser
+
+    def _log_weights(self, op: SVDOperator, y: Tensor, sigma_y: float) -> Tensor:
+        """Of the images given y, up to a number for each y; float64, ``(batch, N)``."""
         require_batch(y, op.out_shape, "y")
         require_finite(y, "y")
         sigma_y = require_level(sigma_y, "sigma_y")
@@ -449,7 +514,7 @@ class EmpiricalPrior:
         distances = _distances(y.to(measured), measured)
         if sigma_y == 0:
             distances = self._exactly(op, y, distances)
-        return EmpiricalPosterior(_near(distances, sigma_y), self.images)
+        return _log_near(distances, sigma_y)
 
     def _exactly(self, op: SVDOperator, y: Tensor, distances: Tensor) -> Tensor:
         """``distances`` with 0 where an image explains y up to rounding; each y needs one."""
@@ -478,12 +543,11 @@ def _distances(x: Tensor, images: Tensor) -> Tensor:
     return torch.cdist(x.flatten(1), images.flatten(1), compute_mode=exact)
 
 
-def _near(distances: Tensor, sigma: float) -> Tensor:
-    """Softmax of ``-distances^2 / 2 sigma^2``; for sigma = 0 the nearest only, ties shared."""
+def _log_near(distances: Tensor, sigma: float) -> Tensor:
+    """``-distances^2 / 2 sigma^2``, 0 for the nearest; for sigma = 0 all others are impossible."""
     nearest = distances.min(dim=1, keepdim=True).values
     excess = distances**2 - nearest**2
-    exponents = torch.where(excess > 0, excess / (2 * sigma * sigma), 0.0)
-    return (-exponents).softmax(dim=1)
+    return -torch.where(excess > 0, excess / (2 * sigma * sigma), 0.0)
 
 
 def _smoothing(sigma: float | Tensor) -> float:

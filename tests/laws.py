@@ -24,6 +24,7 @@ from ddrm_edu import Dense, EpsDenoiser, GaussianPrior, NoiseSchedule, ddrm_samp
 from ddrm_edu import ddpm as ddpm_module
 from ddrm_edu import ddrm as ddrm_module
 from ddrm_edu import diffusion as diffusion_module
+from ddrm_edu import samplers as samplers_module
 from ddrm_edu.diffusion import StepCoefficients
 
 # ------------------------------------------------------------------------------------ errors
@@ -271,7 +272,7 @@ def known_noise(noise: Tensor) -> Iterator[None]:
         return next(rest).reshape(like.shape).to(like, copy=True)  # the sampler's own, as always
 
     with contextlib.ExitStack() as stack:
-        for module in (diffusion_module, ddrm_module, ddpm_module):
+        for module in (diffusion_module, ddrm_module, ddpm_module, samplers_module):
             stack.enter_context(mock.patch.object(module, "standard_normal", given))
         yield
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..validation import EPS, positive_shape, real_matrix, require_finite
+from ..validation import EPS, positive_shape, real_matrix, require_batch, require_finite
 from .base import dense_map
 from .dense import fitting
 
@@ -338,6 +338,30 @@ def linear_map(
         backward=_of_images(A.rmatmat) if _knows_transpose(A) else None,
         array=None if is_product else H,
     )
+
+
+def require_transpose(op: Any, like: Tensor) -> None:
+    """``ValueError`` unless ``op`` has H and H^T, each the other's transpose; ``like``: a y."""
+    callables = callable(op) and callable(getattr(op, "adjoint", None))
+    if not (callables and hasattr(op, "in_shape") and hasattr(op, "out_shape")):
+        raise ValueError(
+            "op must be an SVDOperator, or have op(x), op.adjoint(y), in_shape and out_shape, but "
+            f"was a {type(op).__name__}. as_operator(H, in_shape) decomposes any small H, and "
+            "ddrm_edu.operators.linear_map.linear_map((forward, adjoint), in_shape) makes such an "
+            "object of two functions."
+        )
+    require_batch(like, op.out_shape, "y")
+    x, y = (normal_images(shape, 1).to(like) for shape in (op.in_shape, op.out_shape))
+    Hx, Hty = op(x).to(like), op.adjoint(y).to(like)
+    require_batch(Hx, op.out_shape, "op(x)")
+    require_batch(Hty, op.in_shape, "op.adjoint(y)")
+    products, scale = (Hx * y).sum(), max(Hx.norm() * y.norm(), x.norm() * Hty.norm())
+    if not (products - (x * Hty).sum()).abs() <= 1e3 * torch.finfo(like.dtype).eps * scale:
+        raise ValueError(
+            "op.adjoint must be the transpose of op, but for random x and y the product "
+            f"<H x, y> is {products:.6g} and <x, H^T y> is {(x * Hty).sum():.6g}. "
+            "check_operator((op, op.adjoint), in_shape) tells more."
+        )
 
 
 def name_of(f: Any) -> str:
