@@ -124,6 +124,10 @@ class _Draws(TorchDispatchMode):
         self.sizes: list[int] = []  # numbers for each image, draw by draw
         self.eps = EPS
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # torch's compiler, which takes seconds to load, has no part in this
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
