@@ -69,6 +69,8 @@ from .law import sampler_law as sampler_law
 from .law import ddpm_law as ddpm_law
 from .law import posterior_law as posterior_law
 from .law import gap as gap
+from .probing import law_of as law_of
+from .montecarlo import monte_carlo_law as monte_carlo_law
 from .langevin import langevin_law as langevin_law
 from .langevin import stationary_law as stationary_law
 

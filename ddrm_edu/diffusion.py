@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import NamedTuple
 
 import torch
@@ -93,7 +93,7 @@ def diffusion_steps(
     to_pixels: Callable[[Tensor], Tensor] = same,
     to_spec: Callable[[Tensor], Tensor] = same,
     generator: Generators = None,
-) -> Iterator[Step]:
+) -> Generator[Step, Tensor | None, None]:
     """The loop over ``levels``, from noise to image; one network evaluation per step.
 
     Parameters
@@ -110,6 +110,11 @@ def diffusion_steps(
         Measurement in the same coordinates as ``x_spec``.
     to_pixels, to_spec : callable
         The orthogonal change of coordinates and its inverse; by default there is none.
+
+    Notes
+    -----
+    ``run.send(x)`` in the place of ``next(run)`` goes on from another state, images of the shape
+    of ``step.x`` at its level; the loop keeps nothing else from step to step.
     """
     x, y_spec = to_pixels(x_spec), torch.as_tensor(y_spec).to(x_spec)
     steps = zip(reversed(range(len(levels) - 1)), levels[:-1], levels[1:], table, strict=True)
@@ -122,5 +127,9 @@ def diffusion_steps(
             x_spec = combine(c, x0_hat_spec, x_spec, y_spec, z, out=z)
             del x0_hat_spec, z  # their memory is soon asked for again
             x = to_pixels(x_spec)
-        yield Step(t, sigma_next.clone(), x, x0_hat)
+        sent = yield Step(t, sigma_next.clone(), x, x0_hat)
         del x0_hat
+        if sent is not None:
+            x = sent.to(x, copy=True)
+            x_spec = to_spec(x)
+            del sent

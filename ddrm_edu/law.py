@@ -117,7 +117,7 @@ def sampler_law(
     start = ddrm_start_coefficients(s, levels[0], sigma_y)
     x_spec = spectral_law(prior, op)
     A, c, cov = _recursion(x_spec, levels, table, start)
-    return AffineLaw(A, c, cov, _law_of_y_spec(x_spec, s, sigma_y), op)
+    return AffineLaw(A, c, cov, law_of_y_spec(x_spec, s, sigma_y), op)
 
 
 def ddpm_law(prior: GaussianPrior, sigmas: Tensor, *, eta_ddim: float = 1.0) -> Gaussian:
@@ -142,7 +142,7 @@ def posterior_law(prior: GaussianPrior, op: SVDOperator, *, sigma_y: float) -> A
     require_gaussian(prior, op)
     x_spec, to_spec = spectral_law(prior, op), dense_map(op.Vt, op.in_shape)
     A, factor = (to_spec @ each for each in prior.posterior_factor(op, sigma_y=sigma_y))
-    y_spec = _law_of_y_spec(x_spec, op.spectrum(), sigma_y)
+    y_spec = law_of_y_spec(x_spec, op.spectrum(), sigma_y)
     return AffineLaw(A, x_spec.mean - A @ x_spec.mean, factor @ factor.T, y_spec, op)
 
 
@@ -320,7 +320,7 @@ def flattened(c: StepCoefficients) -> StepCoefficients:
     return StepCoefficients(*(number.flatten() for number in c))
 
 
-def _law_of_y_spec(x_spec: Gaussian, s: Tensor, sigma_y: float) -> Gaussian:
+def law_of_y_spec(x_spec: Gaussian, s: Tensor, sigma_y: float) -> Gaussian:
     """y_spec = x_spec + N(0, (sigma_y / s)^2) where s > 0, and 0 elsewhere (S09.4-S09.6)."""
     seen, noise = (s > 0).flatten().double(), _var_of_y_spec(s, sigma_y).sqrt().diag()
     return Gaussian(seen * x_spec.mean, factor=torch.cat([seen[:, None] * x_spec.factor, noise], 1))
