@@ -98,8 +98,9 @@ def test_enlarged_cuts_magnify_by_1_to_4_and_lie_in_the_image():
     ends = torch.stack([centre - 16 * slope, centre + 16 * slope])
     assert -0.2 < ends.min() < 0.5
     assert 31.5 < ends.max() < 32.2
-    place = ((ends[0] / (32 - 32 * slope))[factor > 1.5]).flatten()  # uniform in (0, 1)
-    assert abs(place.mean().item() - 0.5) <= 5 * math.sqrt(1 / 12 / len(place))
+    place = (ends[0] / (32 - 32 * slope))[factor > 1.5] - 0.5  # uniform in the square
+    assert largest(place.mean(0)) <= 5 * math.sqrt(1 / 12 / len(place))
+    assert abs(place.prod(1).mean().item()) <= 5 / 12 / math.sqrt(len(place))
 
 
 def test_enlarged_cuts_are_each_of_their_own_image_and_stay_in_range():
