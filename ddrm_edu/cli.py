@@ -199,9 +199,15 @@ def check(
 @click.option("--widths", default="64,96,128", help="Channels of each level, finest first.")
 @click.option("--blocks", type=int, default=2, help="Residual blocks per level.")
 @click.option("--seed", type=int, default=0)
+@click.option("--enlarged", type=float, default=0.0, help="Share of images enlarged by 1 to 4.")
+@click.option(
+    "--from", "source", metavar="NAME|FILE", help="Weights to start from: a model, or .safetensors."
+)
 @click.option("--device", default="cpu", help="cpu or cuda.")
 @click.option("--threads", type=int, default=None, help="CPU threads; all by default.")
-def train(name: str, run: Path, widths: str, threads: int | None, **options: Any) -> None:
+def train(
+    name: str, run: Path, widths: str, source: str | None, threads: int | None, **options: Any
+) -> None:
     """Train a prior on CIFAR-10 (natural) or Fashion-MNIST (fashion), or go on with a stopped run.
 
     The data is fetched on the first use.  Stop the command whenever you like: it keeps a checkpoint
@@ -214,5 +220,12 @@ def train(name: str, run: Path, widths: str, threads: int | None, **options: Any
     if threads:
         torch.set_num_threads(threads)
     levels = tuple(int(width) for width in widths.split(","))
-    weights = train(name, run, widths=levels, **options)
+    start = None
+    if source:
+        file = Path(source)
+        own = file.suffix == ".safetensors"
+        start = ddrm_edu.load_denoiser(
+            file.stem if own else source, folder=file.parent if own else None
+        )
+    weights = train(name, run, widths=levels, start=start, **options)
     click.echo(f"wrote {weights}; use it with load_denoiser({name!r}, folder={str(run)!r})")

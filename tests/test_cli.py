@@ -19,6 +19,7 @@ from ddrm_edu import SuperResolution, data, load_images, pictures
 from ddrm_edu.checks.report import Finding
 from ddrm_edu.cli import main
 from ddrm_edu.pretrained import training
+from ddrm_edu.pretrained.loading import WEIGHTS
 
 FOUR_TASKS = ["denoise", "inpaint", "superres", "colorize"]
 BROKEN = """
@@ -411,7 +412,7 @@ def test_train_hands_on_every_option(monkeypatch, tmp_path):
 
     monkeypatch.setattr(training, "train", train)
     options = ["--images", 99, "--batch", 3, "--learning-rate", 0.2, "--widths", "8,16"]
-    options += ["--blocks", 1, "--seed", 4, "--device", "cuda"]
+    options += ["--blocks", 1, "--seed", 4, "--device", "cuda", "--enlarged", 0.5]
     result = run("train", "fashion", "--run", tmp_path, *options)
     assert result.exit_code == 0, result.output
     assert asked == {
@@ -423,9 +424,31 @@ def test_train_hands_on_every_option(monkeypatch, tmp_path):
         "widths": (8, 16),
         "blocks": 1,
         "seed": 4,
+        "enlarged": 0.5,
+        "start": None,
         "device": "cuda",
     }
     assert f"folder={str(tmp_path)!r}" in result.output
+
+
+@pytest.mark.parametrize("source", ["natural", WEIGHTS / "natural.safetensors"], ids=type)
+def test_train_goes_on_from_a_model_or_a_file(monkeypatch, tmp_path, source):
+    asked = {}
+
+    def train(name, run, **options):
+        asked.update(options)
+        return tmp_path / "natural.safetensors"
+
+    monkeypatch.setattr(training, "train", train)
+    result = run("train", "natural", "--run", tmp_path, "--from", source)
+    assert result.exit_code == 0, result.output
+    assert asked["start"].card == ddrm_edu.load_denoiser("natural").card
+
+
+@pytest.mark.parametrize("source", ["naturel", "naturel.safetensors"])
+def test_train_from_weights_that_are_not_there_is_refused(tmp_path, source):
+    result = run("train", "natural", "--run", tmp_path, "--from", source)
+    refused(result, "There is no model 'naturel' in")
 
 
 def test_python_runs_the_package_as_the_command_line():

@@ -76,6 +76,41 @@ def test_learning_rate_warms_up_stays_and_falls_to_zero():
     assert rate(50_000, 100_000) == rate(50_000, 200_000)
 
 
+def test_enlarged_cuts_magnify_by_1_to_4_and_lie_in_the_image():
+    """Coordinates as an image: slope 1 / factor, the same along both axes, ends inside (0, 32).
+
+    The cubic kernel (a = -0.75) is off from a straight line by t (2 t - 1) (t - 1) / 2 pixels.
+    """
+    off = 0.0482
+    column = (torch.arange(32) + 0.5).expand(512, 32, 32)
+    images = torch.stack([column, column.mT], dim=1) / 16 - 1
+    cuts = 16 * (training.enlarged_cuts(images, torch.Generator().manual_seed(6)) + 1)
+    along = torch.stack([cuts[:, 0, 16], cuts[:, 1, :, 16]], dim=1)  # (512, 2, 32)
+    slope = (along[..., 24] - along[..., 7]) / 17
+    factor = 1 / slope.mean(1)
+    centre = along[..., 15:17].mean(-1)
+    line = centre[..., None] + slope[..., None] * (torch.arange(32) - 15.5)
+    assert largest((along - line)[..., 7:25]) <= 3 * off  # its own, the centre's, the slope's
+    assert largest(slope[:, 0] - slope[:, 1]) <= 4 * off / 17
+    assert 0.98 < factor.min() < 1.1
+    assert 3.9 < factor.max() < 4.2
+    assert abs(factor.mean().item() - 2.5) <= 5 * math.sqrt(0.75 / 512)  # uniform in (1, 4)
+    ends = torch.stack([centre - 16 * slope, centre + 16 * slope])
+    assert -0.2 < ends.min() < 0.5
+    assert 31.5 < ends.max() < 32.2
+    place = (ends[0] / (32 - 32 * slope))[factor > 1.5] - 0.5  # uniform in the square
+    assert largest(place.mean(0)) <= 5 * math.sqrt(1 / 12 / len(place))
+    assert abs(place.prod(1).mean().item()) <= 5 / 12 / math.sqrt(len(place))
+
+
+def test_enlarged_cuts_are_each_of_their_own_image_and_stay_in_range():
+    """A constant image stays what it is; black and white pixels do not overshoot."""
+    level = torch.linspace(-1, 1, 7)[:, None, None, None].expand(7, 3, 8, 8)
+    assert largest(training.enlarged_cuts(level, torch.Generator().manual_seed(7)) - level) <= 1e-6
+    harsh = noise_like(torch.empty(16, 3, 8, 8)).sign()
+    assert largest(training.enlarged_cuts(harsh, torch.Generator().manual_seed(8))) == 1
+
+
 TINY = {"batch": 16, "widths": (8, 16), "blocks": 1, "progress": False, "checkpoint_minutes": 0.0}
 
 
@@ -124,6 +159,87 @@ def test_interrupted_training_continues_as_if_nothing_had_happened(tmp_path, tin
     assert _losses(parts) == _losses(whole)
 
 
+def test_interrupted_training_from_weights_on_enlarged_cuts_continues_too(tmp_path, tiny_data):
+    """Which images are enlarged, and how, is a function of (seed, k) as well."""
+    _trained(tmp_path / "first", tiny_data, 32)
+    changes = {"enlarged": 0.5, "start": load_denoiser("fashion", folder=tmp_path / "first")}
+    whole = _trained(tmp_path / "whole", tiny_data, **changes)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "batch_indices", _failing_on_call(training.batch_indices, 4))
+        with pytest.raises(KeyboardInterrupt):
+            _trained(tmp_path / "parts", tiny_data, **changes)
+    parts = _trained(tmp_path / "parts", tiny_data, **changes)
+    assert parts.read_bytes() == whole.read_bytes()
+    assert _losses(parts) == _losses(whole)
+
+
+def test_share_of_enlarged_images_is_the_one_asked_for(tmp_path, tiny_data, monkeypatch):
+    """Of 960 images 30 %, z <= 5; they see all levels; the others are as they were."""
+    seen, noised_batch = [], training.noised_batch
+
+    def watched(images, generator):
+        if torch.is_grad_enabled():  # a training step, not the validation
+            seen.append((images == 9).flatten(1).all(1))
+            assert (images[~seen[-1]].abs() <= 1).all()
+        return noised_batch(images, generator)
+
+    monkeypatch.setattr(training, "noised_batch", watched)
+    monkeypatch.setattr(training, "enlarged_cuts", lambda images, _: torch.full_like(images, 9))
+    _trained(tmp_path, tiny_data, total_images=960, enlarged=0.3, checkpoint_minutes=60.0)
+    chosen = torch.stack(seen).double()
+    assert chosen.shape == (60, 16)
+    assert abs(chosen.mean().item() - 0.3) <= 5 * math.sqrt(0.3 * 0.7 / 960)
+    assert largest(chosen.mean(0) - 0.3) <= 5 * math.sqrt(0.3 * 0.7 / 60)  # at each level
+
+
+def test_log_and_card_have_the_loss_on_enlarged_cuts_if_there_were_any(tmp_path, tiny_data):
+    """One column and one entry more; the held-out loss on the originals stays where it was."""
+    enlarged = _trained(tmp_path / "enlarged", tiny_data, enlarged=0.5)
+    plain = _trained(tmp_path / "plain", tiny_data)
+    fields = training.LOG_FIELDS
+    for weights, names in ((plain, fields), (enlarged, [*fields, training.ENLARGED_FIELD])):
+        heading, *_, last = weights.with_suffix(".csv").read_text().splitlines()
+        assert heading.split(",") == names
+        row = dict(zip(names, map(float, last.split(",")), strict=True))
+        card = json.loads(weights.with_suffix(".json").read_text())
+        losses = {key: loss for key, loss in card.items() if "loss" in key}
+        assert losses == {key: row[key] for key in names if key.startswith("validation_loss")}
+    held_out = torch.from_numpy(tiny_data[1]).float() / 127.5 - 1
+    cuts = training.enlarged_cuts(held_out, torch.Generator().manual_seed(2))
+    # The exported weights are rounded to float16, the loss to 1e-5.
+    net = load_denoiser("fashion", folder=tmp_path / "enlarged").net
+    assert row["validation_loss"] == pytest.approx(training.validation_loss(net, held_out), 1e-3)
+    found = training.validation_loss(net, cuts)
+    assert row[training.ENLARGED_FIELD] == pytest.approx(found, 1e-3)
+
+
+def test_training_starts_from_the_weights_given(tmp_path, tiny_data):
+    """With a learning rate of 0 they come out as they went in; the card has their checksum."""
+    _trained(tmp_path / "first", tiny_data, 48)
+    start = load_denoiser("fashion", folder=tmp_path / "first")
+    _trained(tmp_path / "same", tiny_data, 32, learning_rate=0.0, start=start)
+    _trained(tmp_path / "other", tiny_data, 32, start=start)
+    same, other = (load_denoiser("fashion", folder=tmp_path / run) for run in ("same", "other"))
+    weights, kept, moved = (list(of.net.parameters()) for of in (start, same, other))
+    assert all(map(torch.equal, weights, kept))
+    assert not all(map(torch.equal, weights, moved))
+    assert same.card["training"]["start"] == start.card["sha256"]
+
+
+def test_weights_of_another_network_are_no_start(tmp_path, tiny_data):
+    """The message names both networks; nothing is written."""
+    with pytest.raises(ValueError, match=r"belong to .*\[48, 64, 96\].* but .*\[8, 16\]"):
+        _trained(tmp_path, tiny_data, start=load_denoiser("fashion"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("enlarged", [-0.1, 1.5, math.nan])
+def test_share_that_is_no_share_is_refused(tmp_path, tiny_data, enlarged):
+    """Below 0, above 1, not a number."""
+    with pytest.raises(ValueError, match=f"from 0 to 1, but was {enlarged:g}"):
+        _trained(tmp_path, tiny_data, enlarged=enlarged)
+
+
 def test_steps_since_the_last_checkpoint_are_repeated_alike(tmp_path, tiny_data):
     """A crash while the third checkpoint is written: the half file is not used, nor left behind."""
     whole = _trained(tmp_path / "whole", tiny_data)
@@ -153,7 +269,9 @@ def test_other_settings_do_not_go_on_with_a_run(tmp_path, tiny_data):
     """A checkpoint of another seed or network is refused, and stays as it was."""
     _trained(tmp_path, tiny_data, total_images=32)
     before = (tmp_path / "checkpoint.pt").read_bytes()
-    for changes in ({"seed": 7}, {"batch": 8}, {"learning_rate": 0.01}, {"widths": (8, 24)}):
+    others = [{"seed": 7}, {"batch": 8}, {"learning_rate": 0.01}, {"widths": (8, 24)}]
+    others += [{"enlarged": 0.5}, {"start": load_denoiser("fashion", folder=tmp_path)}]
+    for changes in others:
         with pytest.raises(ValueError, match="belongs to a run with"):
             _trained(tmp_path, tiny_data, **changes)
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
