@@ -248,7 +248,7 @@ def ddrm_samples(
         For wrong shapes, integer or non-finite y, levels that do not end in 0, or parameters out
         of range; raised by the call itself, before the first step is asked for.
     """
-    levels = decreasing_sigmas(sigmas).clone()
+    levels = decreasing_sigmas(sigmas)
     require_batch(y, op.out_shape, "y")
     require_finite(y, "y")
     sigma_y = require_level(sigma_y, "sigma_y")
