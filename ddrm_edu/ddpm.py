@@ -77,7 +77,7 @@ def ddpm_samples(
     :math:`N(0,(1+\sigma_T^2)I)` in these coordinates; the ratio of the two standard deviations
     differs from 1 by :math:`1/(2\sigma_T^2)`, 2e-5 for the schedule of DDPM.
     """
-    levels = decreasing_sigmas(sigmas).clone()
+    levels = decreasing_sigmas(sigmas)
     table = ddim_coefficients(levels[:-1], levels[1:], eta_ddim=eta_ddim)
     start = levels[0] * standard_normal(torch.empty(shape, dtype=dtype, device=device), generator)
     rows = map(StepCoefficients._make, zip(*table, strict=True))

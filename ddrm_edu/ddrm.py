@@ -270,7 +270,7 @@ def checked_run(
     op: SVDOperator, y: Tensor, sigmas: Tensor, sigma_y: float
 ) -> tuple[Tensor, Tensor, float]:
     """The run's own levels, all singular values and ``sigma_y``, or a sentence on what is wrong."""
-    levels = decreasing_sigmas(sigmas).clone()
+    levels = decreasing_sigmas(sigmas)
     require_batch(y, op.out_shape, "y")
     require_finite(y, "y")
     sigma_y = require_level(sigma_y, "sigma_y")

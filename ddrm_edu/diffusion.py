@@ -58,10 +58,10 @@ def combine(
 
     ``out`` may be ``z``, which is then overwritten.
     """
-    total = torch.mul(c.noise.to(x), z, out=out)
+    total = torch.mul(c.noise.to(x, non_blocking=True), z, out=out)
     for weight, part in ((c.x0, x0_hat), (c.xt, x), (c.y, y_spec)):
         if _counts(weight):
-            total = torch.addcmul(total, weight.to(x), part, out=out)
+            total = torch.addcmul(total, weight.to(x, non_blocking=True), part, out=out)
     return total
 
 
@@ -116,7 +116,7 @@ def diffusion_steps(
     ``run.send(x)`` in the place of ``next(run)`` goes on from another state, images of the shape
     of ``step.x`` at its level; the loop keeps nothing else from step to step.
     """
-    x, y_spec = to_pixels(x_spec), torch.as_tensor(y_spec).to(x_spec)
+    x, y_spec = to_pixels(x_spec), torch.as_tensor(y_spec).to(x_spec, non_blocking=True)
     steps = zip(reversed(range(len(levels) - 1)), levels[:-1], levels[1:], table, strict=True)
     for t, sigma, sigma_next, c in steps:
         with torch.no_grad():

@@ -66,7 +66,8 @@ def noise_loss(schedule: NoiseSchedule, t: int, *, variance: float | None = None
         )
     exact = float(schedule.beta_tilde[t + 1])
     v = require_positive(exact if variance is None else variance, "variance")
-    beta, noise = float(schedule.beta[t + 1]), float(1 - schedule.alpha_bar[t + 1])
+    beta, sigma = float(schedule.beta[t + 1]), float(schedule.sigma[t + 1])
+    noise = sigma**2 / (1 + sigma**2)  # 1 - alpha_bar, without the subtraction that loses digits
     weight = beta**2 / (2 * v * (1 - beta) * noise)
     return NoiseLoss(weight, (exact / v - 1 - math.log(exact / v)) / 2)
 

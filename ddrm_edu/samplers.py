@@ -323,7 +323,7 @@ def dps_samples(
     ValueError
         By the call itself for wrong arguments; in a step if the denoiser has no gradient.
     """
-    levels = decreasing_sigmas(sigmas).clone()
+    levels = decreasing_sigmas(sigmas)
     guided = _Residual(denoiser, op, y, sigma_y=sigma_y, normalised=normalised)
     zeta = require_positive(zeta, "zeta", "Without a correction DPS is ddpm_samples.")
 

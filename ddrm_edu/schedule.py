@@ -55,7 +55,7 @@ class NoiseSchedule:
     beta: Tensor
 
     def __post_init__(self) -> None:
-        beta = torch.as_tensor(self.beta, dtype=torch.float64, device="cpu")
+        beta = torch.as_tensor(self.beta, dtype=torch.float64, device="cpu").clone()
         inside = beta.ndim == 1 and len(beta) > 1 and bool(((beta[1:] > 0) & (beta[1:] < 1)).all())
         if not inside or beta[0] != 0:
             raise ValueError(
@@ -190,14 +190,14 @@ def to_ve(x: Tensor, sigma: Tensor | float) -> Tensor:
 
 
 def decreasing_sigmas(sigmas: Tensor | Sequence[float]) -> Tensor:
-    """``sigmas`` as a float64 tensor on the CPU, after checking that a sampler can run along it.
+    """A float64 copy of ``sigmas`` on the CPU, after checking that a sampler can run along it.
 
     Raises
     ------
     ValueError
         Unless the levels are finite, strictly decreasing and end in exactly 0.
     """
-    levels = torch.as_tensor(sigmas, dtype=torch.float64, device="cpu")
+    levels = torch.as_tensor(sigmas, dtype=torch.float64, device="cpu").clone()
     if levels.ndim != 1 or len(levels) < 2:
         raise ValueError(
             "sigmas must be a list of at least two noise levels, the last of them 0, "

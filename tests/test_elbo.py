@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +155,15 @@ def test_noise_loss_is_the_divergence_of_the_two_kernels(schedule, factor):
         assert got == pytest.approx(want, rel=1e-8, abs=1e-11)
         assert schedule.beta_tilde[t + 1].item() == pytest.approx(exact, rel=1e-9)
         assert (loss.constant == 0) == (factor is None)
+
+
+@pytest.mark.parametrize("beta", [1e-12, 1e-6, 0.3])
+def test_noise_loss_keeps_its_digits_however_little_noise_there_is(beta):
+    """S06.5: beta / (2 alpha (1 - alpha_bar_t)) for the exact variance, in fractions."""
+    schedule, exact = NoiseSchedule([0.0, *[beta] * 4]), Fraction(beta)
+    for t in (1, 3):
+        want = exact / (2 * (1 - exact) * (1 - (1 - exact) ** t))
+        assert noise_loss(schedule, t).weight == pytest.approx(float(want), rel=1e-14)
 
 
 def test_noise_loss_knows_its_range():

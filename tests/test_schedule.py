@@ -6,6 +6,7 @@ from dataclasses import FrozenInstanceError
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -337,3 +338,13 @@ def test_a_schedule_of_levels_has_these_levels_to_the_last_bit():
     assert torch.equal(schedule.sigmas(4), levels)
     again = NoiseSchedule(schedule.beta)  # what its beta alone says
     assert torch.allclose(again.sigma, levels.flip(0), rtol=1e-11, atol=0)
+
+
+@pytest.mark.parametrize("kind", [torch.DoubleTensor, np.array], ids=["tensor", "numpy"])
+def test_a_schedule_and_its_levels_do_not_follow_later_edits(kind):
+    """Arrays of float64, whose memory could have been shared."""
+    beta, sigmas = kind([0.0, 0.3, 0.2]), kind([0.9, 0.4, 0.0])
+    schedule, levels = NoiseSchedule(beta), decreasing_sigmas(sigmas)
+    beta[1:], sigmas[:] = 0.7, 0.0
+    assert torch.allclose(schedule.beta, torch.tensor([0.0, 0.3, 0.2]).double())
+    assert torch.allclose(levels, torch.tensor([0.9, 0.4, 0.0]).double())

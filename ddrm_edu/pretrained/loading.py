@@ -102,7 +102,9 @@ def load_denoiser(
             f"{weights} is damaged: its sha256 is {found[:12]}..., but {card_file.name} records "
             f"{card['sha256'][:12]}... Was the download cut off? Fetch the file again."
         )
-    net = UNet(**card["network"])
+    # The weights that a new network draws are replaced at once; the caller's random state stays.
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        net = UNet(**card["network"])
     net.load_state_dict({key: value.float() for key, value in load(content).items()})
     net.requires_grad_(False)
     return PretrainedDenoiser(net.eval().to(device, **LAYOUT), card)

@@ -61,6 +61,13 @@ def test_denoiser_is_deterministic(denoiser):
     assert torch.equal(denoiser(x, 0.7), again(x, 0.7))
 
 
+def test_loading_leaves_the_global_random_state_alone():
+    """The weights are read: none is drawn first."""
+    before = torch.get_rng_state()
+    load_denoiser("fashion")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 @pytest.mark.parametrize("shape", [(1, 3, 30, 32), (3, 32, 32)], ids=str)
 def test_images_that_do_not_fold_are_refused(shape):
     """The message names the multiple and the shape."""
