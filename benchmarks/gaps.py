@@ -59,6 +59,16 @@ SCHEDULES = {"linear": NoiseSchedule.linear, "cosine": NoiseSchedule.cosine}
 COLUMNS = ["method", "operator", "sigma_y", "levels", "steps"]
 NUMBERS = ["relative_w2", "mean", "cov", "kl", "kl_reverse", "mse_ratio"]
 
+INTRODUCTION = """# How far each method is from the exact posterior
+
+Written by `python benchmarks/gaps.py`: `law_of` runs each method and finds its law, so that there
+is no Monte Carlo error. Prior: N(m, C) of the 4 x 4 grey patches of the shipped photographs, with
+its exact denoiser. Each cell is the relative W2 distance sqrt(E_y W2^2 / tr Cov[x | y]) at 20 / 100
+/ 1,000 steps; a posterior mean without any spread has 1. The best of each column and number of
+steps is bold. `gaps.csv` has 5 to 1,000 steps, the parts of mean and covariance, and the
+divergences: `kl` is KL(sampler || posterior) and `kl_reverse` the other; both are infinite where a
+method draws nothing in some direction, as DDNM in the measured ones."""
+
 Run = Callable[..., Iterator[Step]]
 
 
@@ -182,20 +192,8 @@ def table(rows: dict[tuple[str, ...], dict[str, str]], levels: str, sigma_y: str
 def page(rows: dict[tuple[str, ...], dict[str, str]]) -> str:
     levels = list(dict.fromkeys(key[3] for key in rows))
     noises = list(dict.fromkeys(key[2] for key in rows))
-    lines = [
-        "# How far each method is from the exact posterior",
-        "",
-        "Written by `python benchmarks/gaps.py`: `law_of` runs each method and finds its law, so that",
-        "there is no Monte Carlo error. Prior: N(m, C) of the 4 x 4 grey patches of the shipped",
-        "photographs, with its exact denoiser. Each cell is the relative W2 distance",
-        "sqrt(E_y W2^2 / tr Cov[x | y]) at 20 / 100 / 1,000 steps; a posterior mean without any spread",
-        "has 1. The best of each column and number of steps is bold. `gaps.csv` has 5 to 1,000 steps,",
-        "the parts of mean and covariance, and the divergences: `kl` is KL(sampler || posterior) and",
-        "`kl_reverse` the other; both are infinite where a method draws nothing in some direction, as",
-        "DDNM in the measured ones.",
-        f"Python {platform.python_version()}, torch {torch.__version__}, {platform.machine()}.",
-        "",
-    ]
+    machine = f"Python {platform.python_version()}, torch {torch.__version__}, {platform.machine()}"
+    lines = [INTRODUCTION, "", machine + ".", ""]
     for name, sigma_y in itertools.product(levels, noises):
         lines += table(rows, name, sigma_y)
     return "\n".join(lines)
