@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from .law import AffineLaw, law_of_y_spec, require_gaussian, spectral_law
-from .noise import Generators, standard_normal
+from .noise import standard_normal
 from .operators.base import SVDOperator
 from .priors import GaussianPrior
-from .probing import Sampler, last_image, require_images
+from .probing import Sampler, images_at_once, last_image, require_images
 from .validation import is_integer, require_finite, require_level
 
 
@@ -23,14 +23,16 @@ class EstimatedLaw:
     Attributes
     ----------
     law : AffineLaw
-        Its mean map :math:`A\bar y+c` is the affine one that fits :math:`E[\bar x\mid\bar y]` best
-        on average over y, and ``cov`` the average :math:`E_y\mathrm{Cov}[\bar x\mid\bar y]`.
+        Its mean map :math:`A\bar y+c` is the affine one that fits :math:`E[\bar x\mid y]` best on
+        average over y, and ``cov`` the average :math:`E_y\mathrm{Cov}[\bar x\mid y]`.
     A_error, cov_error : Tensor, shape (n, n)
+        Of each entry of ``law.A`` and ``law.cov``.
     c_error : Tensor, shape (n,)
     bend, bend_error : float
-        :math:`E_y\lVert E[\bar x\mid\bar y]-A\bar y-c\rVert^2`: what no affine map explains.  An
+        :math:`E_y\lVert E[\bar x\mid y]-A\bar y-c\rVert^2`: what no affine map explains.  An
         estimate without bias, which may come out below 0.
     draws : int
+        Runs that were used.
     """
 
     law: AffineLaw
@@ -49,8 +51,8 @@ def monte_carlo_law(
     *,
     sigma_y: float,
     draws: int = 10_000,
-    at_once: int = 10_000,
-    generator: Generators = None,
+    at_once: int | None = None,
+    generator: torch.Generator | None = None,
 ) -> EstimatedLaw:
     r"""The law of a sampler that need not be affine, estimated from draws.
 
@@ -61,21 +63,22 @@ def monte_carlo_law(
     Parameters
     ----------
     sampler, prior, op, sigma_y
-        As in :func:`law_of`; any randomness will do, but each image has its own.
+        As in :func:`law_of`; any randomness will do, if each image has its own.
     draws : int
         Runs, two for each measurement; more than 4 (rank + 1) of them.
-    at_once : int
-        Images of one call, at most.
+    at_once : int, optional
+        Images of a call, at most; by default as many as hold 2^20 numbers.
     generator : torch.Generator, optional
         Draws images and measurements, and is handed to the sampler.
 
     Returns
     -------
     EstimatedLaw
-        The standard errors hold for large numbers of draws, for a noise of any kind; they do not
-        assume that the mean is affine.  :func:`gap` takes its ``law``; there the squares of
-        relative W2 and of its mean part are too large by about
-        (rank + 1) / draws, in units of the law's trace of cov over the posterior's.
+        The standard errors are those of many draws, whether the mean is affine or not and the noise
+        normal or not.  :func:`gap` takes its ``law``, and sees its errors as distances: with
+        ``draws`` numbers, the square of the mean part is too large by about (rank + 1) / draws and
+        that of the covariance part by (n + 1) / (2 draws), in units of the trace of ``law.cov``
+        over the posterior's; the second if the covariance is a multiple of I and right.
 
     Raises
     ------
@@ -101,11 +104,11 @@ def monte_carlo_law(
             f"draws must be a number above 4 (rank + 1) = {4 * (len(seen) + 1)}, but was {draws}: "
             "with fewer the mean map fits its own noise."
         )
-    pairs = draws // 2
+    pairs, batch = draws // 2, images_at_once(at_once, op)
     y = op(prior.sample(pairs, generator=generator))
     y = y + sigma_y * standard_normal(y, generator)
     restored: list[Tensor] = []
-    for part in torch.cat([y, y]).split(at_once):
+    for part in torch.cat([y, y]).split(batch):
         x = last_image(sampler(prior, op, part, generator=generator))
         x = require_images(x, (len(part), *op.in_shape))
         require_finite(x, "What the sampler returned")
@@ -132,9 +135,8 @@ def monte_carlo_law(
 
     A, A_error = (torch.zeros(op.n, op.n, dtype=torch.float64) for _ in range(2))
     A[:, seen], A_error[:, seen] = fit[1:].T, fit_error[1:].T
-    law = AffineLaw(
-        A, fit[0], cov, law_of_y_spec(spectral_law(prior, op), op.spectrum(), sigma_y), op
-    )
+    whole = law_of_y_spec(spectral_law(prior, op), op.spectrum(), sigma_y)
+    law = AffineLaw(A, fit[0], (cov + cov.T) / 2, whole, op)
     bend_error = float(bends.std()) / math.sqrt(pairs)
     return EstimatedLaw(
         law, A_error, fit_error[0], cov_error, float(bends.mean()), bend_error, 2 * pairs

@@ -107,9 +107,7 @@ def law_of(
     """
     require_gaussian(prior, op)
     y_spec = law_of_y_spec(spectral_law(prior, op), op.spectrum(), sigma_y)
-    if at_once is not None and (not is_integer(at_once) or at_once < 1):
-        raise ValueError(f"at_once must be a number of images, at least 1, but was {at_once}.")
-    probe = _Probe(sampler, prior, op, at_once or max(1, AT_ONCE // max(op.n, op.m)))
+    probe = _Probe(sampler, prior, op, images_at_once(at_once, op))
     found = probe.step_by_step() if at_once is None else None
     c, A, cov = found or probe.draw_by_draw()
     return AffineLaw(A, c, cov, y_spec, op)
@@ -370,6 +368,14 @@ def _compressed(factor: Tensor) -> tuple[Tensor, Tensor]:
         return factor, torch.eye(len(factor), dtype=factor.dtype)
     Q, R = torch.linalg.qr(factor)
     return R, Q
+
+
+def images_at_once(at_once: int | None, op: SVDOperator) -> int:
+    if at_once is None:
+        return max(1, AT_ONCE // max(op.n, op.m))
+    if not is_integer(at_once) or at_once < 1:
+        raise ValueError(f"at_once must be a number of images, at least 1, but was {at_once}.")
+    return at_once
 
 
 def last_image(result: Any, after_each: Callable[[], None] = lambda: None) -> Any:

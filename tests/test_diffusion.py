@@ -35,3 +35,27 @@ def test_denoisers_that_change_the_shape_are_refused(shape):
     )
     with pytest.raises(ValueError, match=r"of the shape it was given, \(1, 3\)"):
         next(steps)
+
+
+def test_a_run_goes_on_from_the_state_that_it_is_sent():
+    """And keeps nothing else: it is the run from there, in turned coordinates too."""
+    turn = torch.linalg.qr(torch.arange(9.0, dtype=torch.float64).reshape(3, 3) ** 2 % 7).Q
+    noise = torch.tensor([[[0.7, -0.2, 1.1]], [[-0.5, 0.3, 0.9]]], dtype=torch.float64)
+    coordinates = {"to_pixels": lambda x: x @ turn, "to_spec": lambda x: x @ turn.T}
+
+    def run(start, levels, noise):
+        with known_noise(noise):
+            rows = [ROW] * (len(levels) - 1)
+            yield from diffusion_steps(lambda x, _: x / 2, start, levels, rows, **coordinates)
+
+    other = torch.tensor([[3.0, 0.1, -0.4]], dtype=torch.float64)
+    (due,) = run(other @ turn.T, LEVELS[1:], noise[1:])
+    steps = run(START, LEVELS, noise)
+    first = next(steps).x.clone()
+    sent = other.clone()
+    assert torch.allclose(steps.send(sent).x, due.x, rtol=0, atol=1e-15)
+    assert torch.equal(sent, other)
+    steps = run(START, LEVELS, noise)
+    untouched = [step.x for step in run(START, LEVELS, noise)]
+    assert torch.equal(next(steps).x, first)
+    assert torch.allclose(steps.send(first).x, untouched[1], rtol=0, atol=1e-15)

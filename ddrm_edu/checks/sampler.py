@@ -51,7 +51,8 @@ def check_sampler(
     a single step is tested                     ``sampler_of(step)``, the library's own loop
     ==========================================  ================================================
 
-    with ``svd_of`` and ``sampler_of`` of ``ddrm_edu.checks``.
+    with ``svd_of`` and ``sampler_of`` of ``ddrm_edu.checks``.  A method other than DDRM breaks
+    claims by right; :func:`ddrm_edu.law_of` finds its exact law, if it is affine.
 
     Parameters
     ----------
