@@ -64,11 +64,11 @@ def of_the_library(samples, levels, **options) -> np.ndarray:
     """Gain on ybar and variance of one coordinate, by unit vectors."""
     prior = GaussianPrior(torch.zeros(1), torch.tensor([[SCALAR["C"]]], dtype=torch.float64))
     op = Dense(np.array([[SCALAR["s"]]]))
-    run = (
-        lambda y: list(  # noqa: E731
-            samples(prior, op, y, levels, sigma_y=SCALAR["sigma_y"], **options)
-        )[-1:]
-    )
+
+    def run(y):
+        *_, last = samples(prior, op, y, levels, sigma_y=SCALAR["sigma_y"], **options)
+        return [last]
+
     law = probe(run, (1,), 1, len(levels) - 1)
     return np.array([law.gain.item() * SCALAR["s"], law.cov.item()])
 
@@ -281,12 +281,14 @@ def stationary(sigma, below, *, known=True):
         "known pixels without noise": lambda *a: stationary(*a, known=False),
         "the posterior": lambda sigma, below: (RHO, 1 - RHO**2 + below**2),
     },
-    bound=1e-9,
+    bound=1e-12,
 )
 def harmony_of_repaint(law) -> float:
-    """The library's run, 120 resamplings between sigma 1.5 and 0.9: gain and variance."""
-    prior = GaussianPrior(torch.zeros(2), torch.tensor([[1.0, RHO], [RHO, 1.0]]).double())
-    op, levels, rounds = Inpainting(torch.tensor([True, False])), [1.5, 0.9, 0.0], 120
+    """The library's run, 60 resamplings between sigma 1.5 and 0.9: gain and variance."""
+    prior = GaussianPrior(
+        torch.zeros(2), torch.tensor([[1.0, RHO], [RHO, 1.0]], dtype=torch.float64)
+    )
+    op, levels, rounds = Inpainting(torch.tensor([True, False])), [1.5, 0.9, 0.0], 60
     options = {"sigma_y": 0.0, "jump": 1, "resamplings": rounds}
 
     def run(y):
