@@ -43,7 +43,7 @@ from .data import load_images as load_images
 
 # restoring, and the samplers under it
 from .schedule import NoiseSchedule as NoiseSchedule
-from .ddrm import restore as restore
+from .restoration import restore as restore
 from .ddrm import ddrm_samples as ddrm_samples
 from .ddrm import ddrm_coefficients as ddrm_coefficients
 from .ddpm import ddpm_samples as ddpm_samples

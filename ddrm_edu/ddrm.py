@@ -27,7 +27,7 @@ from torch import Tensor
 from .diffusion import Denoiser, Step, StepCoefficients, diffusion_steps, same
 from .noise import Generators, standard_normal
 from .operators import SVDOperator
-from .schedule import NoiseSchedule, decreasing_sigmas
+from .schedule import decreasing_sigmas
 from .validation import require_batch, require_finite, require_level, require_unit_interval
 
 # s * sigma == sigma_y up to rounding counts as equality: the two sides of the slide's ">=" are
@@ -363,67 +363,3 @@ def gathered(number: Tensor, place: Tensor, dtype: torch.dtype) -> Tensor:
         return number.new_zeros((), dtype=dtype)
     number = number.flatten().to(place.device, dtype, non_blocking=True)
     return number.index_select(0, place.flatten()).view(place.shape)
-
-
-def restore(
-    denoiser: Denoiser,
-    op: SVDOperator,
-    y: Tensor,
-    *,
-    sigma_y: float,
-    steps: int = 20,
-    eta: Rate = 0.85,
-    eta_b: Rate = 1.0,
-    schedule: NoiseSchedule | None = None,
-    generator: Generators = None,
-    progress: bool = False,
-) -> Tensor:
-    """The restored images of a batch of measurements: the last step of :func:`ddrm_samples`.
-
-    Parameters
-    ----------
-    denoiser, op, y, sigma_y, eta, eta_b, generator
-        As in :func:`ddrm_samples`.
-    steps : int
-        Number of network evaluations, from 1 to the schedule's T.
-    schedule : NoiseSchedule, optional
-        By default the denoiser's own (``denoiser.schedule``), or else the linear one of DDPM.
-    progress : bool
-        Show a progress bar, if the run takes more than a second.
-
-    Returns
-    -------
-    Tensor, shape (batch, *in_shape)
-        One draw for each measurement.  With ``sigma_y = 0`` and ``eta_b = 1`` it satisfies
-        ``op(x) == y`` to rounding.
-
-    Examples
-    --------
-    >>> from ddrm_edu import GaussianPrior, Inpainting, restore
-    >>> prior = GaussianPrior(torch.zeros(2), torch.tensor([[1.0, 0.9], [0.9, 1.0]]))
-    >>> op = Inpainting(torch.tensor([True, False]))
-    >>> x = restore(prior, op, torch.tensor([[0.5]]), sigma_y=0.0)
-    >>> x[0, 0]
-    tensor(0.5000)
-    """
-    if schedule is None:
-        schedule = getattr(denoiser, "schedule", None) or NoiseSchedule.linear()
-    run = ddrm_samples(
-        denoiser,
-        op,
-        y,
-        schedule.sigmas(steps),
-        sigma_y=sigma_y,
-        eta=eta,
-        eta_b=eta_b,
-        generator=generator,
-    )
-    if progress:
-        from tqdm.auto import tqdm
-
-        run = tqdm(run, total=steps, desc="DDRM", unit="step", delay=1)
-    x = y
-    for step in run:
-        x = step.x
-        del step  # its x0_hat is not kept while the network runs
-    return x

@@ -295,9 +295,9 @@ def dps_samples(
     0 < zeta s^2 < 1 a measured coordinate tends to y_spec itself, without spread (ledger Y20).
 
     *The authors' code* (DPS2022/diffusion-posterior-sampling at 4962d6e,
-    ``guided_diffusion/condition_methods.py``, ``grad_and_value``) takes the gradient of the length, not
-    of its square over the length, that is half of the above: its ``scale`` is 2 zeta.  It takes one
-    length for the whole batch, this one for each image.
+    ``guided_diffusion/condition_methods.py``, ``grad_and_value``) takes the gradient of the length,
+    not of its square over the length, that is half of the above: its ``scale`` is 2 zeta.  It takes
+    one length for the whole batch, this one for each image.
 
     Parameters
     ----------
@@ -352,8 +352,8 @@ def pigdm_samples(
     .. math:: r_t^2\,J^\top H^\top(r_t^2HH^\top+\sigma_y^2I)^{-1}(y-H\hat x_0),
 
     which without noise is :math:`J^\top H^+(y-H\hat x_0)`.  In variance-preserving images that is
-    the gradient times :math:`\sqrt{\bar\alpha_s\bar\alpha_t}`, as in the authors' code (NVlabs/RED-diff
-    at cdf18c9, ``algos/pgdm.py``, option ``awd``).
+    the gradient times :math:`\sqrt{\bar\alpha_s\bar\alpha_t}`, as in the authors' code
+    (NVlabs/RED-diff at cdf18c9, ``algos/pgdm.py``, option ``awd``).
 
     Needs the SVD and the denoiser's gradient: one evaluation and one vector-Jacobian product a
     step.

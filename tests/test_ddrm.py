@@ -1,7 +1,6 @@
 """DDRM: the table of slide 11, Proposition 3.1, Algorithm 2 and its exact law (slides 10-19)."""
 
 import contextlib
-import functools
 import itertools
 import json
 import math
@@ -901,29 +900,6 @@ def test_a_run_computes_nothing_twice(op, eta_b):
         "y": 1,
         "V, Vt, U, Ut": 0,  # asked for a sentence only if the argument is refused
     }
-
-
-def test_progress_bar_counts_the_steps_and_changes_nothing(monkeypatch):
-    """One tick for each step, the same numbers, only if asked for and a run takes a while."""
-    op, shown, looks = ALL_OPERATORS["tall matrix"], [], []
-
-    def bar(steps, *, total, **look):
-        looks.append(look)
-        for step in steps:
-            shown.append((step.t, total))
-            yield step
-
-    monkeypatch.setattr("tqdm.auto.tqdm", bar)
-    y = op(_images(op))
-    run = functools.partial(restore, nonlinear_denoiser, op, y, sigma_y=0.1, steps=4)
-    default = run(generator=_seeds(3))
-    quiet = run(generator=_seeds(3), progress=False)
-    assert shown == []
-    loud = run(generator=_seeds(3), progress=True)
-    assert torch.equal(quiet, loud)
-    assert torch.equal(quiet, default)
-    assert shown == [(3, 4), (2, 4), (1, 4), (0, 4)]
-    assert looks == [{"desc": "DDRM", "unit": "step", "delay": 1}]
 
 
 @all_operators

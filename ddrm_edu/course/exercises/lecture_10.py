@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from ddrm_edu.course.engine import Answer, Cases, hints, mistakes, question, tensor
-from ddrm_edu.ddrm import restore
 from ddrm_edu.operators import Dense, Inpainting, PatchFunctional, SuperResolution, SVDOperator
 from ddrm_edu.priors import GaussianPrior
+from ddrm_edu.restoration import restore
 
 
 @question("10.1", "What a mean of draws should gain", kind="paper")
