@@ -19,6 +19,14 @@ from .diffusion import Denoiser, Step
 from .guidance import DDNM, DiffPIR, MomentMatching, PiGDM
 from .noise import Generators
 from .operators import SVDOperator
+from .samplers import (
+    ddnm_plus_samples,
+    dps_samples,
+    markov_ddrm_samples,
+    particle_samples,
+    pigdm_samples,
+    repaint_samples,
+)
 from .schedule import NoiseSchedule
 
 
@@ -41,10 +49,16 @@ METHODS: dict[str, Method] = {
     method.name: method
     for method in (
         Method("ddrm", ddrm_samples, "svd", 1, 0, "Kawar, Elad, Ermon and Song 2022"),
+        Method("ddrm-markov", markov_ddrm_samples, "svd", 1, 0, "lecture 11"),
         _that_sees_y("ddnm", DDNM, "Wang, Yu and Zhang 2023"),
         _that_sees_y("diffpir", DiffPIR, "Zhu et al. 2023"),
         _that_sees_y("pigdm", PiGDM, "Song, Vahdat, Mardani and Kautz 2023"),
         _that_sees_y("moment-matching", MomentMatching, "Boys et al. 2023; Rozet et al. 2024"),
+        Method("ddnm+", ddnm_plus_samples, "svd", 1, 0, "Wang, Yu and Zhang 2023"),
+        Method("pigdm-published", pigdm_samples, "svd and gradient", 1, 1, "Song et al. 2023"),
+        Method("dps", dps_samples, "H, H^T and gradient", 1, 1, "Chung et al. 2023"),
+        Method("repaint", repaint_samples, "svd, V = I, sigma_y = 0", 10, 0, "Lugmayr et al. 2022"),
+        Method("particles", particle_samples, "svd, sigma_y > 0", 64, 0, "Cardoso et al. 2024"),
     )
 }
 """What ``restore(method=NAME)`` knows, with the options that are the class's defaults."""

@@ -193,7 +193,7 @@ def ddnm_plus_samples(
     x_t is not :math:`\sigma_t^2`, as the paper asks for, but larger (ledger Y21; the
     :math:`2al\kappa` of X09).  DDRM avoids it: no row of its table takes both y and x_t.
 
-    *The authors' code* (``functions/svd_operators.py`` of wyhuai/DDNM, ``Lambda`` and
+    *The authors' code* (wyhuai/DDNM at 4ab9e12, ``functions/svd_operators.py``, ``Lambda`` and
     ``Lambda_noise``) has another step for operators given by their SVD, which is DDRM's with
     eta_b = 1 if sigma_y > 0: the same numbers in every coordinate (ledger Y22).
 
@@ -294,10 +294,10 @@ def dps_samples(
     the fresh noise does, and does not know sigma_y.  For a Gaussian prior and a fixed weight with
     0 < zeta s^2 < 1 a measured coordinate tends to y_spec itself, without spread (ledger Y20).
 
-    *The authors' code* (``guided_diffusion/condition_methods.py`` of
-    DPS2022/diffusion-posterior-sampling, ``grad_and_value``) takes the gradient of the length, not
-    of its square over the length, that is half of the above: its ``scale`` is 2 zeta.  It takes one
-    length for the whole batch, this one for each image.
+    *The authors' code* (DPS2022/diffusion-posterior-sampling at 4962d6e,
+    ``guided_diffusion/condition_methods.py``, ``grad_and_value``) takes the gradient of the length,
+    not of its square over the length, that is half of the above: its ``scale`` is 2 zeta.  It takes
+    one length for the whole batch, this one for each image.
 
     Parameters
     ----------
@@ -352,8 +352,8 @@ def pigdm_samples(
     .. math:: r_t^2\,J^\top H^\top(r_t^2HH^\top+\sigma_y^2I)^{-1}(y-H\hat x_0),
 
     which without noise is :math:`J^\top H^+(y-H\hat x_0)`.  In variance-preserving images that is
-    the gradient times :math:`\sqrt{\bar\alpha_s\bar\alpha_t}`, as in the authors' ``algos/pgdm.py``
-    (NVlabs/RED-diff, option ``awd``).
+    the gradient times :math:`\sqrt{\bar\alpha_s\bar\alpha_t}`, as in the authors' code
+    (NVlabs/RED-diff at cdf18c9, ``algos/pgdm.py``, option ``awd``).
 
     Needs the SVD and the denoiser's gradient: one evaluation and one vector-Jacobian product a
     step.
@@ -364,8 +364,8 @@ def pigdm_samples(
     :math:`\sigma_t^2` of the gradient in the place of :math:`r_t^2`, and the step's own noise
     :math:`(x_t-\hat x_0)/\sigma_t` with it: the image moves by
     :math:`(1-w)\sigma_t^2/r_t^2=(1-w)(1+\sigma_t^2)` times as far, w being DDIM's weight of x_t.
-    The published correction does not shrink with the step, therefore the law of its output does not
-    tend to that of the other with more steps.
+    The published correction does not shrink with the step, so that many steps count y many times:
+    for a Gaussian prior a measured coordinate tends to y_spec itself, without spread (ledger Y25).
 
     *The start* is :math:`N(0,\sigma_T^2I)`; that of the authors' code is
     :math:`N(H^+y,\sigma_T^2I)`.

@@ -44,6 +44,7 @@ from ddrm_edu import law as law_module
 from ddrm_edu import samplers as samplers_module
 from ddrm_edu.gaussian import Gaussian
 from ddrm_edu.law import inference_network
+from ddrm_edu.restoration import METHODS, restore
 from ddrm_edu.samplers import ddnm_plus_coefficients, markov_ddrm_coefficients
 
 LEVELS = [31.0, 12.5, 3.1, 1.4, 0.6, 0.21, 0.02, 0.0]
@@ -559,6 +560,27 @@ def test_an_image_does_not_depend_on_its_batch(samples, sigma_y):
     alone = [torch.Generator().manual_seed(1)]
     *_, one = samples(IMAGES, OP, y[1:2], SCHEDULE, sigma_y=sigma_y, generator=alone)
     assert largest(batch.x[1] - one.x[0]) <= 1e-12
+
+
+@every_sampler
+def test_restore_knows_the_sampler_and_what_it_costs(samples, sigma_y):
+    """By its name in METHODS; images denoised, of two measurements in eight steps."""
+    (method,) = [method for method in METHODS.values() if method.make is samples]
+    seen = []
+
+    def counted(x, sigma):
+        seen.append(len(x))
+        return IMAGES(x, sigma)
+
+    y, generator = torch.ones(2, 3), torch.Generator().manual_seed(0)
+    x = restore(counted, OP, y, sigma_y=sigma_y, method=method.name, steps=8, generator=generator)
+    levels = NoiseSchedule.linear().sigmas(8)
+    generator.manual_seed(0)
+    *_, last = samples(IMAGES, OP, y, levels, sigma_y=sigma_y, generator=generator)
+    assert torch.equal(x, last.x)
+    # RePaint never goes above its first level again, so that it takes a little less.
+    less = 9 if samples is repaint_samples else 0
+    assert sum(seen) == 2 * (8 * method.evaluations - less)
 
 
 @every_sampler
