@@ -14,7 +14,7 @@ from ddrm_edu.gaussian import Gaussian
 from ddrm_edu.law import inference_network
 
 
-@question("06.1", "The largest weight of a measurement", kind="paper")
+@question("06.1", "The largest weight of a measurement", kind="paper", of="sigma, s, sigma_y")
 @hints(
     "What does slide 11 subtract from sigma^2 in case 1, and when is the difference negative?",
     "sigma^2 - eta_b^2 sigma_y^2 / s^2 >= 0. Solve for eta_b.",
@@ -29,6 +29,10 @@ from ddrm_edu.law import inference_network
     "Upside down: the better the measurement, the larger the range.",
     lambda sigma, s, sigma_y: 2 * (s * sigma) ** 2 / ((s * sigma) ** 2 + sigma_y**2),
     "That is the choice of Theorem 3.2, inside of the range. Where does the range end?",
+    lambda sigma, s, sigma_y: sigma / sigma_y,
+    "The noise of ybar is sigma_y / s: where is s?",
+    lambda sigma, s, sigma_y: (s * sigma / sigma_y) ** 0.5,
+    "The variance contains eta_b^2, and all else is squared there, too: the roots cancel.",
 )
 def largest_eta_b(answer: Answer) -> Cases:
     for sigma, s, sigma_y in ((0.5, 1.0, 0.25), (0.9, 1.7, 0.31), (12.5, 0.31, 0.2)):
@@ -51,7 +55,8 @@ def _by_table(
         product, k, zero = s * sigma_next, root(eta), torch.zeros_like(s)
         first = (s > 0) & (product > sigma_y if strict else product >= sigma_y)
         second = (s > 0) & ~first | (zero_as_2 & (s == 0))
-        y = torch.where(first, zero + eta_b, torch.where(second, k * product / sigma_y, zero))
+        below = k * product / (sigma_y or 1.0)
+        y = torch.where(first, zero + eta_b, torch.where(second, below, zero))
         xt = torch.where(first | second, zero, zero + k * sigma_next / sigma)
         b = (sigma_y / torch.where(first, s, zero + 1)) ** 2
         variance = sigma_next**2 - (eta_b**2 if square else eta_b) * b
@@ -66,7 +71,12 @@ def _variances(*arguments: Any) -> Tensor:
     return torch.cat([c[:3], c[3:] ** 2])
 
 
-@question("06.2", "Slide 11 as a table", kind="code")
+@question(
+    "06.2",
+    "Slide 11 as a table",
+    kind="code",
+    of="s, sigma, sigma_next, sigma_y, eta, eta_b",
+)
 @hints(
     "Fill the weight of ybar and that of x_{t+1} first; x_0 gets what is left of 1.",
     "Compare s * sigma_next with sigma_y, equality included; and s = 0 is case 3 always.",
@@ -93,6 +103,7 @@ def slide_11_as_a_table(answer: Answer) -> Cases:
         ([1.0, 0.25, 0.0], 1.0, 0.5, 0.25, 0.6, 0.7),
         ([1.75, 0.875, 0.5, 0.0], 2.5, 0.625, 0.3125, 0.85, 0.4),
         ([0.5, 0.3, 0.1], 4.0, 0.75, 0.1875, 0.3, 1.0),
+        ([0.8, 0.0], 1.0, 0.5, 0.0, 0.6, 0.7),
     ):
         s = tensor(values)
         c = ddrm_coefficients(s, sigma, sigma_next, sigma_y, eta=eta, eta_b=eta_b)
@@ -101,7 +112,7 @@ def slide_11_as_a_table(answer: Answer) -> Cases:
         yield f"{where}, rows {', '.join(names)}", got, torch.stack(c)
 
 
-@question("06.3", "Crossing the boundary", kind="paper")
+@question("06.3", "Crossing the boundary", kind="paper", of="sigma_above, tau, eta, eta_b")
 @hints(
     "Given x_0 both levels contain the noise of ybar. With which weights?",
     "x_{t+1} contains eta_b tau xi_y, and x_t contains sqrt(1 - eta^2) sigma_t xi_y.",

@@ -15,7 +15,7 @@ from ddrm_edu.priors import GaussianPrior
 from ddrm_edu.schedule import NoiseSchedule
 
 
-@question("11.1", "The rate of a temperature", kind="paper")
+@question("11.1", "The rate of a temperature", kind="paper", of="tau")
 @hints(
     "Solve for the square root first.",
     "sqrt(1 - eta^2) = 2 tau - 1, which lies between 0 and 1.",
@@ -30,9 +30,13 @@ from ddrm_edu.schedule import NoiseSchedule
     "tau is the mean of 1 and the root, not the root.",
     lambda tau: math.sqrt(1 - (1 - 2 * tau)),
     "The square is missing: eta^2 = 1 - (2 tau - 1)^2.",
+    lambda tau: math.sqrt(tau * (1 - tau)),
+    "A factor 2 is missing: 1 - (2 tau - 1)^2 = 4 tau (1 - tau).",
+    lambda tau: 2 - 2 * tau,
+    "That is 1 - sqrt(1 - eta^2): squares add up to 1, not the numbers themselves.",
 )
 def rate_of_a_temperature(answer: Answer) -> Cases:
-    for eta in (1.0, 0.85, 0.6, 0.1):
+    for eta in (1.0, 0.85, 0.6, 0.3):
         tau = (1 + math.sqrt(1 - eta**2)) / 2
         yield f"tau = {tau:.4g}", answer(tau), eta
 
@@ -54,7 +58,7 @@ def _variance(
     return variance
 
 
-@question("11.2", "The law of one pixel", kind="code")
+@question("11.2", "The law of one pixel", kind="code", of="C, levels, eta")
 @hints(
     "Write the step as a multiple F of x plus fresh noise plus a constant.",
     "With L = sqrt(1 - eta^2) sigma' / sigma the prediction has the share 1 - L, and "
@@ -92,7 +96,7 @@ def _largest_share(times: float = 1.0) -> Answer:
     return share
 
 
-@question("11.3", "How much of both", kind="paper")
+@question("11.3", "How much of both", kind="paper", of="sigma_next, sigma, b, kappa, l")
 @hints(
     "v >= 0 is a quadratic inequality in a.",
     "b a^2 + 2 l kappa a - (sigma_t^2 - l^2 sigma_{t+1}^2) <= 0: take the positive root.",
@@ -107,6 +111,10 @@ def _largest_share(times: float = 1.0) -> Answer:
     "The correlation takes variance away from the fresh noise: mind the sign of l kappa.",
     lambda sigma_next, sigma, b, kappa, of_x: sigma_next / math.sqrt(b),
     "That is the limit for l = 0, DDRM's case 1. What x_{t+1} uses is missing.",
+    lambda *numbers: _largest_share()(*numbers) * numbers[2],
+    "The quadratic inequality starts with b a^2: divide by b at the end.",
+    lambda *numbers: -_largest_share()(*numbers) - 2 * numbers[4] * numbers[3] / numbers[2],
+    "That is the other root, the smallest a.",
 )
 def how_much_of_both(answer: Answer) -> Cases:
     """At the right share nothing is left for fresh noise, and the law is that of slide 12."""

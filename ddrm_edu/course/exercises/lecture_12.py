@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from ddrm_edu.checks import check_operator
 from ddrm_edu.course.engine import Answer, Cases, hints, mistakes, question, tensor
-from ddrm_edu.operators import BlockOperator, CircularBlur, Dense, PatchFunctional, SVDOperator
+from ddrm_edu.course.operator_cases import an_operator, examined
+from ddrm_edu.operators import BlockOperator, CircularBlur, Dense, PatchFunctional
 
 
-@question("12.1", "The spectrum of two taps", kind="paper")
+@question("12.1", "The spectrum of two taps", kind="paper", of="a, b, k, n")
 @hints(
     "Put the wave x_j = exp(2 pi i j k / n) into H: it comes out multiplied by one number.",
     "That number is a + b exp(-2 pi i k / n), and the singular value is its modulus.",
@@ -43,15 +42,6 @@ def two_taps(answer: Answer) -> Cases:
             yield f"a = {a:g}, b = {b:g}, n = {n}, k = {k}", answer(a, b, k, n), length
 
 
-def _examined(op: Any, name: str, H: Tensor, out_shape: tuple[int, ...]) -> Cases:
-    """An operator against its matrix and the claims about it."""
-    if not isinstance(op, SVDOperator):
-        raise TypeError(f"an operator is due, not a {type(op).__name__}")
-    yield f"{name}: shape of a measurement", list(op.out_shape), list(out_shape)
-    yield f"{name}: H", op.matrix(), H
-    yield f"{name}: broken claims of check_operator", len(check_operator(op, H).failures), 0
-
-
 def _edges_matrix(shape: tuple[int, int, int]) -> Tensor:
     channels, height, width = shape
     pixel = torch.eye(width, dtype=torch.float64)
@@ -64,7 +54,7 @@ def _without_last_column(shape: tuple[int, int, int]) -> Tensor:
     return H
 
 
-@question("12.2", "A camera that sees only edges", kind="code")
+@question("12.2", "A camera that sees only edges", kind="code", of="shape")
 @hints(
     "The same weights everywhere and a periodic image: this is a CircularBlur with two taps.",
     "The centre of a kernel is ((k - 1) // 2, (l - 1) // 2), and a convolution flips it: a tap to "
@@ -86,7 +76,7 @@ def _without_last_column(shape: tuple[int, int, int]) -> Tensor:
 )
 def edges(answer: Answer) -> Cases:
     for shape in ((1, 2, 4), (2, 3, 6)):
-        yield from _examined(answer(shape), f"shape {shape}", _edges_matrix(shape), shape)
+        yield from examined(answer(shape), f"shape {shape}", _edges_matrix(shape))
 
 
 _FILTERS = (0, 1, 1, 2)  # red, green, green, blue, row by row
@@ -121,7 +111,7 @@ def _bayer(
     return lambda shape: BlockOperator(K.reshape(4, 12), shape, patch=(3, 2, 2))
 
 
-@question("12.3", "A Bayer sensor with crosstalk", kind="code")
+@question("12.3", "A Bayer sensor with crosstalk", kind="code", of="shape")
 @hints(
     "Four weighted sums of every cell of 2 x 2 pixels: a BlockOperator with patch=(3, 2, 2).",
     "K has 4 rows and 12 columns; a patch is flattened channel by channel and row by row, so "
@@ -145,4 +135,6 @@ def _bayer(
 def bayer(answer: Answer) -> Cases:
     for shape in ((3, 2, 2), (3, 4, 6)):
         out = (4, shape[1] // 2, shape[2] // 2)
-        yield from _examined(answer(shape), f"shape {shape}", _bayer_matrix(shape), out)
+        op = an_operator(answer(shape))
+        yield f"shape {shape}, shape of a measurement", str(tuple(op.out_shape)), str(out)
+        yield from examined(op, f"shape {shape}", _bayer_matrix(shape))
