@@ -22,7 +22,7 @@ class Crash(Exception):
     """What a student's function raised; the arguments are its type's name and its text."""
 
     def __str__(self) -> str:
-        return f"your function raised {self.args[0]}: {self.args[1]}"
+        return f"your function raised {self.args[0]}: {self.args[1]}".rstrip(".: ")
 
 
 def plain(value: Any) -> Any:
@@ -87,10 +87,11 @@ def numbers(value: Any) -> Tensor | None:
         return value.squeeze()
     if not isinstance(value, tuple) or not value:
         return None
-    parts = [part for each in value if (part := numbers(each)) is not None]
-    if len(parts) < len(value) or len({part.shape for part in parts}) > 1:
+    rows = [torch.tensor(float(e)) if isinstance(e, bool) else numbers(e) for e in value]
+    found = [row.double() for row in rows if row is not None]
+    if len(found) < len(rows) or len({row.shape for row in found}) > 1:
         return None
-    return torch.stack(parts).squeeze()
+    return torch.stack(found).squeeze()
 
 
 def parts(value: Any, names: str) -> tuple[Any, ...]:
@@ -122,16 +123,19 @@ def described(value: Any) -> str:
     if isinstance(value, tuple) and all(isinstance(each, int) for each in value):
         return f"{value} (a tuple)"
     if isinstance(value, tuple | list):
-        listed = ", ".join("number" if _is_number(each) else described(each) for each in value[:4])
-        return f"a {type(value).__name__} of {len(value)} ({listed}{', ...' * (len(value) > 4)})"
+        listed = ", ".join(map(_briefly, value[:4])) + ", ..." * (len(value) > 4)
+        return f"a {type(value).__name__} of {len(value)} ({listed})"
     if callable(value) and hasattr(value, "__code__"):
         return "a function"
     return f"of type {type(value).__name__}"
 
 
-def _is_number(value: Any) -> bool:
+def _briefly(value: Any) -> str:
+    if isinstance(value, tuple | list):
+        return f"{type(value).__name__} of {len(value)}"
     numeric = isinstance(value, int | float) and not isinstance(value, bool)
-    return numeric or (isinstance(value, Tensor) and value.ndim == 0)
+    is_number = numeric or (isinstance(value, Tensor) and value.ndim == 0)
+    return "number" if is_number else described(value)
 
 
 _CAUSES: tuple[tuple[type, str], ...] = (
@@ -237,7 +241,10 @@ RELATIONS: tuple[Relation, ...] = (
     (lambda want: 1 / want, "Every number is one over what is due: is a quotient upside down?"),
     (lambda want: want + 1, "Every number is too large by one."),
     (lambda want: want - 1, "Every number is too small by one."),
-    (lambda want: want.flip(0) if want.ndim else want, "The right numbers, but in the opposite order."),
+    (
+        lambda want: want.flip(0) if want.ndim else want,
+        "The right numbers, but in the opposite order.",
+    ),
     (lambda want: want.T if want.ndim == 2 else want, "The right numbers, but transposed."),
 )
 

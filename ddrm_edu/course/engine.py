@@ -164,6 +164,8 @@ def _advice(reason: str) -> str:
         return "Functions of torch take tensors; for numbers use ** 0.5 or the functions of math."
     if "Python scalar" in reason or "size-1 arrays" in reason:
         return "Functions of math take one number; for a tensor use those of torch."
+    if "ZeroDivisionError" in reason:
+        return "Which of these arguments is 0? Where it is, the formula must not divide by it."
     return "Call it yourself with such arguments, and look at what it gives."
 
 

@@ -18,8 +18,10 @@ from .engine import Cases
 def an_operator(op: Any) -> SVDOperator:
     """The answer, if it is an operator; `Unfit` if it is not."""
     if not isinstance(op, SVDOperator):
-        due = "an operator of the library (an SVDOperator) is due"
-        raise Unfit(f"{due}, but your answer is {described(op)}")
+        raise Unfit(
+            f"an operator is due, but your answer is {described(op)}: for a matrix or a function "
+            "H write as_operator(H, in_shape, out_shape)"
+        )
     return op
 
 

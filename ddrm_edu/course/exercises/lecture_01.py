@@ -39,6 +39,9 @@ def _on(measured: Answer, lost: Answer) -> Answer:
     return answer
 
 
+_cost = _on(lambda s, c, sigma_y: sigma_y**2 / s**2, lambda c: c)
+
+
 @question("01.1", "What the pseudo-inverse costs", kind="paper", of="s, c, sigma_y")
 @hints(
     "Look at one coordinate with s > 0, then at one with s = 0; errors of both kinds add up.",
@@ -56,6 +59,10 @@ def _on(measured: Answer, lost: Answer) -> Answer:
     "That is the risk of the posterior mean, the best that is possible, not that of H^+.",
     _on(lambda s, c, sigma_y: sigma_y**2 / s**2 + c, lambda c: c),
     "Where s > 0 the coordinate itself comes back exactly: only the noise is an error.",
+    lambda s, c, sigma_y: _cost(s, c, sigma_y) / len(s),
+    "That is the mean over the coordinates. The square of a length is their sum.",
+    lambda s, c, sigma_y: (sigma_y**2 / s**2).sum(),
+    "Where s = 0, H^+ does not divide: it puts 0, which is wrong by the coordinate itself.",
 )
 def cost_of_the_pseudo_inverse(answer: Answer) -> Cases:
     for description, values, variances, sigma_y in _SPECTRA:
@@ -83,10 +90,11 @@ def _times(matrix: Callable[[Tensor], Tensor], *, also_y: bool = True) -> Answer
 
 def _pair(answer: Answer, n: int) -> tuple[Tensor, Tensor]:
     """The new H, of shape (m, n), and the new y, of shape (m,)."""
-    both = [numbers(part) for part in parts(answer, "H_new, y_new")]
-    if both[0] is None or both[1] is None:
-        raise Unfit(f"a pair of arrays (H_new, y_new) is due, not {described(answer)}")
-    return both[0].reshape(-1, n), both[1].reshape(-1)
+    H, y = (numbers(part) for part in parts(answer, "H_new, y_new"))
+    if H is None or y is None or H.numel() != n * y.numel():
+        due = f"the pair of H_new, of shape (k, {n}), and y_new, of shape (k,), is due"
+        raise Unfit(f"{due}, but your answer is {described(answer)}")
+    return H.reshape(-1, n), y.reshape(-1)
 
 
 def _inverse_factor(R: Tensor) -> Tensor:
@@ -110,6 +118,10 @@ def _inverse_factor(R: Tensor) -> Tensor:
     "This gives every entry variance 1, but leaves them correlated.",
     _times(lambda R: _inverse_factor(R).T),
     "W R W^T = I asks for W = L^{-1}; its transpose does not solve it.",
+    lambda H, y, R: (H, y),
+    "Nothing is changed: the noise still has the covariance R.",
+    _times(lambda R: torch.diag(1 / R.diagonal())),
+    "Divide by standard deviations, not by variances; and the correlations are still there.",
 )
 def isotropic_noise(answer: Answer) -> Cases:
     for description, H, y, R in _NOISY:

@@ -33,6 +33,10 @@ _BETA = tensor([0, 0.1, 0.25, 0.05, 0.3, 0.15, 0.4])
     "The pair is (f, v), in this order.",
     lambda a, b: ((a / b) ** 0.5, 1 - a / b),
     "Upside down: alpha_bar falls with time, and the image shrinks.",
+    lambda a, b: ((b / a) ** 0.5, b / a),
+    "The first number is right. v is what is missing to 1: data of variance 1 keep it.",
+    lambda a, b: ((b / a) ** 0.5, (a - b) ** 0.5),
+    "v is a variance, and that of x_s shrinks on the way: a difference of the two is not enough.",
 )
 def jump_between(answer: Answer) -> Cases:
     alpha_bar = NoiseSchedule(_BETA).alpha_bar
@@ -83,6 +87,8 @@ def _without_placeholder(sigma: Tensor) -> Tensor:
     "alpha_bar is a product: divide its neighbours, and do not subtract them.",
     lambda sigma: torch.cat([sigma[:1], 1 - (1 + sigma[:-1]) / (1 + sigma[1:])]),
     "alpha_bar = 1 / (1 + sigma^2): the square is missing.",
+    lambda sigma: 1 / (1 + sigma**2),
+    "That is alpha_bar, the product of all the alphas so far.",
 )
 def betas(answer: Answer) -> Cases:
     two = tensor([0.0, 0.5, 1.5])
@@ -113,6 +119,10 @@ def betas(answer: Answer) -> Cases:
     "Check the sign of c: wide hills lose their valley sooner.",
     lambda m, c: (1 + m**2 - c) ** -0.5,
     "That is the root of alpha_bar, by which the image is multiplied.",
+    lambda m, c: m**2 - c,
+    "That is sigma^2 in VE coordinates; alpha_bar = 1 / (1 + sigma^2).",
+    lambda m, c: 1 - 1 / (1 + m**2 - c),
+    "That is 1 - alpha_bar, the share of the noise.",
 )
 def valley(answer: Answer) -> Cases:
     for m, c in ((1.0, 0.0), (1.3, 0.2), (0.7, 0.3)):

@@ -42,6 +42,8 @@ def _chain(mean: float, V: float) -> GaussianNetwork:
     "x_{t+1} is sqrt(1 - beta) x_t + noise: its factor is missing.",
     lambda V, a, b: (1 - b) * (a * V + 1 - a) + b,
     "That is the variance of x_{t+1}.",
+    lambda V, a, b: a * V + 1 - a,
+    "That is the variance of x_t before x_{t+1} is known.",
 )
 def reverse_variance(answer: Answer) -> Cases:
     for V, t in ((1.0, 2), (0.3, 1), (2.5, 4)):
@@ -85,6 +87,8 @@ def _long(
     "The weights are right. 1 - alpha_bar_s is the variance of x_s if x_t is not known.",
     lambda a, b: (math.sqrt(a), 0.0, 1 - a),
     "That is q(x_s | x_0): x_t is known here as well.",
+    lambda a, b: _long(a, b, xt=math.sqrt(b) * (1 - a) / (1 - b)),
+    "The factor from s to t is sqrt(alpha_bar_t / alpha_bar_s), not sqrt(alpha_bar_t).",
 )
 def long_reverse_step(answer: Answer) -> Cases:
     network = _chain(0.0, 1.0)
@@ -120,6 +124,8 @@ def long_reverse_step(answer: Answer) -> Cases:
     "The sign of the logarithm: a divergence is 0 if the two laws are equal, and never negative.",
     lambda m, V, a: (a * V + 1 - a + a**0.5 * m - 1 - math.log(a * V + 1 - a)) / 2,
     "The mean, sqrt(alpha_bar) m, enters with its square.",
+    lambda m, V, a: (V + m**2 - 1 - math.log(V)) / 2,
+    "That compares the data themselves with noise. Little is left of them in x_T.",
 )
 def price_of_the_start(answer: Answer) -> Cases:
     noise = Gaussian(tensor([0.0]), tensor([[1.0]]))

@@ -61,6 +61,8 @@ def _x0_hat(x: Tensor, sigma: float, v: Tensor) -> Tensor:
     lambda x, sigma, v: ((x - sigma * v) / math.sqrt(1 + sigma**2) - x) / sigma**2,
     "x_0 = sqrt(abar) x_t - sqrt(1 - abar) v takes the slides' x_t, but here x is x_0 + sigma eps: "
     "divide it by sqrt(1 + sigma^2) first.",
+    lambda x, sigma, v: -(x - math.sqrt(1 + sigma**2) / sigma * v) / (1 + sigma**2),
+    "The sign of v: v = sqrt(abar) eps - sqrt(1 - abar) x_0, and more noise means a lower score.",
 )
 def score_of_a_velocity_network(answer: Answer) -> Cases:
     x = tensor([[0.4, -1.3, 2.2]])
@@ -118,6 +120,8 @@ def _step(
     "The fresh noise z is missing, though you made room for it.",
     _step(shrunk=False),
     "The slides' x_t contains sqrt(abar_t) x_0, not x_0 itself.",
+    _step(kept=lambda abar_next: math.sqrt(1 - abar_next), fresh=0.0),
+    "That is the step for eta = 0: the share of eta is missing.",
 )
 def ddim_in_the_coordinates_of_the_slides(answer: Answer) -> Cases:
     x = tensor([0.4, -1.3])

@@ -30,6 +30,8 @@ from ddrm_edu.operators import Dense
     "That is the noise of the mean of y. It is divided by the length of the row as well.",
     lambda r, length, sigma_y: math.sqrt(r) * sigma_y / length,
     "Repeating a measurement makes the noise smaller.",
+    lambda r, length, sigma_y: sigma_y / (math.sqrt(r) * length**2),
+    "The length is divided by once: H^T H has length^2, and s_1 is the root.",
 )
 def repeated_detector(answer: Answer) -> Cases:
     for r, row in ((1, [0.8, 0.0]), (3, [1.2, -0.5]), (5, [0.3, 0.4, -1.2])):
@@ -60,6 +62,8 @@ def repeated_detector(answer: Answer) -> Cases:
     "H^+ H is the projection on what was measured. Where is the amplification by 1 / s?",
     lambda H, sigma_y: (sigma_y**2 * torch.linalg.pinv(H) @ torch.linalg.pinv(H).T).diagonal(),
     "These are the variances of the pixels. A covariance is a matrix.",
+    lambda H, sigma_y: sigma_y**2 * torch.eye(H.shape[1], dtype=H.dtype),
+    "That is the noise if H is orthogonal. H^+ amplifies each direction by 1 / s.",
 )
 def noise_of_the_pseudo_inverse(answer: Answer) -> Cases:
     for m, n, rank in ((3, 2, 2), (2, 4, 2), (5, 4, 2)):

@@ -33,6 +33,8 @@ from ddrm_edu.law import inference_network
     "The noise of ybar is sigma_y / s: where is s?",
     lambda sigma, s, sigma_y: (s * sigma / sigma_y) ** 0.5,
     "The variance contains eta_b^2, and all else is squared there, too: the roots cancel.",
+    lambda sigma, s, sigma_y: sigma**2 - (sigma_y / s) ** 2,
+    "That is the variance of the fresh noise at eta_b = 1. For which eta_b does it become 0?",
 )
 def largest_eta_b(answer: Answer) -> Cases:
     for sigma, s, sigma_y in ((0.5, 1.0, 0.25), (0.9, 1.7, 0.31), (12.5, 0.31, 0.2)):
@@ -45,7 +47,11 @@ def _root(eta: float) -> float:
 
 
 def _by_table(
-    strict: bool = False, root: Answer = _root, square: bool = True, zero_as_2: bool = False
+    strict: bool = False,
+    root: Answer = _root,
+    square: bool = True,
+    zero_as_2: bool = False,
+    left: bool = False,
 ) -> Answer:
     """Slide 11 with one thing changed."""
 
@@ -53,14 +59,15 @@ def _by_table(
         s: Tensor, sigma: float, sigma_next: float, sigma_y: float, eta: float, eta_b: float
     ) -> Tensor:
         product, k, zero = s * sigma_next, root(eta), torch.zeros_like(s)
-        first = (s > 0) & (product > sigma_y if strict else product >= sigma_y)
+        level = s * sigma if left else product
+        first = (s > 0) & (level > sigma_y if strict else level >= sigma_y)
         second = (s > 0) & ~first | (zero_as_2 & (s == 0))
         below = k * product / (sigma_y or 1.0)
         y = torch.where(first, zero + eta_b, torch.where(second, below, zero))
         xt = torch.where(first | second, zero, zero + k * sigma_next / sigma)
         b = (sigma_y / torch.where(first, s, zero + 1)) ** 2
         variance = sigma_next**2 - (eta_b**2 if square else eta_b) * b
-        variance = torch.where(first, variance, (eta * sigma_next) ** 2)
+        variance = torch.where(first, variance.clamp(min=0), (eta * sigma_next) ** 2)
         return torch.stack([1 - xt - y, xt, y, variance.sqrt()])
 
     return table
@@ -96,6 +103,12 @@ def _variances(*arguments: Any) -> Tensor:
     "The last row is a standard deviation; these are variances.",
     _by_table(zero_as_2=True),
     "Where s = 0 there is no measurement: that coordinate looks at x_{t+1}.",
+    _by_table(left=True),
+    "The case is that of the level which is entered: compare s sigma_next with sigma_y.",
+    lambda *arguments: _by_table()(*arguments)[[1, 0, 2, 3]],
+    "The rows are the weights of x_0, of x_{t+1} and of ybar, in this order, and the noise.",
+    _by_table(root=lambda eta: 1 - eta**2),
+    "1 - eta^2 is the share of the variance; a weight is its root.",
 )
 def slide_11_as_a_table(answer: Answer) -> Cases:
     names = ("of x_0", "of x_{t+1}", "of ybar", "of the noise")
@@ -129,6 +142,10 @@ def slide_11_as_a_table(answer: Answer) -> Cases:
     "They are uncorrelated given x_0 and y. Here y is not given.",
     lambda sigma_above, tau, eta, eta_b: eta_b * (tau / sigma_above) * math.sqrt(1 - eta**2) * tau,
     "In case 2 the weight of xi_y is sqrt(1 - eta^2) sigma_t: tau cancels there.",
+    lambda sigma_above, tau, eta, eta_b: eta_b * (1 - eta**2) * tau / sigma_above,
+    "1 - eta^2 is the share of a variance. xi_y enters x_t with its root.",
+    lambda sigma_above, tau, eta, eta_b: eta_b * math.sqrt(1 - eta**2) * tau,
+    "That is a covariance, in units of sigma_t. Divide by the deviation of x_{t+1}, too.",
 )
 def crossing_the_boundary(answer: Answer) -> Cases:
     for s, above, sigma, sigma_y, eta, eta_b in (

@@ -45,6 +45,8 @@ def _std_of_fresh(sigma: float, b: float, eta_b: float) -> float:
         sigma**2 + 2 * rho * eta_b * b**0.5 * _std_of_fresh(sigma, b, eta_b)
     ),
     "That is the standard deviation.",
+    lambda sigma, b, eta_b, rho: sigma**2 + 2 * rho * eta_b * b * _std_of_fresh(sigma, b, eta_b),
+    "b is the variance of ybar; a covariance contains its root.",
 )
 def dependent_noise(answer: Answer) -> Cases:
     for sigma, b, eta_b, rho in (
@@ -71,11 +73,13 @@ def _parts(
     power: int = 2,
     unit: bool = True,
     rows: int = 3,
+    above: float | None = None,
 ) -> Tensor:
     """The shares of one step, right with the defaults."""
-    above = s * sigma_next > sigma_y if strict else s * sigma_next >= sigma_y
+    level = s * (sigma_next if above is None else above)
+    first = level > sigma_y if strict else level >= sigma_y
     b = torch.where(s > 0, sigma_y / s, 0.0) ** 2
-    from_y = torch.where(above, eta_b**power * b, (1 - eta**2) * sigma_next**2)
+    from_y = torch.where(first, eta_b**power * b, (1 - eta**2) * sigma_next**2)
     from_above = torch.where(s > 0, 0.0, from_y)
     from_y = torch.where(s > 0, from_y, 0.0)
     if rows == 2:  # what is not fresh is said to come from ybar
@@ -114,6 +118,8 @@ def _parts(
         s, sigma, sigma_next, sigma_y, eta**0.5, eta_b
     ),
     "The fresh share is eta^2, and what is kept is 1 - eta^2.",
+    lambda s, sigma, *step: _parts(s, sigma, *step, above=sigma),
+    "The case is that of the level which is entered: compare s sigma_next with sigma_y.",
 )
 def shares(answer: Answer) -> Cases:
     two, generic = [2.0, 0.1], [1.7, 0.8, 0.5, 0.31, 0.04, 0.0, 0.0]
@@ -169,6 +175,8 @@ def _both(*, mixed: float = 2.0, direct_only: bool = False, at_next: bool = Fals
     "The pair is (v, covariance), in this order.",
     _both(mixed=-2.0),
     "The mixed term adds to the variance of the sum, so it is taken from v.",
+    lambda *numbers: _both()(*numbers)[0],
+    "That is v. The covariance with ybar is asked for as well: enter the pair.",
 )
 def both_parents(answer: Answer) -> Cases:
     for sigma, sigma_next, b, kappa, a_y, a_x in (
@@ -208,7 +216,7 @@ def both_parents(answer: Answer) -> Cases:
 def missing_hypothesis(answer: Answer) -> Cases:
     four = [numbers(part) for part in parts(answer, "s, sigma_y, sigma_t, eta_b")]
     if not all(each is not None and each.ndim == 0 and each.isfinite() for each in four):
-        raise Unfit(f"four numbers (s, sigma_y, sigma_t, eta_b) are due, not {described(answer)}")
+        raise Unfit(f"four finite numbers are due, but your answer is {described(answer)}")
     s, sigma_y, sigma_t, eta_b = (float(number) for number in four if number is not None)
     yield "0 <= sigma_y", sigma_y >= 0, True
     yield "0 < s", s > 0, True

@@ -35,6 +35,10 @@ _LEVELS = tensor([9.0, 2.0, 0.75, 0.5, 0.125, 0.0])
     "With s = 0 nothing was measured: that is case 3 even if sigma_y = 0.",
     lambda s, sigma_y, sigmas: int(((sigmas[1:] >= sigma_y * s) & (s > 0)).sum()),
     "The deviation of y-bar is sigma_y / s: the smaller s, the noisier the measurement.",
+    lambda s, sigma_y, sigmas: int(((sigmas[1:] >= sigma_y) & (s > 0)).sum()),
+    "ybar has the deviation sigma_y / s: where is s?",
+    lambda s, sigma_y, sigmas: int(((sigmas[1:] * s < sigma_y) & (s > 0)).sum()),
+    "These are the steps of case 2.",
 )
 def steps_in_case_1(answer: Answer) -> Cases:
     for s, sigma_y in ((1.0, 0.3), (0.5, 0.25), (0.4, 0.3), (0.7, 0.0), (0.0, 0.3), (0.0, 0.0)):
@@ -97,6 +101,8 @@ def smallest_last_term(answer: Answer) -> Cases:
     "The two cases are exchanged: in case 3 there is no y-bar, and a state looks at the one above.",
     lambda case, eta, k: (1 - eta) ** 2 if case == 2 else (1 - eta) ** k,
     "What is kept is sqrt(1 - eta^2), not 1 - eta: variances add up.",
+    lambda case, eta, k: 0.0 if case == 2 else (1 - eta**2) ** (k / 2),
+    "Case 3 is right. In case 2 the states are independent given y, but y is not given.",
 )
 def correlation_of_states(answer: Answer) -> Cases:
     levels = tensor([5.0, 2.0, 1.1, 0.7, 0.2, 0.0])

@@ -65,6 +65,10 @@ def _order(h: int, w: int, r: int) -> Tensor:
     "Indices count from 0.",
     lambda h, w, r: _order(h, w, r).flip(0),
     "To list a permutation backwards is not to invert it: argsort does.",
+    lambda h, w, r: (
+        torch.arange(h * w).reshape(h // r, w // r, r, r).swapaxes(1, 2).reshape(h, w).T.flatten()
+    ),
+    "The image is to be listed row by row; yours is listed column by column.",
 )
 def pixels_first(answer: Answer) -> Cases:
     for h, w, r in ((4, 4, 2), (4, 6, 2), (6, 9, 3), (6, 4, 1)):
@@ -77,7 +81,7 @@ def pixels_first(answer: Answer) -> Cases:
 
 
 class _Mixed(SVDOperator):
-    """M on the channels; ``thin``, ``swapped`` and ``large`` are mistakes."""
+    """M on the channels; each option is a mistake."""
 
     def __init__(
         self,
@@ -87,6 +91,8 @@ class _Mixed(SVDOperator):
         thin: bool = False,
         swapped: bool = False,
         large: bool = False,
+        squared: bool = False,
+        dense: bool = False,
     ) -> None:
         self._U, s, self._Vt = torch.linalg.svd(M)
         if thin:
@@ -96,6 +102,10 @@ class _Mixed(SVDOperator):
         self.in_shape, self.out_shape = tuple(shape), (len(M), *shape[1:])
         self.s = torch.zeros(shape[0], 1, 1, dtype=torch.float64)
         self.s[: len(M), 0, 0] = s
+        if squared:
+            self.s = self.s**2
+        if dense:
+            self._stored = torch.kron(self._Vt, torch.eye(math.prod(shape[1:])).to(M))
         if large:
             self.s = self.s.repeat(1, *shape[1:])
 
@@ -140,6 +150,10 @@ def _dense(M: Tensor, shape: tuple[int, ...], *, interleaved: bool = False) -> D
     "A singular value for each number of the image is stored: of shape (c, 1, 1) it is broadcast.",
     lambda M, shape: _Mixed(M.abs(), shape),
     "Weights may be negative.",
+    lambda M, shape: _Mixed(M, shape, squared=True),
+    "s holds squares: the eigenvalues of M M^T. Take their roots.",
+    lambda M, shape: _Mixed(M, shape, dense=True),
+    "The right operator, but a matrix on all the pixels is stored: c x c numbers are enough.",
 )
 def mixture_of_channels(answer: Answer) -> Cases:
     for rows, (h, w) in (

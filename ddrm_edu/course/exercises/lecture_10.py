@@ -11,7 +11,14 @@ from torch import Tensor
 from ddrm_edu.course.engine import Answer, Cases, hints, mistakes, question, tensor
 from ddrm_edu.course.operator_cases import an_operator
 from ddrm_edu.ddrm import restore
-from ddrm_edu.operators import Dense, Inpainting, PatchFunctional, SuperResolution, SVDOperator
+from ddrm_edu.operators import (
+    Colorization,
+    Dense,
+    Inpainting,
+    PatchFunctional,
+    SuperResolution,
+    SVDOperator,
+)
 from ddrm_edu.priors import GaussianPrior
 
 
@@ -32,6 +39,8 @@ from ddrm_edu.priors import GaussianPrior
     "The mean divides by k, so its variance is that of the sum / k^2.",
     lambda v, k: v * (1 + 1 / k**0.5),
     "Standard errors go with the root of k, but variances with k.",
+    lambda v, k: v,
+    "That is the error of the posterior mean, the limit of many draws.",
 )
 def error_of_a_mean_of_draws(answer: Answer) -> Cases:
     for v, k in ((1.0, 1), (1.0, 2), (0.3, 4), (0.07, 16)):
@@ -73,6 +82,12 @@ def _seen(x: Tensor) -> Tensor:
     "The channels are in the order red, green, blue.",
     _camera(_LUMINANCE, 2, 4, 1 / 3),
     "The weights of the channels add up to 1: the mean is over the 8 pixels of a block only.",
+    _camera(_LUMINANCE, 2, 4, 2.0),
+    "The block has 2 x 4 = 8 pixels.",
+    lambda in_shape: Colorization(in_shape, _LUMINANCE),
+    "The channels are mixed, but the blocks are not averaged.",
+    lambda in_shape: SuperResolution(in_shape, 2),
+    "That is one mean for each channel of 2 x 2 blocks. One number for a block is measured.",
 )
 def camera_of_grey_blocks(answer: Answer) -> Cases:
     noise = torch.Generator().manual_seed(0)

@@ -34,6 +34,8 @@ from ddrm_edu.schedule import NoiseSchedule
     "A factor 2 is missing: 1 - (2 tau - 1)^2 = 4 tau (1 - tau).",
     lambda tau: 2 - 2 * tau,
     "That is 1 - sqrt(1 - eta^2): squares add up to 1, not the numbers themselves.",
+    lambda tau: 1 - tau,
+    "tau = 1/2 is to give eta = 1, where nothing is kept.",
 )
 def rate_of_a_temperature(answer: Answer) -> Cases:
     for eta in (1.0, 0.85, 0.6, 0.3):
@@ -42,7 +44,12 @@ def rate_of_a_temperature(answer: Answer) -> Cases:
 
 
 def _variance(
-    *, kept: Answer = math.sqrt, at_next: bool = False, square: bool = True, start: float = 1.0
+    *,
+    kept: Answer = math.sqrt,
+    at_next: bool = False,
+    square: bool = True,
+    start: float = 1.0,
+    noise: int = 2,
 ) -> Answer:
     """Slide 16 and G01 for one pixel, with typical slips."""
 
@@ -52,7 +59,7 @@ def _variance(
             L = kept(1 - eta**2) * below / sigma
             level = below if at_next else sigma
             F = (1 - L) * C / (C + level**2) + L
-            var = (F**2 if square else F) * var + (eta * below) ** 2
+            var = (F**2 if square else F) * var + (eta * below) ** noise
         return var
 
     return variance
@@ -76,6 +83,12 @@ def _variance(
     "The chain starts with variance sigma_T^2, not from a fixed point.",
     lambda C, levels, eta: C,
     "That is the prior's variance, which DDRM was meant to reach.",
+    _variance(noise=1),
+    "The variance of eta sigma' xi is (eta sigma')^2.",
+    lambda C, levels, eta: _variance()(C, levels[:-1], eta),
+    "A step is missing: the last one enters the level 0.",
+    lambda C, levels, eta: (1 + math.sqrt(1 - eta**2)) / 2 * C,
+    "That is tau C, the limit of many steps. Here the number of steps is finite.",
 )
 def law_of_one_pixel(answer: Answer) -> Cases:
     runs = [[1.3, 0.0], [2.0, 0.7, 0.0], NoiseSchedule.linear().sigmas(20).tolist()]

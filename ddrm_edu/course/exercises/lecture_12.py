@@ -30,6 +30,12 @@ from ddrm_edu.operators import BlockOperator, CircularBlur, Dense, PatchFunction
     "At frequency 0 the image is constant, and H multiplies it by a + b: check the sign.",
     lambda a, b, k, n: abs(a) + abs(b),
     "That is the largest value it could have; it depends on the frequency.",
+    lambda a, b, k, n: abs(a + b * math.cos(2 * math.pi * k / n)),
+    "The eigenvalue is complex: the modulus contains its imaginary part, b sin(2 pi k / n).",
+    lambda a, b, k, n: math.hypot(a, b),
+    "That is the length of a row. The two taps add up at frequency 0, to |a + b|.",
+    lambda a, b, k, n: math.sqrt(a**2 + b**2 + a * b * math.cos(2 * math.pi * k / n)),
+    "The mixed term of a square is 2 a b cos.",
 )
 def two_taps(answer: Answer) -> Cases:
     for a, b, n in ((1.0, 1.0, 4), (0.5, -0.5, 5), (0.75, 0.25, 6), (-0.3, 1.1, 7)):
@@ -73,6 +79,10 @@ def _without_last_column(shape: tuple[int, int, int]) -> Tensor:
     "This is the difference to the pixel below. The second index j counts columns.",
     lambda shape: PatchFunctional(shape, [[[-1.0, 1.0]]]),
     "Patches tile the image, so every second difference is missing. Here they overlap.",
+    lambda shape: CircularBlur(shape, [[0.5, 0.0, -0.5]]),
+    "That is the central difference, over two pixels.",
+    lambda shape: CircularBlur(shape, [[1.0, 1.0, 0.0]]),
+    "That is a sum of neighbours.",
 )
 def edges(answer: Answer) -> Cases:
     for shape in ((1, 2, 4), (2, 3, 6)):
@@ -131,6 +141,10 @@ def _bayer(
     lambda shape: Dense(_bayer_matrix(shape), shape),
     "The right numbers, as a vector: measurements are to have shape (4, h / 2, w / 2). Pass "
     "out_shape, or use BlockOperator.",
+    _bayer(other=0.0),
+    "The other three places of the colour have the weight 0.1, and yours have 0.",
+    _bayer(filters=(1, 0, 2, 1)),
+    "Red is at the top left, and green at the top right and the bottom left.",
 )
 def bayer(answer: Answer) -> Cases:
     for shape in ((3, 2, 2), (3, 4, 6)):

@@ -38,6 +38,12 @@ from ddrm_edu.operators import SVDOperator
     "y_spec is divided by s, and so is its noise.",
     ("start", lambda s, sigma_T, sigma_y: (sigma_T + sigma_y / s) ** 2),
     "Of independent noises the variances add up, not the standard deviations.",
+    ("start", lambda s, sigma_T, sigma_y: (sigma_T**2 + sigma_y**2 / s**2) ** 0.5),
+    "That is the standard deviation.",
+    ("start", lambda s, sigma_T, sigma_y: sigma_T**2 + sigma_y**2 * s**2),
+    "y_spec is y divided by s: small s makes large noise.",
+    ("weights", lambda s, sigma_T, sigma_y: sigma_T**2 + sigma_y**2 / s**2),
+    "The variance is right. But no weight is wrong: name what comes before the first step.",
 )
 def wide_start(answer: Answer) -> Cases:
     word, variance = answer
@@ -101,6 +107,10 @@ _REPAIRED = _step(lambda eta: (1 - eta**2) ** 0.5, lambda eta: eta)
     "The step is repaired. The boundary was never wrong: >= is what slide 11 says.",
     ("weights", _step(lambda eta: (1 - eta**2) ** 0.5, lambda eta: eta, strict=True)),
     "The weights are repaired, but s sigma_next = sigma_y is case 1 on slide 11: keep >=.",
+    ("weights", _step(lambda eta: 1 - eta, lambda eta: eta)),
+    "Variances add up, not standard deviations: keep sqrt(1 - eta^2), not 1 - eta.",
+    ("weights", _step(lambda eta: (1 - eta**2) ** 0.5, lambda eta: eta**0.5)),
+    "The weights are repaired. But the noise was right, and is not any more.",
 )
 def weights_of_a_step(answer: Answer) -> Cases:
     word, step = answer
@@ -142,9 +152,10 @@ class _Reordered(SVDOperator):
 
     def V(self, x: Tensor) -> Tensor:
         given = self._answer(x.double(), self.order)  # a matrix may answer in its own dtype
-        if not isinstance(given, Tensor):
+        rows = numbers(given)
+        if rows is None or rows.numel() != x.numel():
             raise Unfit(f"V is to return a batch of vectors, but yours gives {described(given)}")
-        return given.to(x)
+        return rows.reshape(x.shape).to(x)
 
     def Vt(self, x: Tensor) -> Tensor:
         return x[:, self.order]
@@ -180,6 +191,10 @@ class _Reordered(SVDOperator):
     "Then V does nothing, and Vt is not undone.",
     ("batch", lambda x, order: x[:, order.argsort()]),
     "V is repaired. But indexing columns never mixed the images of a batch.",
+    ("linear", lambda x, order: x[:, order.argsort()]),
+    "V is repaired. But to reorder a vector is linear, in whatever order.",
+    ("inverse", lambda x, order: x[:, order[order]]),
+    "Applied twice, a permutation is the identity only if it is its own inverse.",
 )
 def inverse_permutation(answer: Answer) -> Cases:
     word, V = answer
