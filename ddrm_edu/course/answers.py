@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from numbers import Number
 from typing import Any
@@ -112,15 +113,16 @@ def described(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return repr(value)
     if isinstance(value, str):
-        return f"the text {value!r}"
+        return f"the text {value[:40]!r}"
     if isinstance(value, int | float | complex):
-        return f"{value:.6g} ({type(value).__name__})"
+        with contextlib.suppress(OverflowError):  # an integer that no float can hold
+            return f"{value:.6g} ({type(value).__name__})"
     if isinstance(value, Tensor) and value.ndim == 0 and not value.is_complex():
         return f"{float(value):.6g}"
     if isinstance(value, Tensor):
         kind = str(value.dtype).removeprefix("torch.")
         return f"a {kind} tensor of shape {tuple(value.shape)}"
-    if isinstance(value, tuple) and all(isinstance(each, int) for each in value):
+    if isinstance(value, tuple) and len(value) < 5 and all(isinstance(e, int) for e in value):
         return f"{value} (a tuple)"
     if isinstance(value, tuple | list):
         listed = ", ".join(map(_briefly, value[:4])) + ", ..." * (len(value) > 4)
@@ -241,11 +243,8 @@ RELATIONS: tuple[Relation, ...] = (
     (lambda want: 1 / want, "Every number is one over what is due: is a quotient upside down?"),
     (lambda want: want + 1, "Every number is too large by one."),
     (lambda want: want - 1, "Every number is too small by one."),
-    (
-        lambda want: want.flip(0) if want.ndim else want,
-        "The right numbers, but in the opposite order.",
-    ),
-    (lambda want: want.T if want.ndim == 2 else want, "The right numbers, but transposed."),
+    (lambda want: want.flip(0) if want.ndim else want, "These are right, but in opposite order."),
+    (lambda want: want.T if want.ndim == 2 else want, "These are right, but transposed."),
 )
 
 

@@ -51,6 +51,11 @@ class _StillDots(Exception):
     """A function was called whose body is still three dots."""
 
 
+def _is_dots(value: Any) -> bool:
+    """True for three dots, or a tuple with three dots in it."""
+    return value is ... or (isinstance(value, tuple) and any(each is ... for each in value))
+
+
 class Function:
     """A student's function: called with copies, and whatever it returns is made plain.
 
@@ -71,7 +76,7 @@ class Function:
             value = self.answer(*copy.deepcopy(arguments))
         except Exception as error:
             raise Crash(type(error).__name__, str(error)) from error
-        if value is ... or (isinstance(value, tuple) and any(each is ... for each in value)):
+        if _is_dots(value):
             raise _StillDots
         return plain(value)
 
@@ -221,7 +226,7 @@ def hints(*texts: str) -> Callable[[Generator], Generator]:
 
 
 def mistakes(*answers_and_hints: Any) -> Callable[[Generator], Generator]:
-    """At least three typical mistakes: a wrong answer, the hint meant for it, the next answer ...
+    """At least five typical mistakes: a wrong answer, the hint meant for it, the next answer ...
 
     Each answer must be wrong in some case, and no two of them share a hint.
     """
@@ -286,7 +291,7 @@ def exercise(id: str, answer: Answer = ..., *, hints: int = 0) -> None:
             'Write the number as it is printed, for example exercise("07.2", answer).'
         )
     problem = known[id]
-    if answer is ... or _unfinished(problem, answer):
+    if _is_dots(answer) or _unfinished(problem, answer):
         print(f"{id}  your turn")
         for number, text in enumerate(problem.hints[:hints], 1):
             print(f"      Hint {number}: {text}")

@@ -189,6 +189,10 @@ def _fewer(step: float, steps: int) -> tuple[float, int]:
     "The pair is (step, steps), in this order.",
     lambda C, bias, left: _fewer(*_largest_budget(C, bias, left)),
     "One step too few: the last one is not complete, so round up.",
+    _budget(
+        _step(0, 2.0), lambda v, step, left: math.log(left) / math.log(1 - step / v[-1].item())
+    ),
+    "The number of steps is to be a whole one: round up.",
     lambda C, bias, left: _largest_budget(C.diagonal().diag(), bias, left),
     "The diagonal holds the variances along the axes. The narrowest and the widest direction of a "
     "full covariance are its eigenvectors.",

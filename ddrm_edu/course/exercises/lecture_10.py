@@ -84,7 +84,7 @@ def _seen(x: Tensor) -> Tensor:
     "The weights of the channels add up to 1: the mean is over the 8 pixels of a block only.",
     _camera(_LUMINANCE, 2, 4, 2.0),
     "The block has 2 x 4 = 8 pixels.",
-    lambda in_shape: Colorization(in_shape, _LUMINANCE),
+    lambda in_shape: Colorization(in_shape, _LUMINANCE.tolist()),
     "The channels are mixed, but the blocks are not averaged.",
     lambda in_shape: SuperResolution(in_shape, 2),
     "That is one mean for each channel of 2 x 2 blocks. One number for a block is measured.",

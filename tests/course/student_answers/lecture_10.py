@@ -49,7 +49,7 @@ def by_a_function(in_shape):
 
 
 def by_a_matrix(in_shape):
-    c, h, w = in_shape
+    _, h, w = in_shape
     rows, columns = (np.kron(np.eye(n // k), np.full((1, k), 1 / k)) for n, k in ((h, 2), (w, 4)))
     H = np.kron(GREY.numpy()[None], np.kron(rows, columns))
     return Dense(H, in_shape)  # y as a vector
