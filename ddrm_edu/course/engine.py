@@ -8,6 +8,7 @@ gets the hint meant for that mistake.
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib
 import importlib.util
@@ -18,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ddrm_edu.validation import real_tensor
+from .answers import RTOL, Crash, Unfit, described, difference, misfit, parts, plain, relation
 
 Answer = Any  # what an exercise asks for: a number, a tensor, most often a function
 Cases = Iterator[tuple[str, Any, Any]]
@@ -50,6 +51,45 @@ class _StillDots(Exception):
     """A function was called whose body is still three dots."""
 
 
+def _is_dots(value: Any) -> bool:
+    """True for three dots, or a tuple with three dots in it."""
+    return value is ... or (isinstance(value, tuple) and any(each is ... for each in value))
+
+
+class Function:
+    """A student's function: called with copies, and whatever it returns is made plain.
+
+    ``call`` tells the arguments of the last call.
+    """
+
+    def __init__(self, answer: Answer, parameters: str) -> None:
+        self.answer, self.parameters, self.call = answer, parameters, ""
+
+    def __call__(self, *arguments: Any) -> Any:
+        if not callable(self.answer):
+            due = f"a function of ({self.parameters}) is due"
+            raise Unfit(f"{due}, but your answer is {described(self.answer)}")
+        names = self.parameters.split(", ")
+        told = [f"{n} = {described(a)}" for n, a in zip(names, arguments, strict=True)]
+        self.call = ", ".join(told)
+        try:
+            value = self.answer(*copy.deepcopy(arguments))
+        except Exception as error:
+            raise Crash(type(error).__name__, str(error)) from error
+        if _is_dots(value):
+            raise _StillDots
+        return plain(value)
+
+
+class Response(NamedTuple):
+    """One case: what the answer gives and what is due, both plain, and the arguments used."""
+
+    description: str
+    got: Any
+    want: Any
+    call: str
+
+
 class Exercise(NamedTuple):
     """One exercise; ``cases(answer)`` yields what the answer gives and what is due."""
 
@@ -57,67 +97,94 @@ class Exercise(NamedTuple):
     title: str
     kind: Literal["paper", "code"]
     cases: Generator
-    atol: float
+    parameters: str  # of the function that is asked for; empty if it is no function
+    words: str  # of which one is asked for as well; most often empty
+    rtol: float
     hints: tuple[str, ...]
     mistakes: tuple[Mistake, ...]
 
     def examine(self, answer: Answer, hints: int = 1) -> str:
         """One line of praise, or `NotYet` with a counterexample and ``hints`` hints."""
-        responses = []
-        for description, got, want in self.responses(answer):
-            responses.append(got)
-            difference = _difference(got, want, self.atol)
-            if difference:
-                hint = self._hint_for(answer) or self.hints[0]
-                more = "".join(f"\n      Hint: {text}" for text in self.hints[1:hints])
-                raise NotYet(
-                    f"{self.id}  not yet: {description}: {difference}.\n      Hint: {hint}{more}"
-                )
+        responses = list(self.responses(answer))
+        for each in responses:
+            if reason := misfit(each.got, each.want):
+                where = f"called with {each.call}" if each.call else each.description
+                otherwise = _advice(reason) if each.call else self.hints[0]
+            elif reason := difference(each.got, each.want, self.rtol):
+                where, otherwise = each.description, self.hints[0]
+            else:
+                continue
+            hint = self.hint_for(responses) or otherwise
+            more = "".join(f"\n      Hint: {text}" for text in self.hints[1:hints])
+            raise NotYet(f"{self.id}  not yet: {where}: {reason}.\n      Hint: {hint}{more}")
         cases = f"{len(responses)} cases" if len(responses) > 1 else "1 case"
-        return f"{self.id}  right    {cases}, max|diff| <= {self.atol:.0e}"
+        return f"{self.id}  right    {cases}, relative difference <= {self.rtol:.0e}"
 
-    def responses(self, answer: Answer) -> Cases:
-        """The cases; an exception that the answer raises, or its dots, are its last response."""
-        description = "in the first case"
+    def responses(self, answer: Answer) -> Iterator[Response]:
+        """The cases; what the answer raises, or its dots, are the last response."""
+        description, function = "your answer", Function(answer, self.parameters)
         try:
-            for case in self.cases(_watched(answer) if callable(answer) else answer):
-                yield case
-                description = "in the case after: " + case[0]
+            asked: Answer = function if self.parameters else plain(answer)
+            if self.words:
+                word, function.answer = parts(plain(answer), "word, function")
+                if not isinstance(word, str):
+                    raise Unfit(f"one of {self.words} is due first, not {described(word)}")
+                asked = word.strip().lower(), function
+            for description, got, want in self.cases(asked):
+                yield Response(description, plain(got), plain(want), function.call)
+                description = "in the case after: " + description
         except _StillDots:
-            yield description, ..., None
-        except Exception as error:
-            yield description, error, None
+            yield Response(description, ..., None, function.call)
+        except (Unfit, Crash) as error:
+            yield Response(description, error, None, function.call)
+        except Exception as error:  # of our arithmetic with what the answer gave
+            text = f"nothing could be computed from your answer, {type(error).__name__}: {error}"
+            yield Response(description, Unfit(text), None, function.call)
 
-    def _hint_for(self, answer: Answer) -> str | None:
-        """The hint of the mistake that gives the same as the answer in all the cases."""
-        given = [got for _, got, _ in self.responses(answer)]
-        for mistake in self.mistakes:
-            known = [got for _, got, _ in self.responses(mistake.answer)]
-            if len(known) == len(given):
-                pairs = zip(given, known, strict=True)
-                if not any(_difference(one, other, self.atol) for one, other in pairs):
-                    return mistake.hint
-        return None
+    def hint_for(self, responses: Sequence[Response]) -> str:
+        """The hint of the mistake that gives the same in all the cases, or of a known relation."""
+        for mistake, known in zip(self.mistakes, _known(self), strict=True):
+            if len(known) == len(responses) and all(map(self._alike, responses, known)):
+                return mistake.hint
+        return relation([(each.got, each.want) for each in responses])
+
+    def _alike(self, one: Response, other: Response) -> bool:
+        if isinstance(one.got, Crash) and isinstance(other.got, Crash):
+            return one.got.args[0].strip("_") == other.got.args[0].strip("_")  # numpy's, torch's
+        if isinstance(one.got, Exception) or isinstance(other.got, Exception):
+            return type(one.got) is type(other.got) and str(one.got) == str(other.got)
+        unlike = misfit(one.got, other.got) or difference(one.got, other.got, self.rtol)
+        return not unlike
 
 
-def _watched(answer: Answer) -> Answer:
-    """The student's function, but three dots that it returns are an exception."""
+@functools.cache
+def _known(problem: Exercise) -> list[list[Response]]:
+    """The responses of the typical mistakes."""
+    return [list(problem.responses(mistake.answer)) for mistake in problem.mistakes]
 
-    @functools.wraps(answer)
-    def watched(*args: Any, **options: Any) -> Any:
-        value = answer(*args, **options)
-        if value is ...:
-            raise _StillDots
-        return value
 
-    return watched
+def _advice(reason: str) -> str:
+    """What helps against a function that raises, or gives something of another kind."""
+    if "must be Tensor" in reason:
+        return "Functions of torch take tensors; for numbers use ** 0.5 or the functions of math."
+    if "Python scalar" in reason or "size-1 arrays" in reason:
+        return "Functions of math take one number; for a tensor use those of torch."
+    if "ZeroDivisionError" in reason:
+        return "Which of these arguments is 0? Where it is, the formula must not divide by it."
+    return "Call it yourself with such arguments, and look at what it gives."
 
 
 EXERCISES: dict[str, Exercise] = {}
 
 
 def question(
-    id: str, title: str, *, kind: Literal["paper", "code"], atol: float = 1e-9
+    id: str,
+    title: str,
+    *,
+    kind: Literal["paper", "code"],
+    of: str = "",
+    words: str = "",
+    rtol: float = RTOL,
 ) -> Callable[[Generator], Generator]:
     """Register the decorated generator of cases as an exercise, above `hints` and `mistakes`.
 
@@ -127,8 +194,14 @@ def question(
         ``NN.k``, NN the lecture.
     title : str
     kind : {"paper", "code"}
-    atol : float
-        Largest admissible difference of any number; for an answer in float32 its rounding.
+    of : str
+        Parameters of the function that is asked for, ``"s, c, sigma_y"``; empty if the answer is
+        no function.  The cases call it with these arguments and get plain values
+        (:func:`ddrm_edu.course.answers.plain`): float64 tensors, and tuples of them.
+    words : str
+        If the answer is the pair of a word and that function: the words to choose from.
+    rtol : float
+        Largest admissible difference of a number, relative to the largest one of its leaf.
     """
     if kind not in ("paper", "code"):
         raise ValueError(f"kind must be 'paper' or 'code', not {kind!r}.")
@@ -139,7 +212,9 @@ def question(
         given = vars(cases)
         if missing := [part for part in ("hints", "mistakes") if part not in given]:
             raise ValueError(f"Exercise {id} lacks @{' and @'.join(missing)} below its @question.")
-        EXERCISES[id] = Exercise(id, title, kind, cases, atol, given["hints"], given["mistakes"])
+        EXERCISES[id] = Exercise(
+            id, title, kind, cases, of, words, rtol, given["hints"], given["mistakes"]
+        )
         return cases
 
     return register
@@ -151,7 +226,7 @@ def hints(*texts: str) -> Callable[[Generator], Generator]:
 
 
 def mistakes(*answers_and_hints: Any) -> Callable[[Generator], Generator]:
-    """At least three typical mistakes: a wrong answer, the hint meant for it, the next answer ...
+    """At least five typical mistakes: a wrong answer, the hint meant for it, the next answer ...
 
     Each answer must be wrong in some case, and no two of them share a hint.
     """
@@ -216,7 +291,7 @@ def exercise(id: str, answer: Answer = ..., *, hints: int = 0) -> None:
             'Write the number as it is printed, for example exercise("07.2", answer).'
         )
     problem = known[id]
-    if answer is ... or _unfinished(problem, answer):
+    if _is_dots(answer) or _unfinished(problem, answer):
         print(f"{id}  your turn")
         for number, text in enumerate(problem.hints[:hints], 1):
             print(f"      Hint {number}: {text}")
@@ -227,35 +302,4 @@ def exercise(id: str, answer: Answer = ..., *, hints: int = 0) -> None:
 def _unfinished(problem: Exercise, answer: Answer) -> bool:
     """True for a function whose body is still three dots."""
     first = next(iter(problem.responses(answer)), None) if callable(answer) else None
-    return first is not None and first[1] is ...
-
-
-def _difference(got: Any, want: Any, atol: float) -> str:
-    """How the answer differs from what is due, in words; empty if it does not."""
-    if got is ...:
-        return "" if want is ... else "your answer is still three dots"
-    if isinstance(got, Exception):
-        same = type(got) is type(want) and str(got) == str(want)
-        return "" if same else f"your answer raised {type(got).__name__}: {got}"
-    if isinstance(want, Exception):
-        return "an answer is given where the other raises"
-    if isinstance(want, str | bool) or want is None:
-        return "" if got == want else f"your answer is {got!r}, but {want!r} is due"
-    if got is None:
-        return "your answer gives None (is a `return` missing?)"
-    try:
-        one = real_tensor(got, "the answer")
-    except (TypeError, ValueError, RuntimeError):
-        return f"your answer is of type {type(got).__name__}, but real numbers are due"
-    other = real_tensor(want, "what is due")
-    if one.shape != other.shape:
-        return f"your answer has shape {tuple(one.shape)}, but {tuple(other.shape)} is due"
-    if isinstance(got, Tensor) and got.dtype == torch.float32:  # a student's default
-        atol = max(atol, 1e-5 * float(other.abs().max() if other.numel() else 0.0))
-    gap = (one - other).abs().nan_to_num(nan=float("inf")).flatten()
-    if not gap.numel() or gap.max() <= atol:
-        return ""
-    worst = int(gap.argmax())
-    where = f" at entry {tuple(int(i) for i in torch.unravel_index(gap.argmax(), one.shape))}"
-    pair = [f"{float(side.flatten()[worst]):.6g}" for side in (one, other)]
-    return f"your answer is {pair[0]}, but {pair[1]} is due{where if one.ndim else ''}"
+    return first is not None and first.got is ...

@@ -43,7 +43,7 @@ def test_every_mistake_comes_with_its_hint(listed):
 def of_five_hints():
     """An exercise with five hints and one typical mistake, that no lecture has."""
 
-    @question("98.1", "The double", kind="paper")
+    @question("98.1", "The double", kind="paper", of="x")
     @hints("one", "two", "three", "four", "five")
     @mistakes(lambda x: x, "that is x itself", lambda x: 3 * x, "that is the triple")
     def double(answer):
@@ -62,7 +62,7 @@ def test_there_may_be_more_than_three_hints(of_five_hints, capsys):
     with pytest.raises(
         NotYet, match=r"one\n *Hint: two\n *Hint: three\n *Hint: four\n *Hint: five$"
     ):
-        exercise("98.1", lambda x: x / 2, hints=5)
+        exercise("98.1", lambda x: x + 0.3, hints=5)
     with pytest.raises(NotYet, match=r"Hint: that is the triple$"):
         exercise("98.1", lambda x: 3.0 * x)
 
@@ -72,7 +72,7 @@ def test_a_function_of_three_dots_is_no_answer_and_dots_in_a_later_case_are_wron
 ):
     exercise("98.1", lambda x: ...)
     assert capsys.readouterr().out == "98.1  your turn\n"
-    later = r"in the case after: x = 1.0: your answer is still three dots"
+    later = r"called with x = 2.5 \(float\): your answer is still three dots"
     with pytest.raises(NotYet, match=later):
         exercise("98.1", lambda x: 2 * x if x < 2 else ...)
 
@@ -82,13 +82,23 @@ def test_a_function_of_three_dots_is_no_answer_and_dots_in_a_later_case_are_wron
     [
         (lambda r: 1 / r**2, r"r = 2: your answer is 0.25, but 0.5 is due"),
         (lambda r: 1 / r if r < 4 else 0.0, r"r = 4: your answer is 0, but 0.25 is due"),
-        (lambda r: [1 / r], r"your answer has shape \(1,\), but \(\) is due"),
-        (lambda r: None, r"your answer gives None \(is a `return` missing\?\)"),
-        (lambda r: "1/r", "your answer is of type str, but real numbers are due"),
-        (lambda: 0, "your answer raised TypeError: .* takes 0 positional arguments"),
-        (lambda r: 1 / (r - 2), "your answer raised ZeroDivisionError"),
+        (lambda r: [1 / r, r], r"your answer has shape \(2,\), but \(\) is due"),
+        (lambda r: None, r"called with r = 2 \(int\): your answer gives None \(is a `return` mis"),
+        (lambda r: "1/r", r"the text '1/r', but real numbers are due: .* without quotes"),
+        (lambda r: True, r"your answer is True, but real numbers are due"),
+        (lambda r: 0.5 + 1j, r"is 0.5\+1j \(complex\), but real numbers are due: the root"),
+        (lambda r: (1 / r for _ in "a"), r"of type generator, .*: write tuple\(...\) around it"),
+        (lambda r: lambda: 1 / r, r"your answer is a function, .*: call it"),
+        (lambda r: [1, "r"], r"a tuple of 2 \(number, the text 'r'\), but real numbers are due"),
+        (lambda r: 10**400, r"your answer is of type int, but real numbers are due"),
+        (lambda: 0, r"called with r = 2 \(int\): your function raised TypeError: .* takes 0 pos"),
+        (lambda r: 1 / (r - 2), r"called with r = 2 .* raised ZeroDivisionError.*\n.* is 0\?"),
+        (lambda r: torch.sqrt(r), r"(?s)must be Tensor, not int.*for numbers use \*\* 0.5"),
         (lambda r: float("nan"), "your answer is nan, but 0.5 is due"),
-        (2.0, "'float' object is not callable"),
+        (lambda r: 0.50002, "your answer is 0.50002, but 0.5 is due"),
+        (lambda r: 1 / r + 1e-5, "your answer is 0.50001, but 0.5 is due"),
+        (2.0, r"a function of \(r\) is due, but your answer is 2 \(float\)"),
+        ((1, 2), r"a function of \(r\) is due, but your answer is \(1, 2\)"),
     ],
 )
 def test_the_simplest_counterexample_is_put_into_words(answer, words):
@@ -108,3 +118,49 @@ def test_an_answer_in_float32_is_right_to_its_own_rounding(capsys):
     assert "right" in capsys.readouterr().out
     with pytest.raises(NotYet, match=r"your answer is 0\.5001"):
         exercise("00.1", lambda r: torch.tensor(1.0002) / r)
+
+
+def test_a_mistake_that_no_exercise_knows_is_told_if_all_numbers_share_it(of_five_hints):
+    with pytest.raises(NotYet, match=r"Hint: Every number has the wrong sign\.$"):
+        exercise("98.1", lambda x: -2 * x)
+    with pytest.raises(NotYet, match=r"Hint: one$"):  # in one of the cases only
+        exercise("98.1", lambda x: -2 * x if x < 2 else x + 0.3)
+
+
+def test_a_function_cannot_change_the_cases(capsys):
+    @question("98.2", "The sum", kind="paper", of="x")
+    @hints("one", "two", "three")
+    @mistakes(lambda x: x[0], "that is the first")
+    def total(answer):
+        x = torch.ones(3)
+        for _ in range(2):
+            yield "the sum", answer(x), x.sum()
+
+    def spoils(x):
+        x *= 2
+        return x.sum() / 2
+
+    exercise("98.2", spoils)
+    assert "right" in capsys.readouterr().out
+    del EXERCISES["98.2"]
+
+
+def test_three_dots_in_a_pair_are_no_answer_yet(capsys):
+    exercise("13.1", ("start", ...))
+    assert capsys.readouterr().out == "13.1  your turn\n"
+    exercise("02.1", lambda a, b: (..., 1 - b / a))
+    assert capsys.readouterr().out == "02.1  your turn\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (lambda *given: 0, r"2 parts are due, \(word, function\), but your answer is a function"),
+        ((1, lambda *given: 0), r"one of start, weights, noise, boundary is due first, not 1"),
+        (("start", 5.0), r"a function of \(s, sigma_T, sigma_y\) is due, but your answer is 5"),
+        (("noise", lambda *given: 0), r"your answer is 'noise', but 'start' is due"),
+    ],
+)
+def test_a_pair_of_a_word_and_a_function_is_asked_for_in_words(answer, words):
+    with pytest.raises(NotYet, match=words):
+        exercise("13.1", answer)

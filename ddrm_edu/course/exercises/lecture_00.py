@@ -5,11 +5,10 @@ from __future__ import annotations
 import torch
 
 from ddrm_edu.course.engine import Answer, Cases, hints, mistakes, question
-from ddrm_edu.operators import Inpainting
 from ddrm_edu.schedule import NoiseSchedule
 
 
-@question("00.1", "The singular values of block means", kind="paper")
+@question("00.1", "The singular values of block means", kind="paper", of="r")
 @hints(
     "The positive singular values of H are the square roots of the eigenvalues of H H^T.",
     "A row of H has r^2 entries 1 / r^2, and two different rows never meet at a pixel.",
@@ -22,6 +21,10 @@ from ddrm_edu.schedule import NoiseSchedule
     "The rows of H are orthogonal, but their length is not 1.",
     lambda r: float(r),
     "That is the singular value of H^+, the inverse of the one asked.",
+    lambda r: 1 / r**4,
+    "That is the square of one entry of H. A row has r^2 of them; add up, then take the root.",
+    lambda r: r**-0.5,
+    "The root was taken once too often: H H^T = (1 / r^2) I.",
 )
 def singular_value_of_block_means(answer: Answer) -> Cases:
     for r in (2, 3, 4):
@@ -42,13 +45,16 @@ def singular_value_of_block_means(answer: Answer) -> Cases:
     "These are rows. The last index of a mask counts the columns.",
     torch.ones(32, 32, dtype=torch.bool),
     "Everything is measured here: this is denoising, not inpainting.",
+    (torch.arange(32) < 16).expand(32, 32),
+    "Half of the columns are lost, but they are neighbours: every second one is to be lost.",
+    (torch.arange(32) + torch.arange(32)[:, None]) % 2 == 0,
+    "This is a chessboard. A column is lost in every row.",
+    torch.arange(32).expand(32, 32) % 3 != 1,
+    "Every third column is lost here.",
 )
 def every_second_column(answer: Answer) -> Cases:
-    op = Inpainting(answer, channels=3)
-    yield "numbers measured of 3 x 32 x 32", op.m, 1536
-    columns = torch.arange(32, dtype=torch.float64).expand(3, 32, 32)
-    kept = torch.where(columns % 2 == 0, columns, 0.0)
-    yield "H^+ H of an image of column numbers", op.pinv(op(columns[None]))[0], kept
+    measured = torch.arange(32) % 2 == 0
+    yield "the mask (row, column), 1 where measured", answer, measured.expand(32, 32)
 
 
 _SCHEDULE = NoiseSchedule.linear()
@@ -67,6 +73,10 @@ _SCHEDULE = NoiseSchedule.linear()
     "At t = 0 there is no noise yet: alpha_bar[0] = 1, and a step to 0 does not exist.",
     500,
     "They do differ there, but there is a smaller t.",
+    3,
+    "alpha_bar[2] has two factors already.",
+    1000,
+    "That is the largest t, and the smallest is asked for.",
 )
 def smallest_t_that_sees_the_misprint(answer: Answer) -> Cases:
     differ = (_SCHEDULE.alpha - _SCHEDULE.alpha_bar).abs() > 0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from ddrm_edu.course.answers import Unfit, described, numbers, parts
 from ddrm_edu.course.engine import Answer, Cases, hints, mistakes, normal, question, tensor
 from ddrm_edu.gaussian import Gaussian
 from ddrm_edu.langevin import langevin_law, stationary_law
@@ -37,7 +39,10 @@ def _on(measured: Answer, lost: Answer) -> Answer:
     return answer
 
 
-@question("01.1", "What the pseudo-inverse costs", kind="paper")
+_cost = _on(lambda s, c, sigma_y: sigma_y**2 / s**2, lambda c: c)
+
+
+@question("01.1", "What the pseudo-inverse costs", kind="paper", of="s, c, sigma_y")
 @hints(
     "Look at one coordinate with s > 0, then at one with s = 0; errors of both kinds add up.",
     "Where s > 0 the coordinate of H^+ y is x_i + z_i / s_i; where s = 0 it is 0.",
@@ -54,6 +59,10 @@ def _on(measured: Answer, lost: Answer) -> Answer:
     "That is the risk of the posterior mean, the best that is possible, not that of H^+.",
     _on(lambda s, c, sigma_y: sigma_y**2 / s**2 + c, lambda c: c),
     "Where s > 0 the coordinate itself comes back exactly: only the noise is an error.",
+    lambda s, c, sigma_y: _cost(s, c, sigma_y) / len(s),
+    "That is the mean over the coordinates. The square of a length is their sum.",
+    lambda s, c, sigma_y: (sigma_y**2 / s**2).sum(),
+    "Where s = 0, H^+ does not divide: it puts 0, which is wrong by the coordinate itself.",
 )
 def cost_of_the_pseudo_inverse(answer: Answer) -> Cases:
     for description, values, variances, sigma_y in _SPECTRA:
@@ -79,11 +88,20 @@ def _times(matrix: Callable[[Tensor], Tensor], *, also_y: bool = True) -> Answer
     return lambda H, y, R: (matrix(R) @ H, matrix(R) @ y if also_y else y)
 
 
+def _pair(answer: Answer, n: int) -> tuple[Tensor, Tensor]:
+    """The new H, of shape (m, n), and the new y, of shape (m,)."""
+    H, y = (numbers(part) for part in parts(answer, "H_new, y_new"))
+    if H is None or y is None or H.numel() != n * y.numel():
+        due = f"the pair of H_new, of shape (k, {n}), and y_new, of shape (k,), is due"
+        raise Unfit(f"{due}, but your answer is {described(answer)}")
+    return H.reshape(-1, n), y.reshape(-1)
+
+
 def _inverse_factor(R: Tensor) -> Tensor:
     return torch.linalg.inv(torch.linalg.cholesky(R))
 
 
-@question("01.2", "Make the noise isotropic", kind="code")
+@question("01.2", "Make the noise isotropic", kind="code", of="H, y, R")
 @hints(
     "Multiply the equation by a matrix W from the left. Which W makes Cov(W z) = I?",
     "Cov(W z) = W R W^T. With a Cholesky factor, R = L L^T.",
@@ -100,10 +118,14 @@ def _inverse_factor(R: Tensor) -> Tensor:
     "This gives every entry variance 1, but leaves them correlated.",
     _times(lambda R: _inverse_factor(R).T),
     "W R W^T = I asks for W = L^{-1}; its transpose does not solve it.",
+    lambda H, y, R: (H, y),
+    "Nothing is changed: the noise still has the covariance R.",
+    _times(lambda R: torch.diag(1 / R.diagonal())),
+    "Divide by standard deviations, not by variances; and the correlations are still there.",
 )
 def isotropic_noise(answer: Answer) -> Cases:
     for description, H, y, R in _NOISY:
-        H_new, y_new = answer(H, y, R)
+        H_new, y_new = _pair(answer(H, y, R), H.shape[1])
         inverse = torch.linalg.inv(R)
         name = f"{description}: what y says, H^T H of the new pair"
         yield name, H_new.T @ H_new, H.T @ inverse @ H
@@ -140,7 +162,14 @@ def _step(index: int, factor: float) -> Answer:
     return lambda v, bias: factor * v[index].item() * bias / (1 + bias)
 
 
-@question("01.3", "A budget for Langevin dynamics", kind="code")
+_largest_budget = _budget(_step(0, 2.0), _steps(-1))
+
+
+def _fewer(step: float, steps: int) -> tuple[float, int]:
+    return step, steps - 1
+
+
+@question("01.3", "A budget for Langevin dynamics", kind="code", of="C, bias, left")
 @hints(
     "The narrowest direction limits the step, the widest one sets the time.",
     "Variance c becomes c / (1 - step / (2 c)); the mean keeps (1 - step / c) per step.",
@@ -156,10 +185,21 @@ def _step(index: int, factor: float) -> Answer:
     "1 / (1 - a) = 1 + bias gives a = bias / (1 + bias); a = bias is its first order.",
     _budget(lambda v, bias: 2 * v[0].item(), _steps(-1)),
     "That is the limit of stability. There the bias is infinite.",
+    lambda C, bias, left: _largest_budget(C, bias, left)[::-1],
+    "The pair is (step, steps), in this order.",
+    lambda C, bias, left: _fewer(*_largest_budget(C, bias, left)),
+    "One step too few: the last one is not complete, so round up.",
+    _budget(
+        _step(0, 2.0), lambda v, step, left: math.log(left) / math.log(1 - step / v[-1].item())
+    ),
+    "The number of steps is to be a whole one: round up.",
+    lambda C, bias, left: _largest_budget(C.diagonal().diag(), bias, left),
+    "The diagonal holds the variances along the axes. The narrowest and the widest direction of a "
+    "full covariance are its eigenvectors.",
 )
 def langevin_budget(answer: Answer) -> Cases:
     for description, C, bias, left in _TARGETS:
-        step, steps = answer(C, bias, left)
+        step, steps = parts(answer(C, bias, left), "step, steps")
         target = Gaussian(torch.zeros(len(C)), C)
         due = _bisected(target, bias)
         yield f"{description}: the step", step, due
@@ -184,8 +224,8 @@ def _waited(target: Gaussian, step: float, left: float) -> int:
     """The first number of steps after which no start keeps more than ``left`` of its distance."""
     axes = torch.linalg.eigh(target.cov)[1]
     start = Gaussian(axes[:, -1], torch.zeros_like(target.cov))
-    return next(
-        k
-        for k in range(1, 100_000)
-        if langevin_law(target, start, step=step, steps=k).mean.norm() <= left
+    return 1 + bisect.bisect_left(
+        range(1, 100_000),
+        True,
+        key=lambda k: bool(langevin_law(target, start, step=step, steps=k).mean.norm() <= left),
     )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import torch
-
 from ddrm_edu.course.engine import Answer, Cases, hints, mistakes, question, tensor
 from ddrm_edu.gaussian import Gaussian, GaussianNetwork
 from ddrm_edu.schedule import NoiseSchedule
@@ -23,7 +21,7 @@ def _chain(mean: float, V: float) -> GaussianNetwork:
     return network
 
 
-@question("03.1", "Between the two variances of DDPM", kind="paper")
+@question("03.1", "Between the two variances of DDPM", kind="paper", of="V, alpha_bar, beta")
 @hints(
     "First the variance of x_t; then condition on x_{t+1} = sqrt(1 - beta) x_t + noise.",
     "Precisions add: 1 / S with S = alpha_bar V + 1 - alpha_bar, and (1 - beta) / beta.",
@@ -38,6 +36,14 @@ def _chain(mean: float, V: float) -> GaussianNetwork:
     "x_t has another variance than x_0: alpha_bar V + 1 - alpha_bar.",
     lambda V, a, b: (a * V + 1 - a) - (1 - b) * (a * V + 1 - a) ** 2,
     "Divide the squared covariance by the variance of x_{t+1}, which is 1 only if V is.",
+    lambda V, a, b: (b * (a * V + 1 - a) / ((1 - b) * (a * V + 1 - a) + b)) ** 0.5,
+    "That is the standard deviation.",
+    lambda V, a, b: b * (a * V + 1 - a) / (a * V + 1 - a + b),
+    "x_{t+1} is sqrt(1 - beta) x_t + noise: its factor is missing.",
+    lambda V, a, b: (1 - b) * (a * V + 1 - a) + b,
+    "That is the variance of x_{t+1}.",
+    lambda V, a, b: a * V + 1 - a,
+    "That is the variance of x_t before x_{t+1} is known.",
 )
 def reverse_variance(answer: Answer) -> Cases:
     for V, t in ((1.0, 2), (0.3, 1), (2.5, 4)):
@@ -59,7 +65,7 @@ def _long(
     return tuple(r if w is None else w for r, w in zip(right, (x0, xt, v), strict=True))
 
 
-@question("03.2", "A reverse step over several levels", kind="code")
+@question("03.2", "A reverse step over several levels", kind="code", of="alpha_bar_s, alpha_bar_t")
 @hints(
     "The derivation of S05.3 uses only that x_{t+1} is a multiple of x_t plus noise.",
     "From s to t the factor is sqrt(alpha_bar_t / alpha_bar_s): exercise 02.1.",
@@ -75,23 +81,28 @@ def _long(
     "In the weight of x_0 stands the level to which the step goes, not that it comes from.",
     lambda a, b: _long(a, b, xt=b / a * (1 - a) / (1 - b)),
     "The weight of x_t is missing a square root.",
+    lambda a, b: _long(a, b, v=math.sqrt(_long(a, b)[2])),
+    "The weights are right. The third number is a standard deviation, and v is the variance.",
+    lambda a, b: _long(a, b, v=1 - a),
+    "The weights are right. 1 - alpha_bar_s is the variance of x_s if x_t is not known.",
+    lambda a, b: (math.sqrt(a), 0.0, 1 - a),
+    "That is q(x_s | x_0): x_t is known here as well.",
+    lambda a, b: _long(a, b, xt=math.sqrt(b) * (1 - a) / (1 - b)),
+    "The factor from s to t is sqrt(alpha_bar_t / alpha_bar_s), not sqrt(alpha_bar_t).",
 )
 def long_reverse_step(answer: Answer) -> Cases:
     network = _chain(0.0, 1.0)
-    for s, t in ((0, 2), (3, 4), (1, 5)):
+    for s, t in ((1, 2), (3, 4), (1, 5)):  # s = 0 would refuse a sum of precisions
         a, b = _ALPHA_BAR[[s, t]].tolist()
         got = answer(a, b)
-        if s == 0:
-            yield "s = 0, t = 2", got, [1, 0, 0]
-            continue
         of_x0, of_xt = (
             network.conditional([f"x{s}"], {"x0": [1.0 - k], f"x{t}": [float(k)]}) for k in (0, 1)
         )
-        want = torch.cat([of_x0.mean, of_xt.mean, of_xt.cov[0]])
+        want = of_x0.mean, of_xt.mean, of_xt.cov[0]
         yield f"s = {s}, t = {t}: (c_0, c_t, v)", got, want
 
 
-@question("03.3", "The price of the start", kind="paper")
+@question("03.3", "The price of the start", kind="paper", of="m, V, alpha_bar")
 @hints(
     "Compare with the bound for the start q(x_T): which terms change?",
     "Only L_T changes, by E log q(x_T) - E log p(x_T), and that is a divergence.",
@@ -107,6 +118,14 @@ def long_reverse_step(answer: Answer) -> Cases:
     "That is the divergence in the other direction: the mean is over q, the truth.",
     lambda m, V, a: 0.0,
     "Exact kernels do not repair a wrong start: it is right only as alpha_bar_T -> 0.",
+    lambda m, V, a: a * V + 1 - a + a * m**2 - 1 - math.log(a * V + 1 - a),
+    "The divergence of two Gaussians has a factor 1/2.",
+    lambda m, V, a: (a * V + 1 - a + a * m**2 - 1 + math.log(a * V + 1 - a)) / 2,
+    "The sign of the logarithm: a divergence is 0 if the two laws are equal, and never negative.",
+    lambda m, V, a: (a * V + 1 - a + a**0.5 * m - 1 - math.log(a * V + 1 - a)) / 2,
+    "The mean, sqrt(alpha_bar) m, enters with its square.",
+    lambda m, V, a: (V + m**2 - 1 - math.log(V)) / 2,
+    "That compares the data themselves with noise. Little is left of them in x_T.",
 )
 def price_of_the_start(answer: Answer) -> Cases:
     noise = Gaussian(tensor([0.0]), tensor([[1.0]]))

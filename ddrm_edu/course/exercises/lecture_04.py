@@ -12,7 +12,7 @@ from ddrm_edu.denoisers import score_from_x0, x0_from_eps, x0_from_v
 from ddrm_edu.schedule import to_ve, to_vp
 
 
-@question("04.1", "The weight in the unit of the image", kind="paper")
+@question("04.1", "The weight in the unit of the image", kind="paper", of="sigma, sigma_next")
 @hints(
     "The two kernels differ in their means only: by K (x_0 - x_theta) at the variance v.",
     "In the coordinates x_0 + sigma eps, K = 1 - sigma'^2 / sigma^2 and "
@@ -42,7 +42,7 @@ def _x0_hat(x: Tensor, sigma: float, v: Tensor) -> Tensor:
     return (x - sigma * math.sqrt(1 + sigma**2) * v) / (1 + sigma**2)
 
 
-@question("04.2", "The score of a velocity network", kind="code")
+@question("04.2", "The score of a velocity network", kind="code", of="x, sigma, v")
 @hints(
     "First find x0_hat from x and v, then apply Tweedie's formula.",
     "x and v are two equations for x_0 and eps: x = x_0 + sigma eps and "
@@ -61,6 +61,8 @@ def _x0_hat(x: Tensor, sigma: float, v: Tensor) -> Tensor:
     lambda x, sigma, v: ((x - sigma * v) / math.sqrt(1 + sigma**2) - x) / sigma**2,
     "x_0 = sqrt(abar) x_t - sqrt(1 - abar) v takes the slides' x_t, but here x is x_0 + sigma eps: "
     "divide it by sqrt(1 + sigma^2) first.",
+    lambda x, sigma, v: -(x - math.sqrt(1 + sigma**2) / sigma * v) / (1 + sigma**2),
+    "The sign of v: v = sqrt(abar) eps - sqrt(1 - abar) x_0, and more noise means a lower score.",
 )
 def score_of_a_velocity_network(answer: Answer) -> Cases:
     x = tensor([[0.4, -1.3, 2.2]])
@@ -95,7 +97,12 @@ def _step(
     return step
 
 
-@question("04.3", "DDIM in the coordinates of the slides", kind="code")
+@question(
+    "04.3",
+    "DDIM in the coordinates of the slides",
+    kind="code",
+    of="x, eps, abar, abar_next, eta, z",
+)
 @hints(
     "x_t is again sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise, but the noise is partly old.",
     "The old noise, eps, and the fresh one, z, share the variance 1 - abar_t.",
@@ -113,6 +120,8 @@ def _step(
     "The fresh noise z is missing, though you made room for it.",
     _step(shrunk=False),
     "The slides' x_t contains sqrt(abar_t) x_0, not x_0 itself.",
+    _step(kept=lambda abar_next: math.sqrt(1 - abar_next), fresh=0.0),
+    "That is the step for eta = 0: the share of eta is missing.",
 )
 def ddim_in_the_coordinates_of_the_slides(answer: Answer) -> Cases:
     x = tensor([0.4, -1.3])

@@ -11,7 +11,7 @@ from ddrm_edu.gaussian import Gaussian, GaussianNetwork
 from ddrm_edu.operators import Dense
 
 
-@question("05.1", "The same detector r times", kind="paper")
+@question("05.1", "The same detector r times", kind="paper", of="r, length, sigma_y")
 @hints(
     "First find the positive singular value: what is H^T H?",
     "H^T H = r a a^T, whose only positive eigenvalue is r times the square of the length.",
@@ -26,6 +26,12 @@ from ddrm_edu.operators import Dense
     "That is the variance; the standard deviation is asked for.",
     lambda r, length, sigma_y: math.sqrt(r) * length * sigma_y,
     "ybar has the noise divided by s_1, not multiplied by it.",
+    lambda r, length, sigma_y: sigma_y / math.sqrt(r),
+    "That is the noise of the mean of y. It is divided by the length of the row as well.",
+    lambda r, length, sigma_y: math.sqrt(r) * sigma_y / length,
+    "Repeating a measurement makes the noise smaller.",
+    lambda r, length, sigma_y: sigma_y / (math.sqrt(r) * length**2),
+    "The length is divided by once: H^T H has length^2, and s_1 is the root.",
 )
 def repeated_detector(answer: Answer) -> Cases:
     for r, row in ((1, [0.8, 0.0]), (3, [1.2, -0.5]), (5, [0.3, 0.4, -1.2])):
@@ -35,7 +41,7 @@ def repeated_detector(answer: Answer) -> Cases:
         yield f"r = {r}, length = {length:.2f}, sigma_y = 0.3", answer(r, length, 0.3), noise
 
 
-@question("05.2", "The noise of the pseudo-inverse", kind="code")
+@question("05.2", "The noise of the pseudo-inverse", kind="code", of="H, sigma_y")
 @hints(
     "H^+ y = H^+ H x_0 + H^+ z, and the covariance of a matrix times z is that matrix on both "
     "sides of the covariance of z.",
@@ -54,6 +60,10 @@ def repeated_detector(answer: Answer) -> Cases:
     "That is (m, m), a covariance of measurements. Exchange the two factors.",
     lambda H, sigma_y: sigma_y**2 * torch.linalg.pinv(H) @ H,
     "H^+ H is the projection on what was measured. Where is the amplification by 1 / s?",
+    lambda H, sigma_y: (sigma_y**2 * torch.linalg.pinv(H) @ torch.linalg.pinv(H).T).diagonal(),
+    "These are the variances of the pixels. A covariance is a matrix.",
+    lambda H, sigma_y: sigma_y**2 * torch.eye(H.shape[1], dtype=H.dtype),
+    "That is the noise if H is orthogonal. H^+ amplifies each direction by 1 / s.",
 )
 def noise_of_the_pseudo_inverse(answer: Answer) -> Cases:
     for m, n, rank in ((3, 2, 2), (2, 4, 2), (5, 4, 2)):
@@ -64,7 +74,7 @@ def noise_of_the_pseudo_inverse(answer: Answer) -> Cases:
         yield f"H of shape ({m}, {n}), rank {rank}", answer(H, sigma_y), noise.push(to_pixels).cov
 
 
-@question("05.3", "Who does not know y", kind="paper")
+@question("05.3", "Who does not know y", kind="paper", of="a1, a2, a3, b, sigma_2")
 @hints(
     "Write x_1, x_2, x_3 given x_0 as combinations of xi_y, xi_1, xi_2, xi_3.",
     "Cov(x_i, x_j | x_0) = a_i a_j b for different levels, and Var(x_2 | x_0) = sigma_2^2.",
@@ -81,6 +91,10 @@ def noise_of_the_pseudo_inverse(answer: Answer) -> Cases:
     "Knowing x_2 explains a part of the covariance: it is subtracted.",
     lambda a1, a2, a3, b, sigma_2: a1 * a3 * b * (1 - a2**2 * b / (sigma_2**2 - a2**2 * b)),
     "sigma_2^2 - a_2^2 b is the variance of x_2 given y too; here y is not known.",
+    lambda a1, a2, a3, b, sigma_2: a1 * a3 * b * (1 - a2 * b / sigma_2**2),
+    "x_2 enters with two covariances, a_3 a_2 b and a_2 a_1 b: a_2 is squared.",
+    lambda a1, a2, a3, b, sigma_2: a1 * a3 * b * (1 - a2**2 * b / sigma_2),
+    "Divide by the variance of x_2, sigma_2^2.",
 )
 def who_does_not_know_y(answer: Answer) -> Cases:
     for a1, a2, a3, b, sigmas in (

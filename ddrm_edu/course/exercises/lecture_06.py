@@ -14,7 +14,7 @@ from ddrm_edu.gaussian import Gaussian
 from ddrm_edu.law import inference_network
 
 
-@question("06.1", "The largest weight of a measurement", kind="paper")
+@question("06.1", "The largest weight of a measurement", kind="paper", of="sigma, s, sigma_y")
 @hints(
     "What does slide 11 subtract from sigma^2 in case 1, and when is the difference negative?",
     "sigma^2 - eta_b^2 sigma_y^2 / s^2 >= 0. Solve for eta_b.",
@@ -29,6 +29,12 @@ from ddrm_edu.law import inference_network
     "Upside down: the better the measurement, the larger the range.",
     lambda sigma, s, sigma_y: 2 * (s * sigma) ** 2 / ((s * sigma) ** 2 + sigma_y**2),
     "That is the choice of Theorem 3.2, inside of the range. Where does the range end?",
+    lambda sigma, s, sigma_y: sigma / sigma_y,
+    "The noise of ybar is sigma_y / s: where is s?",
+    lambda sigma, s, sigma_y: (s * sigma / sigma_y) ** 0.5,
+    "The variance contains eta_b^2, and all else is squared there, too: the roots cancel.",
+    lambda sigma, s, sigma_y: sigma**2 - (sigma_y / s) ** 2,
+    "That is the variance of the fresh noise at eta_b = 1. For which eta_b does it become 0?",
 )
 def largest_eta_b(answer: Answer) -> Cases:
     for sigma, s, sigma_y in ((0.5, 1.0, 0.25), (0.9, 1.7, 0.31), (12.5, 0.31, 0.2)):
@@ -41,7 +47,11 @@ def _root(eta: float) -> float:
 
 
 def _by_table(
-    strict: bool = False, root: Answer = _root, square: bool = True, zero_as_2: bool = False
+    strict: bool = False,
+    root: Answer = _root,
+    square: bool = True,
+    zero_as_2: bool = False,
+    left: bool = False,
 ) -> Answer:
     """Slide 11 with one thing changed."""
 
@@ -49,13 +59,15 @@ def _by_table(
         s: Tensor, sigma: float, sigma_next: float, sigma_y: float, eta: float, eta_b: float
     ) -> Tensor:
         product, k, zero = s * sigma_next, root(eta), torch.zeros_like(s)
-        first = (s > 0) & (product > sigma_y if strict else product >= sigma_y)
+        level = s * sigma if left else product
+        first = (s > 0) & (level > sigma_y if strict else level >= sigma_y)
         second = (s > 0) & ~first | (zero_as_2 & (s == 0))
-        y = torch.where(first, zero + eta_b, torch.where(second, k * product / sigma_y, zero))
+        below = k * product / (sigma_y or 1.0)
+        y = torch.where(first, zero + eta_b, torch.where(second, below, zero))
         xt = torch.where(first | second, zero, zero + k * sigma_next / sigma)
         b = (sigma_y / torch.where(first, s, zero + 1)) ** 2
         variance = sigma_next**2 - (eta_b**2 if square else eta_b) * b
-        variance = torch.where(first, variance, (eta * sigma_next) ** 2)
+        variance = torch.where(first, variance.clamp(min=0), (eta * sigma_next) ** 2)
         return torch.stack([1 - xt - y, xt, y, variance.sqrt()])
 
     return table
@@ -66,7 +78,12 @@ def _variances(*arguments: Any) -> Tensor:
     return torch.cat([c[:3], c[3:] ** 2])
 
 
-@question("06.2", "Slide 11 as a table", kind="code")
+@question(
+    "06.2",
+    "Slide 11 as a table",
+    kind="code",
+    of="s, sigma, sigma_next, sigma_y, eta, eta_b",
+)
 @hints(
     "Fill the weight of ybar and that of x_{t+1} first; x_0 gets what is left of 1.",
     "Compare s * sigma_next with sigma_y, equality included; and s = 0 is case 3 always.",
@@ -86,6 +103,12 @@ def _variances(*arguments: Any) -> Tensor:
     "The last row is a standard deviation; these are variances.",
     _by_table(zero_as_2=True),
     "Where s = 0 there is no measurement: that coordinate looks at x_{t+1}.",
+    _by_table(left=True),
+    "The case is that of the level which is entered: compare s sigma_next with sigma_y.",
+    lambda *arguments: _by_table()(*arguments)[[1, 0, 2, 3]],
+    "The rows are the weights of x_0, of x_{t+1} and of ybar, in this order, and the noise.",
+    _by_table(root=lambda eta: 1 - eta**2),
+    "1 - eta^2 is the share of the variance; a weight is its root.",
 )
 def slide_11_as_a_table(answer: Answer) -> Cases:
     names = ("of x_0", "of x_{t+1}", "of ybar", "of the noise")
@@ -93,6 +116,7 @@ def slide_11_as_a_table(answer: Answer) -> Cases:
         ([1.0, 0.25, 0.0], 1.0, 0.5, 0.25, 0.6, 0.7),
         ([1.75, 0.875, 0.5, 0.0], 2.5, 0.625, 0.3125, 0.85, 0.4),
         ([0.5, 0.3, 0.1], 4.0, 0.75, 0.1875, 0.3, 1.0),
+        ([0.8, 0.0], 1.0, 0.5, 0.0, 0.6, 0.7),
     ):
         s = tensor(values)
         c = ddrm_coefficients(s, sigma, sigma_next, sigma_y, eta=eta, eta_b=eta_b)
@@ -101,7 +125,7 @@ def slide_11_as_a_table(answer: Answer) -> Cases:
         yield f"{where}, rows {', '.join(names)}", got, torch.stack(c)
 
 
-@question("06.3", "Crossing the boundary", kind="paper")
+@question("06.3", "Crossing the boundary", kind="paper", of="sigma_above, tau, eta, eta_b")
 @hints(
     "Given x_0 both levels contain the noise of ybar. With which weights?",
     "x_{t+1} contains eta_b tau xi_y, and x_t contains sqrt(1 - eta^2) sigma_t xi_y.",
@@ -118,6 +142,10 @@ def slide_11_as_a_table(answer: Answer) -> Cases:
     "They are uncorrelated given x_0 and y. Here y is not given.",
     lambda sigma_above, tau, eta, eta_b: eta_b * (tau / sigma_above) * math.sqrt(1 - eta**2) * tau,
     "In case 2 the weight of xi_y is sqrt(1 - eta^2) sigma_t: tau cancels there.",
+    lambda sigma_above, tau, eta, eta_b: eta_b * (1 - eta**2) * tau / sigma_above,
+    "1 - eta^2 is the share of a variance. xi_y enters x_t with its root.",
+    lambda sigma_above, tau, eta, eta_b: eta_b * math.sqrt(1 - eta**2) * tau,
+    "That is a covariance, in units of sigma_t. Divide by the deviation of x_{t+1}, too.",
 )
 def crossing_the_boundary(answer: Answer) -> Cases:
     for s, above, sigma, sigma_y, eta, eta_b in (

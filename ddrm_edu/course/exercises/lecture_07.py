@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from ddrm_edu.course.answers import Unfit, described, numbers, parts
 from ddrm_edu.course.engine import Answer, Cases, hints, mistakes, question, tensor
 from ddrm_edu.ddrm import ddrm_coefficients
 from ddrm_edu.gaussian import Gaussian
@@ -16,7 +17,7 @@ def _std_of_fresh(sigma: float, b: float, eta_b: float) -> float:
     return math.sqrt(sigma**2 - eta_b**2 * b)
 
 
-@question("07.1", "Fresh noise that is not so fresh", kind="paper")
+@question("07.1", "Fresh noise that is not so fresh", kind="paper", of="sigma, b, eta_b, rho")
 @hints(
     "Write x_t - x_0 as a sum of two terms, each a number times a unit noise.",
     "Var(A + B) = Var A + Var B + 2 Cov(A, B), and the first two add up to sigma_t^2.",
@@ -34,6 +35,18 @@ def _std_of_fresh(sigma: float, b: float, eta_b: float) -> float:
         sigma**2 + 2 * rho * eta_b**2 * b * _std_of_fresh(sigma, b, eta_b) ** 2
     ),
     "A covariance is rho times standard deviations, not times variances.",
+    lambda sigma, b, eta_b, rho: (
+        sigma**2 - 2 * rho * eta_b * b**0.5 * _std_of_fresh(sigma, b, eta_b)
+    ),
+    "The variance of a sum has plus twice the covariance.",
+    lambda sigma, b, eta_b, rho: sigma**2 + 2 * rho * eta_b * b**0.5 * sigma,
+    "The fresh noise has the standard deviation sqrt(sigma^2 - eta_b^2 b), not sigma.",
+    lambda sigma, b, eta_b, rho: math.sqrt(
+        sigma**2 + 2 * rho * eta_b * b**0.5 * _std_of_fresh(sigma, b, eta_b)
+    ),
+    "That is the standard deviation.",
+    lambda sigma, b, eta_b, rho: sigma**2 + 2 * rho * eta_b * b * _std_of_fresh(sigma, b, eta_b),
+    "b is the variance of ybar; a covariance contains its root.",
 )
 def dependent_noise(answer: Answer) -> Cases:
     for sigma, b, eta_b, rho in (
@@ -60,11 +73,13 @@ def _parts(
     power: int = 2,
     unit: bool = True,
     rows: int = 3,
+    above: float | None = None,
 ) -> Tensor:
     """The shares of one step, right with the defaults."""
-    above = s * sigma_next > sigma_y if strict else s * sigma_next >= sigma_y
+    level = s * (sigma_next if above is None else above)
+    first = level > sigma_y if strict else level >= sigma_y
     b = torch.where(s > 0, sigma_y / s, 0.0) ** 2
-    from_y = torch.where(above, eta_b**power * b, (1 - eta**2) * sigma_next**2)
+    from_y = torch.where(first, eta_b**power * b, (1 - eta**2) * sigma_next**2)
     from_above = torch.where(s > 0, 0.0, from_y)
     from_y = torch.where(s > 0, from_y, 0.0)
     if rows == 2:  # what is not fresh is said to come from ybar
@@ -73,7 +88,12 @@ def _parts(
     return torch.stack([fresh, from_y, from_above]) / (sigma_next**2 if unit else 1.0)
 
 
-@question("07.2", "The bars of one step", kind="code")
+@question(
+    "07.2",
+    "The bars of one step",
+    kind="code",
+    of="s, sigma, sigma_next, sigma_y, eta, eta_b",
+)
 @hints(
     "Each share is (weight times standard deviation)^2 / sigma_next^2, case by case.",
     "Where s > 0 the share of ybar is eta_b^2 b / sigma_next^2 in case 1 and 1 - eta^2 in case 2; "
@@ -90,6 +110,16 @@ def _parts(
     "These are variances; divide by sigma_next^2 for shares.",
     lambda *step: _parts(*step, rows=2),
     "Where s = 0 there is no ybar: what is kept comes from the level above.",
+    lambda *step: _parts(*step)[[1, 0, 2]],
+    "The rows are fresh, ybar, x_{t+1}, in this order.",
+    lambda *step: _parts(*step).sqrt(),
+    "A share is one of a variance. Yours are standard deviations: their squares add up to 1.",
+    lambda s, sigma, sigma_next, sigma_y, eta, eta_b: _parts(
+        s, sigma, sigma_next, sigma_y, eta**0.5, eta_b
+    ),
+    "The fresh share is eta^2, and what is kept is 1 - eta^2.",
+    lambda s, sigma, *step: _parts(s, sigma, *step, above=sigma),
+    "The case is that of the level which is entered: compare s sigma_next with sigma_y.",
 )
 def shares(answer: Answer) -> Cases:
     two, generic = [2.0, 0.1], [1.7, 0.8, 0.5, 0.31, 0.04, 0.0, 0.0]
@@ -120,7 +150,12 @@ def _both(*, mixed: float = 2.0, direct_only: bool = False, at_next: bool = Fals
     return answer
 
 
-@question("07.3", "A kernel that uses both", kind="paper")
+@question(
+    "07.3",
+    "A kernel that uses both",
+    kind="paper",
+    of="sigma, sigma_next, b, kappa, a_y, a_x",
+)
 @hints(
     "Given x_0, only three terms of x_t are random: a_y ybar, a_x x_{t+1} and the fresh noise.",
     "The first two are correlated: their sum has the variance "
@@ -136,6 +171,12 @@ def _both(*, mixed: float = 2.0, direct_only: bool = False, at_next: bool = Fals
     "Your v is right. But x_t depends on ybar in two ways: directly and through x_{t+1}.",
     _both(at_next=True),
     "The variance of x_{t+1} is sigma_{t+1}^2, that of the level above.",
+    lambda *numbers: _both()(*numbers)[::-1],
+    "The pair is (v, covariance), in this order.",
+    _both(mixed=-2.0),
+    "The mixed term adds to the variance of the sum, so it is taken from v.",
+    lambda *numbers: _both()(*numbers)[0],
+    "That is v. The covariance with ybar is asked for as well: enter the pair.",
 )
 def both_parents(answer: Answer) -> Cases:
     for sigma, sigma_next, b, kappa, a_y, a_x in (
@@ -162,18 +203,25 @@ def both_parents(answer: Answer) -> Cases:
 )
 @mistakes(
     (1.0, 1.0, 1.0, 1.0),
-    "Here the fresh variance is exactly 0, which is allowed: the statement holds.",
+    "Here the fresh variance is not negative, so the statement holds.",
     (1.0, 2.0, 1.0, 1.0),
     "These numbers break a hypothesis that is there: sigma_y / s is above sigma_t.",
     (1.0, 1.0, 1.0, -2.0),
     "These numbers break a hypothesis that is there: eta_b is negative.",
     (1.0, -5.0, 1.0, 1.0),
     "These numbers break a hypothesis that is there: sigma_y is negative.",
+    (0.0, 1.0, 1.0, 2.0),
+    "These numbers break a hypothesis that is there: 0 < s.",
 )
 def missing_hypothesis(answer: Answer) -> Cases:
-    s, sigma_y, sigma_t, eta_b = (float(number) for number in answer)
+    four = [numbers(part) for part in parts(answer, "s, sigma_y, sigma_t, eta_b")]
+    if not all(each is not None and each.ndim == 0 and each.isfinite() for each in four):
+        raise Unfit(f"four finite numbers are due, but your answer is {described(answer)}")
+    s, sigma_y, sigma_t, eta_b = (float(number) for number in four if number is not None)
     yield "0 <= sigma_y", sigma_y >= 0, True
     yield "0 < s", s > 0, True
+    if s <= 0:
+        return
     yield "sigma_y / s <= sigma_t", sigma_y / s <= sigma_t, True
     yield "0 <= eta_b", eta_b >= 0, True
     b = (sigma_y / s) ** 2

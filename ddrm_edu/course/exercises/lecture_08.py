@@ -18,7 +18,7 @@ from ddrm_edu.priors import GaussianPrior
 _LEVELS = tensor([9.0, 2.0, 0.75, 0.5, 0.125, 0.0])
 
 
-@question("08.1", "How long does a coordinate listen?", kind="code")
+@question("08.1", "How long does a coordinate listen?", kind="code", of="s, sigma_y, sigmas")
 @hints(
     "Case 1 asks for s > 0 and s sigma_t >= sigma_y, with sigma_t the level after the step.",
     "The levels that are entered are sigmas[1:], the final 0 among them.",
@@ -35,6 +35,10 @@ _LEVELS = tensor([9.0, 2.0, 0.75, 0.5, 0.125, 0.0])
     "With s = 0 nothing was measured: that is case 3 even if sigma_y = 0.",
     lambda s, sigma_y, sigmas: int(((sigmas[1:] >= sigma_y * s) & (s > 0)).sum()),
     "The deviation of y-bar is sigma_y / s: the smaller s, the noisier the measurement.",
+    lambda s, sigma_y, sigmas: int(((sigmas[1:] >= sigma_y) & (s > 0)).sum()),
+    "ybar has the deviation sigma_y / s: where is s?",
+    lambda s, sigma_y, sigmas: int(((sigmas[1:] * s < sigma_y) & (s > 0)).sum()),
+    "These are the steps of case 2.",
 )
 def steps_in_case_1(answer: Answer) -> Cases:
     for s, sigma_y in ((1.0, 0.3), (0.5, 0.25), (0.4, 0.3), (0.7, 0.0), (0.0, 0.3), (0.0, 0.0)):
@@ -45,7 +49,7 @@ def steps_in_case_1(answer: Answer) -> Cases:
         yield f"s = {s}, sigma_y = {sigma_y}", answer(s, sigma_y, _LEVELS), int(sum(steps))
 
 
-@question("08.2", "The best variance for the last kernel", kind="paper")
+@question("08.2", "The best variance for the last kernel", kind="paper", of="error, n")
 @hints(
     "Write the term as a function of v_0 and set its derivative to 0.",
     "The term is error / (2 v) + n / 2 log(2 pi v); it is smallest at v = error / n.",
@@ -60,6 +64,12 @@ def steps_in_case_1(answer: Answer) -> Cases:
     "The best v_0 is the mean squared error of one pixel: divide by n.",
     lambda error, n: 0.5 + 0.5 * math.log(2 * math.pi * error / n),
     "That is the share of one pixel. There are n of them.",
+    lambda error, n: n / 2 + n / 2 * math.log(error / n),
+    "The density of a Gaussian has the factor 1 / sqrt(2 pi v): where is 2 pi?",
+    lambda error, n: n + n * math.log(2 * math.pi * error / n),
+    "The logarithm of a Gaussian density has a factor 1/2 in both of its parts.",
+    lambda error, n: -n / 2 - n / 2 * math.log(2 * math.pi * error / n),
+    "The term is *minus* the expected logarithm of the density.",
 )
 def smallest_last_term(answer: Answer) -> Cases:
     for variance, n in ((1.0, 1), (0.25, 3)):
@@ -71,7 +81,7 @@ def smallest_last_term(answer: Answer) -> Cases:
         yield f"error = {error:g}, n = {n}", answer(error, n), bound.last
 
 
-@question("08.3", "How far back does a state remember?", kind="paper")
+@question("08.3", "How far back does a state remember?", kind="paper", of="case, eta, k")
 @hints(
     "Write x_t - x_0 as a sum: what it shares with the state before, and fresh noise.",
     "In case 2 every state has the share sqrt(1 - eta^2) of the one noise of y-bar.",
@@ -87,6 +97,12 @@ def smallest_last_term(answer: Answer) -> Cases:
     lambda case, eta, k: math.sqrt(1 - eta**2) if case == 2 else (1 - eta**2) ** (k / 2),
     "Case 3 is right. In case 2 both states have the share sqrt(1 - eta^2) of y-bar's noise: "
     "multiply the two.",
+    lambda case, eta, k: (1 - eta**2) if case == 3 else (1 - eta**2) ** (k / 2),
+    "The two cases are exchanged: in case 3 there is no y-bar, and a state looks at the one above.",
+    lambda case, eta, k: (1 - eta) ** 2 if case == 2 else (1 - eta) ** k,
+    "What is kept is sqrt(1 - eta^2), not 1 - eta: variances add up.",
+    lambda case, eta, k: 0.0 if case == 2 else (1 - eta**2) ** (k / 2),
+    "Case 3 is right. In case 2 the states are independent given y, but y is not given.",
 )
 def correlation_of_states(answer: Answer) -> Cases:
     levels = tensor([5.0, 2.0, 1.1, 0.7, 0.2, 0.0])

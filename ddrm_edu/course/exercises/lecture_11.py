@@ -15,7 +15,7 @@ from ddrm_edu.priors import GaussianPrior
 from ddrm_edu.schedule import NoiseSchedule
 
 
-@question("11.1", "The rate of a temperature", kind="paper")
+@question("11.1", "The rate of a temperature", kind="paper", of="tau")
 @hints(
     "Solve for the square root first.",
     "sqrt(1 - eta^2) = 2 tau - 1, which lies between 0 and 1.",
@@ -30,15 +30,26 @@ from ddrm_edu.schedule import NoiseSchedule
     "tau is the mean of 1 and the root, not the root.",
     lambda tau: math.sqrt(1 - (1 - 2 * tau)),
     "The square is missing: eta^2 = 1 - (2 tau - 1)^2.",
+    lambda tau: math.sqrt(tau * (1 - tau)),
+    "A factor 2 is missing: 1 - (2 tau - 1)^2 = 4 tau (1 - tau).",
+    lambda tau: 2 - 2 * tau,
+    "That is 1 - sqrt(1 - eta^2): squares add up to 1, not the numbers themselves.",
+    lambda tau: 1 - tau,
+    "tau = 1/2 is to give eta = 1, where nothing is kept.",
 )
 def rate_of_a_temperature(answer: Answer) -> Cases:
-    for eta in (1.0, 0.85, 0.6, 0.1):
+    for eta in (1.0, 0.85, 0.6, 0.3):
         tau = (1 + math.sqrt(1 - eta**2)) / 2
         yield f"tau = {tau:.4g}", answer(tau), eta
 
 
 def _variance(
-    *, kept: Answer = math.sqrt, at_next: bool = False, square: bool = True, start: float = 1.0
+    *,
+    kept: Answer = math.sqrt,
+    at_next: bool = False,
+    square: bool = True,
+    start: float = 1.0,
+    noise: int = 2,
 ) -> Answer:
     """Slide 16 and G01 for one pixel, with typical slips."""
 
@@ -48,13 +59,13 @@ def _variance(
             L = kept(1 - eta**2) * below / sigma
             level = below if at_next else sigma
             F = (1 - L) * C / (C + level**2) + L
-            var = (F**2 if square else F) * var + (eta * below) ** 2
+            var = (F**2 if square else F) * var + (eta * below) ** noise
         return var
 
     return variance
 
 
-@question("11.2", "The law of one pixel", kind="code")
+@question("11.2", "The law of one pixel", kind="code", of="C, levels, eta")
 @hints(
     "Write the step as a multiple F of x plus fresh noise plus a constant.",
     "With L = sqrt(1 - eta^2) sigma' / sigma the prediction has the share 1 - L, and "
@@ -72,6 +83,12 @@ def _variance(
     "The chain starts with variance sigma_T^2, not from a fixed point.",
     lambda C, levels, eta: C,
     "That is the prior's variance, which DDRM was meant to reach.",
+    _variance(noise=1),
+    "The variance of eta sigma' xi is (eta sigma')^2.",
+    lambda C, levels, eta: _variance()(C, levels[:-1], eta),
+    "A step is missing: the last one enters the level 0.",
+    lambda C, levels, eta: (1 + math.sqrt(1 - eta**2)) / 2 * C,
+    "That is tau C, the limit of many steps. Here the number of steps is finite.",
 )
 def law_of_one_pixel(answer: Answer) -> Cases:
     runs = [[1.3, 0.0], [2.0, 0.7, 0.0], NoiseSchedule.linear().sigmas(20).tolist()]
@@ -92,7 +109,7 @@ def _largest_share(times: float = 1.0) -> Answer:
     return share
 
 
-@question("11.3", "How much of both", kind="paper")
+@question("11.3", "How much of both", kind="paper", of="sigma_next, sigma, b, kappa, l")
 @hints(
     "v >= 0 is a quadratic inequality in a.",
     "b a^2 + 2 l kappa a - (sigma_t^2 - l^2 sigma_{t+1}^2) <= 0: take the positive root.",
@@ -107,6 +124,10 @@ def _largest_share(times: float = 1.0) -> Answer:
     "The correlation takes variance away from the fresh noise: mind the sign of l kappa.",
     lambda sigma_next, sigma, b, kappa, of_x: sigma_next / math.sqrt(b),
     "That is the limit for l = 0, DDRM's case 1. What x_{t+1} uses is missing.",
+    lambda *numbers: _largest_share()(*numbers) * numbers[2],
+    "The quadratic inequality starts with b a^2: divide by b at the end.",
+    lambda *numbers: -_largest_share()(*numbers) - 2 * numbers[4] * numbers[3] / numbers[2],
+    "That is the other root, the smallest a.",
 )
 def how_much_of_both(answer: Answer) -> Cases:
     """At the right share nothing is left for fresh noise, and the law is that of slide 12."""

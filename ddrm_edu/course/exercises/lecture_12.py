@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from ddrm_edu.checks import check_operator
 from ddrm_edu.course.engine import Answer, Cases, hints, mistakes, question, tensor
-from ddrm_edu.operators import BlockOperator, CircularBlur, Dense, PatchFunctional, SVDOperator
+from ddrm_edu.course.operator_cases import an_operator, examined
+from ddrm_edu.operators import BlockOperator, CircularBlur, Dense, PatchFunctional
 
 
-@question("12.1", "The spectrum of two taps", kind="paper")
+@question("12.1", "The spectrum of two taps", kind="paper", of="a, b, k, n")
 @hints(
     "Put the wave x_j = exp(2 pi i j k / n) into H: it comes out multiplied by one number.",
     "That number is a + b exp(-2 pi i k / n), and the singular value is its modulus.",
@@ -31,6 +30,12 @@ from ddrm_edu.operators import BlockOperator, CircularBlur, Dense, PatchFunction
     "At frequency 0 the image is constant, and H multiplies it by a + b: check the sign.",
     lambda a, b, k, n: abs(a) + abs(b),
     "That is the largest value it could have; it depends on the frequency.",
+    lambda a, b, k, n: abs(a + b * math.cos(2 * math.pi * k / n)),
+    "The eigenvalue is complex: the modulus contains its imaginary part, b sin(2 pi k / n).",
+    lambda a, b, k, n: math.hypot(a, b),
+    "That is the length of a row. The two taps add up at frequency 0, to |a + b|.",
+    lambda a, b, k, n: math.sqrt(a**2 + b**2 + a * b * math.cos(2 * math.pi * k / n)),
+    "The mixed term of a square is 2 a b cos.",
 )
 def two_taps(answer: Answer) -> Cases:
     for a, b, n in ((1.0, 1.0, 4), (0.5, -0.5, 5), (0.75, 0.25, 6), (-0.3, 1.1, 7)):
@@ -41,15 +46,6 @@ def two_taps(answer: Answer) -> Cases:
             wave = tensor([math.cos(2 * math.pi * j * k / n) for j in range(n)])
             length = (H @ wave).norm() / wave.norm()
             yield f"a = {a:g}, b = {b:g}, n = {n}, k = {k}", answer(a, b, k, n), length
-
-
-def _examined(op: Any, name: str, H: Tensor, out_shape: tuple[int, ...]) -> Cases:
-    """An operator against its matrix and the claims about it."""
-    if not isinstance(op, SVDOperator):
-        raise TypeError(f"an operator is due, not a {type(op).__name__}")
-    yield f"{name}: shape of a measurement", list(op.out_shape), list(out_shape)
-    yield f"{name}: H", op.matrix(), H
-    yield f"{name}: broken claims of check_operator", len(check_operator(op, H).failures), 0
 
 
 def _edges_matrix(shape: tuple[int, int, int]) -> Tensor:
@@ -64,7 +60,7 @@ def _without_last_column(shape: tuple[int, int, int]) -> Tensor:
     return H
 
 
-@question("12.2", "A camera that sees only edges", kind="code")
+@question("12.2", "A camera that sees only edges", kind="code", of="shape")
 @hints(
     "The same weights everywhere and a periodic image: this is a CircularBlur with two taps.",
     "The centre of a kernel is ((k - 1) // 2, (l - 1) // 2), and a convolution flips it: a tap to "
@@ -83,10 +79,14 @@ def _without_last_column(shape: tuple[int, int, int]) -> Tensor:
     "This is the difference to the pixel below. The second index j counts columns.",
     lambda shape: PatchFunctional(shape, [[[-1.0, 1.0]]]),
     "Patches tile the image, so every second difference is missing. Here they overlap.",
+    lambda shape: CircularBlur(shape, [[0.5, 0.0, -0.5]]),
+    "That is the central difference, over two pixels.",
+    lambda shape: CircularBlur(shape, [[1.0, 1.0, 0.0]]),
+    "That is a sum of neighbours.",
 )
 def edges(answer: Answer) -> Cases:
     for shape in ((1, 2, 4), (2, 3, 6)):
-        yield from _examined(answer(shape), f"shape {shape}", _edges_matrix(shape), shape)
+        yield from examined(answer(shape), f"shape {shape}", _edges_matrix(shape))
 
 
 _FILTERS = (0, 1, 1, 2)  # red, green, green, blue, row by row
@@ -121,7 +121,7 @@ def _bayer(
     return lambda shape: BlockOperator(K.reshape(4, 12), shape, patch=(3, 2, 2))
 
 
-@question("12.3", "A Bayer sensor with crosstalk", kind="code")
+@question("12.3", "A Bayer sensor with crosstalk", kind="code", of="shape")
 @hints(
     "Four weighted sums of every cell of 2 x 2 pixels: a BlockOperator with patch=(3, 2, 2).",
     "K has 4 rows and 12 columns; a patch is flattened channel by channel and row by row, so "
@@ -141,8 +141,14 @@ def _bayer(
     lambda shape: Dense(_bayer_matrix(shape), shape),
     "The right numbers, as a vector: measurements are to have shape (4, h / 2, w / 2). Pass "
     "out_shape, or use BlockOperator.",
+    _bayer(other=0.0),
+    "The other three places of the colour have the weight 0.1, and yours have 0.",
+    _bayer(filters=(1, 0, 2, 1)),
+    "Red is at the top left, and green at the top right and the bottom left.",
 )
 def bayer(answer: Answer) -> Cases:
     for shape in ((3, 2, 2), (3, 4, 6)):
         out = (4, shape[1] // 2, shape[2] // 2)
-        yield from _examined(answer(shape), f"shape {shape}", _bayer_matrix(shape), out)
+        op = an_operator(answer(shape))
+        yield f"shape {shape}, shape of a measurement", str(tuple(op.out_shape)), str(out)
+        yield from examined(op, f"shape {shape}", _bayer_matrix(shape))

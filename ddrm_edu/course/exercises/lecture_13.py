@@ -5,14 +5,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ddrm_edu.checks import check_operator
+from ddrm_edu.checks.operator import DEVICE
+from ddrm_edu.course.answers import Unfit, described, numbers
 from ddrm_edu.course.engine import Answer, Cases, hints, mistakes, normal, question, tensor
+from ddrm_edu.course.operator_cases import broken
 from ddrm_edu.ddrm import ddrm_coefficients, ddrm_start_coefficients
 from ddrm_edu.diffusion import combine
 from ddrm_edu.operators import SVDOperator
 
 
-@question("13.1", "A start that is too wide", kind="paper")
+@question(
+    "13.1",
+    "A start that is too wide",
+    kind="paper",
+    of="s, sigma_T, sigma_y",
+    words="start, weights, noise, boundary",
+)
 @hints(
     "x_T is a sum of two noises, that of y_spec and that of the draw. Are they independent?",
     "y_spec given x_0 has the variance sigma_y^2 / s^2 (S09.6).",
@@ -30,6 +38,12 @@ from ddrm_edu.operators import SVDOperator
     "y_spec is divided by s, and so is its noise.",
     ("start", lambda s, sigma_T, sigma_y: (sigma_T + sigma_y / s) ** 2),
     "Of independent noises the variances add up, not the standard deviations.",
+    ("start", lambda s, sigma_T, sigma_y: (sigma_T**2 + sigma_y**2 / s**2) ** 0.5),
+    "That is the standard deviation.",
+    ("start", lambda s, sigma_T, sigma_y: sigma_T**2 + sigma_y**2 * s**2),
+    "y_spec is y divided by s: small s makes large noise.",
+    ("weights", lambda s, sigma_T, sigma_y: sigma_T**2 + sigma_y**2 / s**2),
+    "The variance is right. But no weight is wrong: name what comes before the first step.",
 )
 def wide_start(answer: Answer) -> Cases:
     word, variance = answer
@@ -42,8 +56,8 @@ def wide_start(answer: Answer) -> Cases:
         yield name, variance(s, sigma_T, sigma_y), sigma_T**2 + excess
 
 
-def _step(kept: Answer, of_noise: Answer) -> Answer:
-    """The step of the exercise with another weight and another share of noise."""
+def _step(kept: Answer, of_noise: Answer, strict: bool = False) -> Answer:
+    """The step of the exercise with another weight, share of noise or boundary."""
 
     def step(
         x: Tensor, x0_hat: Tensor, y_spec: Tensor, s: Tensor,
@@ -51,6 +65,9 @@ def _step(kept: Answer, of_noise: Answer) -> Answer:
     ) -> Tensor:  # fmt: skip
         c = ddrm_coefficients(s, sigma, sigma_next, sigma_y, eta=0.0, eta_b=eta_b)
         first = (s > 0) & (s * sigma_next >= sigma_y)
+        if strict:
+            first = s * sigma_next > sigma_y
+            c = c._replace(y=torch.where(first | (s == 0), c.y, s * sigma_next / sigma_y))
         to_y = torch.where(first, c.y, kept(eta) * c.y)
         to_x = torch.where(first, c.xt, kept(eta) * c.xt)
         std = torch.where(first, c.noise, of_noise(eta) * sigma_next)
@@ -63,7 +80,13 @@ _SUSPECT = _step(lambda eta: (1 - eta) ** 0.5, lambda eta: eta)
 _REPAIRED = _step(lambda eta: (1 - eta**2) ** 0.5, lambda eta: eta)
 
 
-@question("13.2", "A step that passes at the defaults of two papers", kind="code")
+@question(
+    "13.2",
+    "A step that passes at the defaults of two papers",
+    kind="code",
+    of="x, x0_hat, y_spec, s, sigma, sigma_next, sigma_y, eta, eta_b, z",
+    words="start, weights, noise, boundary",
+)
 @hints(
     "In cases 2 and 3 the share that is kept and the share that is fresh must add up to 1.",
     "The fresh noise has the variance eta^2 sigma_next^2. What must the kept one have?",
@@ -82,19 +105,41 @@ _REPAIRED = _step(lambda eta: (1 - eta**2) ** 0.5, lambda eta: eta)
     "1 - eta^2 is the share of the variance; a weight is its root.",
     ("boundary", _REPAIRED),
     "The step is repaired. The boundary was never wrong: >= is what slide 11 says.",
+    ("weights", _step(lambda eta: (1 - eta**2) ** 0.5, lambda eta: eta, strict=True)),
+    "The weights are repaired, but s sigma_next = sigma_y is case 1 on slide 11: keep >=.",
+    ("weights", _step(lambda eta: 1 - eta, lambda eta: eta)),
+    "Variances add up, not standard deviations: keep sqrt(1 - eta^2), not 1 - eta.",
+    ("weights", _step(lambda eta: (1 - eta**2) ** 0.5, lambda eta: eta**0.5)),
+    "The weights are repaired. But the noise was right, and is not any more.",
 )
 def weights_of_a_step(answer: Answer) -> Cases:
     word, step = answer
     yield "the claim that breaks first", word, "weights"
     s = tensor([1.3, 0.5, 0.08, 0.0])
     x, x0_hat, y_spec, z = normal(0, 4, 3, 4)
-    for case, part in (("case 3", s[3:]), ("case 2", s[2:3]), ("all cases", s)):
+    for case, part, levels in (
+        ("case 3", s[3:], (2.0, 0.9, 0.2)),
+        ("case 2", s[2:3], (2.0, 0.9, 0.2)),
+        ("the boundary", s[1:2], (2.0, 0.75, 0.375)),
+        ("all cases", s, (2.0, 0.9, 0.2)),
+    ):
         for eta, eta_b in ((1.0, 1.0), (0.6, 0.7), (0.85, 0.9)):
             own = [each[:, : len(part)] for each in (x, x0_hat, y_spec)]
-            numbers = (part, 2.0, 0.9, 0.2, eta, eta_b)
-            c = ddrm_coefficients(part, 2.0, 0.9, 0.2, eta=eta, eta_b=eta_b)
-            want = combine(c, own[1], own[0], own[2], z[:, : len(part)])
-            yield f"{case}, eta = {eta}", step(*own, *numbers, z[:, : len(part)]), want
+            fresh = z[:, : len(part)]
+            c = ddrm_coefficients(part, *levels, eta=eta, eta_b=eta_b)
+            mean, whole = (combine(c, own[1], own[0], own[2], each) for each in (0 * fresh, fresh))
+            up, down = (
+                numbers(step(*own, part, *levels, eta, eta_b, sign * fresh)) for sign in (1, -1)
+            )
+            if up is None or down is None:
+                raise Unfit("the step is to return a tensor, as the suspect's does")
+            # z and -z have one law: the mean and the size of the noise count, not its sign.
+            yield f"{case}, eta = {eta}, mean of the step", (up + down) / 2, mean
+            yield (
+                f"{case}, eta = {eta}, size of its noise",
+                ((up - down) / 2).abs(),
+                (whole - mean).abs(),
+            )
 
 
 class _Reordered(SVDOperator):
@@ -106,7 +151,11 @@ class _Reordered(SVDOperator):
         self.s = (torch.arange(n) < k).double()
 
     def V(self, x: Tensor) -> Tensor:
-        return self._answer(x, self.order)
+        given = self._answer(x.double(), self.order)  # a matrix may answer in its own dtype
+        rows = numbers(given)
+        if rows is None or rows.numel() != x.numel():
+            raise Unfit(f"V is to return a batch of vectors, but yours gives {described(given)}")
+        return rows.reshape(x.shape).to(x)
 
     def Vt(self, x: Tensor) -> Tensor:
         return x[:, self.order]
@@ -118,7 +167,13 @@ class _Reordered(SVDOperator):
         return torch.nn.functional.pad(y, (0, self.in_shape[0] - self.out_shape[0]))
 
 
-@question("13.3", "A permutation", kind="code")
+@question(
+    "13.3",
+    "A permutation",
+    kind="code",
+    of="x, order",
+    words="inverse, linear, batch, truth",
+)
 @hints(
     "Try order = [1, 2, 0] on the vector (10, 20, 30): what is Vt, and what is V of that?",
     "V must undo Vt: where Vt takes entry order[i] to place i, V takes entry i to order[i].",
@@ -136,6 +191,10 @@ class _Reordered(SVDOperator):
     "Then V does nothing, and Vt is not undone.",
     ("batch", lambda x, order: x[:, order.argsort()]),
     "V is repaired. But indexing columns never mixed the images of a batch.",
+    ("linear", lambda x, order: x[:, order.argsort()]),
+    "V is repaired. But to reorder a vector is linear, in whatever order.",
+    ("inverse", lambda x, order: x[:, order[order]]),
+    "Applied twice, a permutation is the identity only if it is its own inverse.",
 )
 def inverse_permutation(answer: Answer) -> Cases:
     word, V = answer
@@ -145,5 +204,5 @@ def inverse_permutation(answer: Answer) -> Cases:
         x = normal(1, 2, len(order))
         yield f"order = {places}, V of Vt of x", V(x[:, order], order), x
         op = _Reordered(order, len(order) - 1, V)
-        report = check_operator(op, torch.eye(len(order))[order[:-1]])
-        yield f"order = {places}, claims that break", len(report.failures), 0
+        claims = broken(op, torch.eye(len(order))[order[:-1]], besides=frozenset({DEVICE}))
+        yield f"order = {places}, broken claims of check_operator", claims, "none"
