@@ -9,11 +9,7 @@ import torch
 from torch import Tensor
 
 from ddrm_edu.course.engine import Answer, Cases, hints, mistakes, question, tensor
-<<<<<<< HEAD
-from ddrm_edu.operators import Dense, Inpainting, PatchFunctional, SuperResolution, SVDOperator
-=======
 from ddrm_edu.course.operator_cases import an_operator
-from ddrm_edu.ddrm import restore
 from ddrm_edu.operators import (
     Colorization,
     Dense,
@@ -22,7 +18,6 @@ from ddrm_edu.operators import (
     SuperResolution,
     SVDOperator,
 )
->>>>>>> ex
 from ddrm_edu.priors import GaussianPrior
 from ddrm_edu.restoration import restore
 
