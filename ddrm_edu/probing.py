@@ -127,16 +127,14 @@ class _Draws(TorchDispatchMode):
         return False  # torch's compiler, which takes seconds to load, has no part in this
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        out = func(*args, **kwargs)
+        out = func(*args, **(kwargs or {}))
         if torch.Tag.nondeterministic_seeded not in func.tags:
             return out
         name = func.overloadpacket.__name__
         mean, std = 0.0, 1.0
         if name in ("normal", "normal_", "normal_functional"):
             given = args if name == "normal" else args[1:]
-            mean = given[0] if given else kwargs.get("mean", mean)
-            std = given[1] if len(given) > 1 else kwargs.get("std", std)
+            mean, std = (*given, *(mean, std)[len(given) :])[:2]  # defaults are left out
         elif name not in ("randn", "randn_like"):
             _refuse(f"it draws by torch's {name}", "Only normal noise can be told by its factor.")
         if self.batch > 1 and out.shape[:1] != (self.batch,):
@@ -250,7 +248,8 @@ class _Probe:
         if self.off(self.points[4:], self.base).any():
             return (
                 "the result depends on the part of y outside H's range",
-                "All that y tells about x is y_spec = s^+ U^T y, and an AffineLaw acts on that.",
+                "What y tells about x is y_spec = s^+ U^T y, on which an AffineLaw acts; a norm of "
+                "y - H x, as in DPS, knows the rest of y as well.",
             )
         due = self.base + self.mixtures @ (self.points - self.base)
         wrong, error = self.off(self.x, due, self.mixtures), (self.x - due).abs().amax(1)
@@ -261,8 +260,8 @@ class _Probe:
                     f"it is not affine in {what}: at random points up to "
                     f"{float(self.mixtures[mine].abs().max()):.2g} times a typical one an image is "
                     f"off by {float(error[mine].max()):.1e}",
-                    "Clipping, a division by a norm, truncated conjugate gradients or noise whose "
-                    "size depends on y are the usual causes; below 1e-4, float32 inside.",
+                    "Clipping, a division by a norm, truncated conjugate gradients, noise whose "
+                    "size depends on y, a choice among particles? Below 1e-4, float32 inside?",
                 )
         return None
 
@@ -334,12 +333,13 @@ class _Probe:
                 state = x.clone()
                 state[1 + rank : -5] = base
                 state[1 + rank : 1 + rank + used] += factor
+                at_points = weights
                 try:
                     step = run.send(state.reshape(-1, *self.op.in_shape))
                 except StopIteration:
                     break
         of_y = x[1 : 1 + rank] - base
-        due = base + self.u @ of_y + weights @ factor
+        due = base + self.u @ of_y + at_points @ factor
         if (self.off(self.points, due) | self.off(self.points, x[-5:])).any():
             return None
         return self.in_spec(base, of_y, factor)

@@ -238,10 +238,11 @@ def test_an_iterator_is_run_twice_however_many_steps_it_has():
 
 
 def several_draws(denoiser, op, y, *, generator):
-    """N(1, 4 + 9 + 0.25 + 16 + 1 + 1 + 1) in each coordinate, by every way to ask for them."""
+    """N(1, 4 + 9 + 0.25 + 16 + 25 + 5) in each coordinate, by every way to ask for them."""
     zero = y.new_zeros(len(y), 4)
     x = torch.normal(zero + 1, 2.0) + 3 * torch.randn_like(zero)
     x = x + torch.normal(0.0, torch.full_like(zero, 0.5)) + zero.clone().normal_(0, 4)
+    x = x + zero.clone().normal_(std=5) + torch.normal(zero) + zero.clone().normal_()
     x = x + torch.randn(zero.shape, generator=generator, dtype=zero.dtype)
     x = x + torch.normal(0.0, 1.0, zero.shape, dtype=zero.dtype)
     return x + torch.distributions.Normal(zero, torch.ones_like(zero)).sample()
@@ -250,13 +251,16 @@ def several_draws(denoiser, op, y, *, generator):
 @pytest.mark.parametrize("at_once", [None, 1, 3])
 def test_every_way_to_draw_normal_numbers_is_seen(at_once):
     law = law_of(several_draws, PRIOR, OP, sigma_y=SIGMA_Y, at_once=at_once)
-    variance = 4 + 9 + 0.25 + 16 + 1 + 1 + 1
+    variance = 4 + 9 + 0.25 + 16 + 25 + 5
     assert (law.cov - variance * torch.eye(4)).abs().max() <= 1e-12
     assert (OP.V(law.c[None]) - 1).abs().max() <= 1e-12
 
 
 def test_draws_of_a_step_may_be_several_and_of_any_shape():
+    batches = []
+
     def sampler(denoiser, op, y, *, generator):
+        batches.append(len(y))
         x = y.new_zeros(len(y), 4)
         for k in range(5):
             a = torch.randn(len(y), 2, 4, generator=generator, dtype=y.dtype)
@@ -264,6 +268,7 @@ def test_draws_of_a_step_may_be_several_and_of_any_shape():
             x = 0.5 * x + a.sum(1) + b[:, None]
             sent = yield Step(5 - k, torch.tensor(1.0), x, x)
             x = x if sent is None else sent
+        torch.randn(len(y), 50, generator=generator)  # too late to count
 
     cov = torch.zeros(4, 4, dtype=torch.float64)
     for k in range(5):
@@ -272,6 +277,8 @@ def test_draws_of_a_step_may_be_several_and_of_any_shape():
     for at_once in (None, 6):
         law = law_of(sampler, PRIOR, OP, sigma_y=SIGMA_Y, at_once=at_once)
         assert (law.cov - Vt @ cov @ Vt.T).abs().max() <= 1e-12
+        if at_once is None:
+            assert batches == [15, 1 + OP.rank + (4 + 9) + 5]
 
 
 def test_one_image_at_a_time_noise_of_any_shape_is_its_own():
@@ -308,6 +315,13 @@ def test_a_sampler_in_single_precision_has_a_law_to_single_precision():
 
     want = sampler_law(PRIOR, OP, LEVELS, sigma_y=SIGMA_Y)
     assert 1e-10 < distance(law_of(single, PRIOR, OP, sigma_y=SIGMA_Y), want) < 1e-4
+
+    def single_noise(denoiser, op, y, *, generator):
+        z = torch.randn(len(y), 4, generator=generator)
+        return (z + 1000).double() - 1000 + 0 * op.pinv(y)
+
+    law = law_of(single_noise, PRIOR, OP, sigma_y=SIGMA_Y)
+    assert (law.cov - torch.eye(4)).abs().max() <= 1e-3
 
 
 # ------------------------------------------------------------------------------- what has no law
@@ -434,7 +448,7 @@ REFUSED = [
     (bent_noise, "not affine in its noise:"),
     (noise_by_y, "not affine in both together:"),
     (beside_the_range, "part of y outside H's range"),
-    (single_inside, "below 1e-4, float32 inside"),
+    (single_inside, "Below 1e-4, float32 inside"),
     (uniform, "draws by torch's rand[.]? "),
     (resampled, "draws by torch's multinomial"),
     (dropped, "draws by torch's bernoulli_"),
@@ -477,6 +491,9 @@ def test_an_affine_sampler_is_accepted_in_any_unit(scale):
     want = sampler_law(prior, OP, levels, sigma_y=scale * SIGMA_Y)
     assert (got.cov - want.cov).abs().max() <= 1e-10 * scale**2
     assert (got.A - want.A).abs().max() <= 1e-10
+    clamp = lambda denoiser, op, y, **_: op.pinv(y).clamp(-200 * scale, 200 * scale)  # noqa: E731
+    with pytest.raises(NoExactLaw, match="not affine in y:"):
+        law_of(clamp, prior, OP, sigma_y=scale * SIGMA_Y)
 
 
 def test_nothing_measured_and_nothing_drawn():
