@@ -6,6 +6,7 @@ small decompositions make the large one: :math:`V=V_A\otimes V_B`, :math:`s=s_A\
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -21,7 +22,8 @@ class Kronecker(SVDOperator):
     r""":math:`y=AXB^\top` on every channel: A mixes the rows of the image, B its columns.
 
     Ledger X10; H is :math:`I\otimes A\otimes B` on images flattened row by row, in this order.
-    Stored are s and the SVDs of A and B: :math:`hw+2(h^2+w^2)` numbers if both are square.
+    Stored are s and the SVDs of A and B: :math:`hw+2(h^2+w^2)` numbers if both are square, and half
+    of a large factor that is symmetric about its centre (see below).
 
     Parameters
     ----------
@@ -45,6 +47,10 @@ class Kronecker(SVDOperator):
     The cut is made on the products, not on the factors: two small singular values, each well
     above the rounding of its own matrix, can have a product far below that of H.
 
+    A factor with a side of at least 256 that reversing its rows and columns leaves the same to the
+    last bit, as that of a symmetric blur, has even and odd singular vectors, of which only halves
+    are kept and multiplied; the even ones come first.
+
     Examples
     --------
     >>> op = Kronecker([[1.0, 1.0]], [[1.0, -1.0, 0.0]])
@@ -64,29 +70,25 @@ class Kronecker(SVDOperator):
             )
         self.in_shape = (int(channels), A.shape[1], B.shape[1])
         self.out_shape = (int(channels), A.shape[0], B.shape[0])
-        (U_A, s_A, self._V_A), (U_B, s_B, self._V_B) = full_svd(A), full_svd(B)
+        (self._U_A, s_A, self._V_A), (self._U_B, s_B, self._V_B) = _svd(A), _svd(B)
         rtol = require_rtol(rtol, (max(A.shape) + max(B.shape)) * EPS)
         self.s = exact_zeros(torch.outer(s_A, s_B), rtol)
-        # A row or column without any positive product is never measured: U needs no vector for it.
-        rows, columns = int((self.s[:, 0] > 0).sum()), int((self.s[0] > 0).sum())
-        self._U_A, self._U_B = U_A[:, :rows].clone(), U_B[:, :columns].clone()
 
     def V(self, x: Tensor) -> Tensor:
-        return self._V_A.to(x) @ x @ self._V_B.to(x).T
+        return _times(self._V_B, _times(self._V_A, x, ROWS), COLUMNS)
 
     def Vt(self, x: Tensor) -> Tensor:
-        return self._V_A.to(x).T @ x @ self._V_B.to(x)
+        return _transposed_times(self._V_B, _transposed_times(self._V_A, x, ROWS), COLUMNS)
 
     def U(self, x: Tensor) -> Tensor:
-        rows, columns = self._U_A.shape[1], self._U_B.shape[1]
-        seen = torch.where(self.s.to(x.device) > 0, x, 0.0)[..., :rows, :columns]
-        return self._U_A.to(x) @ seen @ self._U_B.to(x).T
+        return _times(self._U_B, _times(self._U_A, self._seen(x), ROWS), COLUMNS)
 
     def Ut(self, y: Tensor) -> Tensor:
-        rows, columns = self._U_A.shape[1], self._U_B.shape[1]
-        spec = y.new_zeros(len(y), *self.in_shape)
-        spec[..., :rows, :columns] = self._U_A.to(y).T @ y @ self._U_B.to(y)
-        return torch.where(self.s.to(y.device) > 0, spec, 0.0)
+        spec = _transposed_times(self._U_B, _transposed_times(self._U_A, y, ROWS), COLUMNS)
+        return self._seen(spec)
+
+    def _seen(self, spec: Tensor) -> Tensor:
+        return torch.where(self.s.to(spec.device) > 0, spec, 0.0)
 
 
 class SeparableBlur(Kronecker):
@@ -167,6 +169,86 @@ class BicubicSuperResolution(Kronecker):
         channels, height, width = image_shape(in_shape)
         require_factor(factor, (channels, height, width))
         super().__init__(_bicubic(height, factor), _bicubic(width, factor), channels)
+
+
+# ------------------------------------------------------------------------- even and odd halves
+# A matrix that stays the same when its rows and its columns are both reversed, such as that of a
+# symmetric blur, maps even vectors to even ones and odd ones to odd ones.  So its singular vectors
+# can be chosen even or odd: half of each says it all, and products cost half as much.  A matrix M
+# of singular vectors is therefore kept as blocks, [M] or [upper half of the even ones, of the odd].
+
+ROWS, COLUMNS = -2, -1  # the axis on which a matrix acts
+
+HALVES_FROM = 256
+"""Smallest side that is worth it: on smaller ones taking halves costs more than products save."""
+
+Blocks = list[Tensor]
+
+
+def _svd(A: Tensor) -> tuple[Blocks, Tensor, Blocks]:
+    """U, s and V with one column for each column of A; first the even ones, if there are such."""
+    if max(A.shape) < HALVES_FROM or not torch.equal(A, A.flip(0, 1)):
+        U, s, V = _padded_svd(A)
+        return [U], s, [V]
+    Us, ss, Vs = [], [], []
+    for i, (left, right) in enumerate(zip(_norms(A, ROWS), _norms(A, COLUMNS), strict=True)):
+        half = _folded(_folded(A, ROWS)[i], COLUMNS)[i]
+        U, s, V = _padded_svd(half / left / right.T)
+        Us.append(U / left)
+        ss.append(s)
+        Vs.append(V / right)
+    return Us, torch.cat(ss), Vs
+
+
+def _padded_svd(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """``full_svd`` with zero columns in the place of those that U lacks."""
+    U, s, V = full_svd(A)
+    return torch.nn.functional.pad(U, (0, len(s) - U.shape[1])), s, V
+
+
+def _norms(A: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """Norms of the vectors e_i + e_-i and e_i - e_-i along an axis of A, as columns."""
+    n = A.shape[axis]
+    even = A.new_full((n - n // 2, 1), math.sqrt(2))
+    even[n // 2 :] = 1.0  # an odd n has a middle, which is its own mirror image
+    return even, even[: n // 2]
+
+
+def _folded(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """x_i + x_-i and x_i - x_-i for the first half of an axis, to which a middle counts as even."""
+    half = x.shape[axis] // 2
+    outer, middle, mirrored = x.tensor_split([half, x.shape[axis] - half], axis)
+    mirrored = mirrored.flip(axis)
+    even, odd = outer + mirrored, torch.sub(outer, mirrored, out=mirrored)
+    return (torch.cat([even, middle], axis) if middle.shape[axis] else even), odd
+
+
+def _times(blocks: Blocks, x: Tensor, axis: int) -> Tensor:
+    """The matrix that ``blocks`` stand for times ``x``, along rows or columns of each image."""
+    if len(blocks) == 1:
+        return _product(blocks[0], x, axis)
+    even, odd = x.tensor_split([blocks[0].shape[1]], axis)
+    even, odd = _product(blocks[0], even, axis), _product(blocks[1], odd, axis)
+    outer = even.narrow(axis, 0, len(blocks[1]))
+    mirrored = (outer - odd).flip(axis)
+    outer += odd
+    del odd  # of large batches, memory counts
+    return torch.cat([even, mirrored], axis)
+
+
+def _transposed_times(blocks: Blocks, x: Tensor, axis: int) -> Tensor:
+    """The transpose of that matrix times ``x``."""
+    if len(blocks) == 1:
+        return _product(blocks[0].T, x, axis)
+    even, odd = _folded(x, axis)
+    even = _product(blocks[0].T, even, axis)
+    odd = _product(blocks[1].T, odd, axis)
+    return torch.cat([even, odd], axis)
+
+
+def _product(matrix: Tensor, x: Tensor, axis: int) -> Tensor:
+    matrix = matrix.to(x)
+    return matrix @ x if axis == ROWS else x @ matrix.T
 
 
 def _kernel(kernel: Any, what: str) -> Tensor:

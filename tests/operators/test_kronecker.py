@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 import torch
-from comparing import assert_near, convolved, largest_norm, rounding, times
+from comparing import assert_near, convolved, largest_norm, rounding, spectrum, times
 from hypothesis import given
 from hypothesis import strategies as st
 from memory import peak_bytes, stored_bytes
@@ -15,6 +15,8 @@ from PIL import Image
 from strategies import random_images, seeds, small_matrices
 
 from ddrm_edu import BicubicSuperResolution, Kronecker, SeparableBlur
+from ddrm_edu.operators import kronecker
+from ddrm_edu.operators.base import dense_map
 
 RNG = np.random.default_rng(59)
 
@@ -35,6 +37,54 @@ def test_kronecker_is_a_x_b_transposed(data, seed):
     assert_near(op(x), A @ x.numpy() @ B.T, bound)
     H = np.kron(np.eye(2), np.kron(A, B))
     assert_near(op(x), times(H, x), bound)
+
+
+SIDES = {"even": (6, 4), "odd": (5, 7), "wide": (2, 7), "tall": (9, 4), "single": (1, 2)}
+
+
+@pytest.mark.parametrize("columns", [(6, 6), (3, 5)], ids=["symmetric", "any"])
+@pytest.mark.parametrize("rank", ["full", "lost"])
+@pytest.mark.parametrize("sides", SIDES.values(), ids=SIDES.keys())
+def test_even_and_odd_halves_make_the_whole(sides, rank, columns, monkeypatch):
+    """X10 for matrices that are the same when both sides are reversed, at sides of a test."""
+    monkeypatch.setattr(kronecker, "HALVES_FROM", 1)
+    A, B = RNG.standard_normal(sides), RNG.standard_normal(columns)
+    A = A + A[::-1, ::-1]
+    if rank == "lost":
+        A[:, 0] = A[:, -1] = 0.0
+    if columns[0] == columns[1]:
+        B = B + B[::-1, ::-1]
+    op = Kronecker(A, B)
+    assert [len(op._V_A), len(op._V_B)] == [2, 2 if columns[0] == columns[1] else 1]
+    H, eye = np.kron(A, B), np.eye(op.n)
+    V, Vt, U = (dense_map(f, op.in_shape) for f in (op.V, op.Vt, op.U))
+    Ut, s, unit = dense_map(op.Ut, op.out_shape), op.s.flatten(), rounding(torch.float64, op.n)
+    bound = unit * np.linalg.norm(A, 2) * np.linalg.norm(B, 2)
+    for got, want, error in (
+        (U * s @ Vt, H, bound),
+        (s.sort(descending=True).values[None], spectrum(H), bound),
+        (V @ V.T, eye, unit),
+        (Vt, V.T, unit),
+        (Ut, U.T, unit),
+        (Ut @ U, np.diag(1.0 * (s > 0)), unit),
+    ):
+        assert_near(got, want, error)
+    assert not U[:, s == 0].any()
+    assert not Ut[s == 0].any()
+
+
+def test_large_symmetric_blurs_keep_halves_only():
+    """Real sizes: half the numbers, the same measurement, and V is orthogonal."""
+    kernel = [0.1, 0.2, 0.4, 0.2, 0.1]
+    op = SeparableBlur((2, 260, 257), kernel)
+    lopsided = SeparableBlur((2, 260, 257), [*kernel, 1e-9])  # the same up to its sixth tap
+    kept, all_kept = (stored_bytes(list(vars(each).values())) for each in (op, lopsided))
+    factors = 8 * 2 * (260**2 + 257**2)
+    assert all_kept - kept == pytest.approx(factors / 2, rel=0.01)
+    x = random_images(op.in_shape, 3)
+    bound = rounding(torch.float64, 520, largest_norm(x))
+    assert_near(op(x), convolved(x, np.outer(kernel, kernel), "fill"), bound)
+    assert_near(op.Vt(op.V(x)), x, bound)
 
 
 def test_the_rank_is_cut_on_products_of_singular_values():
@@ -79,7 +129,7 @@ def test_factors_come_in_any_container(container):
 
 
 def test_tall_factors_need_no_square_of_their_rows():
-    """U has as many columns as H has rank, and a full one is not computed on the way either."""
+    """U has at most as many columns as V, and a full one is not computed on the way either."""
     tall = np.ones((10_000, 2))
     for A, B in ((tall, np.eye(3)), (np.eye(3), tall), (tall, tall)):
         op = Kronecker(A, B)
