@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from numbers import Number
 from typing import Any
 
@@ -254,16 +254,53 @@ def relation(pairs: Sequence[tuple[Any, Any]]) -> str:
     ``pairs`` are what was given and what was due, plain.
     """
     leaves = [(numbers(got), numbers(want)) for got, want in pairs]
+    shapes = [
+        None if got is None or want is None else (got.shape, want.shape) for got, want in leaves
+    ]
+    if None in shapes or any(want.ndim > 2 for _, want in leaves if want is not None):
+        return _right_parts(pairs)
+    known = [(got, want) for got, want in leaves if got is not None and want is not None]
     for change, text in RELATIONS:
-        changed = 0
-        for got, want in leaves:
-            if got is None or want is None or want.ndim > 2:
-                break
-            due = change(want)
-            if not due.isfinite().all() or difference(got, due):
-                break
-            changed += bool(difference(due, want))
-        else:
-            if changed >= min(2, len(leaves)):
-                return text
-    return ""
+        if _related(known, change):
+            return text
+    if len(known) > 1 and all(got.shape == want.shape for got, want in known):
+        got, want = (torch.cat([each[side].flatten() for each in known]) for side in (0, 1))
+        largest = int(want.abs().argmax())
+        factor, offset = float(got[largest] / want[largest]), float(got[largest] - want[largest])
+        if _related(known, lambda want: factor * want):
+            return f"Every number is {factor:.6g} times what is due."
+        if _related(known, lambda want: want + offset):
+            return f"Every number is off by {offset:.6g}."
+    return _right_parts(pairs)
+
+
+def _related(pairs: Sequence[tuple[Tensor, Tensor]], change: Callable[[Tensor], Tensor]) -> bool:
+    """True if each answer is the changed one that is due, and two or more do change."""
+    changed = 0
+    for got, want in pairs:
+        due = change(want)
+        if not due.isfinite().all() or difference(got, due):
+            return False
+        changed += bool(difference(due, want))
+    return changed >= min(2, len(pairs))
+
+
+def _right_parts(pairs: Sequence[tuple[Any, Any]]) -> str:
+    """Which parts of a tuple are right in all cases, in a sentence; empty if none or no tuple."""
+    count = len(pairs[0][1]) if pairs and isinstance(pairs[0][1], tuple) else 0
+    right = set(range(count))
+    for got, want in pairs:
+        try:
+            given = parts(got, ", ".join("?" * count))
+        except Unfit:
+            return ""
+        pair = zip(given, want, strict=True)
+        right &= {
+            k for k, (one, due) in enumerate(pair) if not (misfit(one, due) or difference(one, due))
+        }
+    if not right:
+        return ""
+    listed = " and ".join(str(k + 1) for k in sorted(right))
+    several = len(right) > 1
+    which = f"Part{'s' * several} {listed} of {count} {'are' if several else 'is'}"
+    return f"{which} right in every case."

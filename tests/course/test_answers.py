@@ -118,8 +118,8 @@ def test_a_difference_is_told_with_as_many_digits_as_it_takes():
     due = 1 / 3
     text = difference(plain(due + 5e-8), plain(due), rtol=0.0)
     assert not text  # below what counts as 0
-    text = difference(plain(due + 4e-7), plain(due), rtol=0.0)
-    assert text == "your answer is 0.3333337, but 0.3333333 is due"
+    text = difference(plain(due + 1.5e-7), plain(due), rtol=0.0)
+    assert text == "your answer is 0.3333335, but 0.3333333 is due"
 
 
 def test_nan_and_infinity_are_not_what_is_due():
@@ -153,3 +153,28 @@ def test_what_all_numbers_have_in_common_is_recognised(change, text):
     assert relation([(one, one), (two, two)]) == ""
     assert relation([(change(one), one), (two + 0.1, two)]) == ""
     assert relation([("a", plain(1.0)), (plain(-1.0), plain(1.0))]) == ""
+
+
+def test_a_common_factor_and_a_common_offset_are_recognised():
+    due = [plain(0.3), plain(-1.7)]
+    assert relation([(0.25 * want, want) for want in due]) == (
+        "Every number is 0.25 times what is due."
+    )
+    assert relation([(want + 0.3, want) for want in due]) == "Every number is off by 0.3."
+    assert relation([(want + k, want) for k, want in enumerate(due, 2)]) == ""
+    assert relation([(0.25 * due[0], due[0])]) == ""  # of one number anything can be said
+
+
+def test_the_parts_that_are_right_in_every_case_are_named():
+    due = [plain((0.3, 0.7, 1.1)), plain((0.4, 0.2, 0.9))]
+    for wrong, told in (
+        ((False, True, False), "Parts 1 and 3 of 3 are right in every case."),
+        ((True, False, True), "Part 2 of 3 is right in every case."),
+        ((True, True, True), ""),
+    ):
+        pairs = [
+            (tuple(w + k * 0.1 if bad else w for bad, w in zip(wrong, want, strict=True)), want)
+            for k, want in enumerate(due, 1)
+        ]
+        assert relation(pairs) == told
+    assert relation([(plain((0.3, 0.8, 1.1)), due[0]), (plain((0.4, 0.2)), due[1])]) == ""

@@ -40,6 +40,9 @@ def test_an_operator_in_float32_is_as_good_and_a_wrong_one_is_not():
     assert broken(Dense(H.float()), H) == "none"
     assert broken(Dense(H + 1e-3), H) == "U diag(s) V^T = H"
     assert broken(Dense(H + 1e-3), H, besides=frozenset({"U diag(s) V^T = H"})) == "none"
+    broken_s = Dense(H)
+    broken_s.s = None
+    assert broken(broken_s, H).startswith("s: finite, not negative")
     assert [got for _, got, _ in examined(Dense(H), "the matrix", H)][1] == "none"
 
 

@@ -92,7 +92,7 @@ def _without_placeholder(sigma: Tensor) -> Tensor:
 )
 def betas(answer: Answer) -> Cases:
     two = tensor([0.0, 0.5, 1.5])
-    yield "sigma = (0, 0.5, 1.5)", answer(two), [0, 1 - 1 / 1.25, 1 - 1.25 / 3.25]
+    yield "sigma = (0, 0.5, 1.5)", answer(two), tensor([0, 1 - 1 / 1.25, 1 - 1.25 / 3.25])
     for name, schedule in {
         "the levels of a chain of six steps": NoiseSchedule(_BETA),
         "the levels of the cosine schedule": NoiseSchedule.cosine(50),

@@ -187,7 +187,7 @@ def both_parents(answer: Answer) -> Cases:
     ):
         parents = tensor([[b, kappa], [kappa, sigma**2]])
         law = Gaussian(torch.zeros(2), parents).joint(tensor([[a_y, a_x]])).cov
-        want = torch.stack([sigma_next**2 - law[2, 2], law[0, 2]])
+        want = sigma_next**2 - law[2, 2], law[0, 2]
         case = f"sigma = {sigma}, sigma_next = {sigma_next}, b = {b}, kappa = {kappa}, "
         case += f"a_y = {a_y}, a_x = {a_x}"
         yield case, answer(sigma, sigma_next, b, kappa, a_y, a_x), want

@@ -170,6 +170,7 @@ WRONG = {
         lambda C, bias, left: budget(C, bias, left)[::-1],
         another_budget(rounded=math.floor),
         another_budget(rounded=lambda steps: steps),
+        another_budget(rounded=round),
         lambda C, bias, left: budget(torch.diag(torch.diag(C)), bias, left),
         another_budget(step=lambda C, bias: 2 * torch.linalg.eigvalsh(C)[-1].item() * bias / 9),
         lambda C, bias, left: largest_step(C, bias),
