@@ -23,7 +23,7 @@ methods in variance-preserving images :math:`\sqrt{\bar\alpha_t}x_t`; here every
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import torch
@@ -412,7 +412,7 @@ def _corrected_steps(
     eta_ddim: float,
     weight: Callable[[float, float], float],
     generator: Generators,
-) -> Iterator[Step]:
+) -> Generator[Step, Tensor | None, None]:
     """DDIM's steps, each moved by ``weight(sigma, sigma_next)`` of what y adds to x0_hat."""
     table = ddim_coefficients(levels[:-1], levels[1:], eta_ddim=eta_ddim)
     rows = map(StepCoefficients._make, zip(*table, strict=True))
@@ -425,7 +425,8 @@ def _corrected_steps(
             x = combine(c, x0_hat, x, z, z)
             x = x.add(moved - x0_hat, alpha=weight(float(sigma), float(sigma_next)))
         del moved, z, covariance
-        yield Step(t, sigma_next.clone(), x, x0_hat)
+        sent = yield Step(t, sigma_next.clone(), x, x0_hat)
+        x = x if sent is None else sent.to(x, copy=True)
 
 
 # ------------------------------------------------------------------- back and forth: RePaint

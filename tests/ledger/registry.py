@@ -18,13 +18,8 @@ CAUGHT = 1e-3  # a wrong version is off by at least this, in units of what is co
 STATEMENTS = {2: 5, 3: 3, 4: 3, 5: 5, 6: 7, 7: 1, 8: 3, 9: 7, 10: 3, 11: 7, 12: 2, 13: 4}
 STATEMENTS |= {14: 1, 15: 1, 16: 1, 17: 3, 18: 2, 19: 3, 20: 3, 21: 1, 22: 3, 23: 3}
 
-<<<<<<< HEAD
 #: S = slide.statement, X = beyond the slides, G = linear-Gaussian theory, E = erratum,
 #: Y = denoisers that see y, and restoration methods with a step of their own.
-=======
-#: S = slide.statement, X = beyond the slides, G = linear-Gaussian theory, Y = denoisers that see
-#: y, E = erratum.
->>>>>>> g1
 IDS = [f"S{slide:02d}.{k}" for slide, last in STATEMENTS.items() for k in range(1, last + 1)]
 IDS += ["S24", *[f"X{k:02d}" for k in range(1, 17)]]
 IDS += [f"G{k:02d}" for k in range(1, 18)]
@@ -36,12 +31,7 @@ IDS += [f"Y{k}" for k in range(20, 26)]
 WITHDRAWN = ("E9", "E16")
 
 MODULES = ["slides_02_04", "slides_05_07", "slides_08_10", "slides_11_16", "slides_17_19"]
-<<<<<<< HEAD
-MODULES += ["slides_20_24", "theorem_3_2", "beyond", "gaussian_theory", "own_steps"]
-=======
-MODULES += ["slides_20_24", "theorem_3_2", "beyond", "gaussian_theory"]
-MODULES += ["sees_y"]
->>>>>>> g1
+MODULES += ["slides_20_24", "theorem_3_2", "beyond", "gaussian_theory", "sees_y", "own_steps"]
 
 
 class Item(NamedTuple):
