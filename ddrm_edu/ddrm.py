@@ -19,7 +19,7 @@ Every row leaves q(x_next | x_0) = N(x_0, sigma_next^2 I): Proposition 3.1, slid
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -270,16 +270,14 @@ def ddrm_samples(
 
     def table() -> Iterator[StepCoefficients]:
         """Slide 11, step by step; of a few distinct s several steps are worked out at once."""
-        at_once = max(1, 8192 // s.numel())
+        at_once = max(1, 4096 // s.numel())
         column = levels.to(s).reshape(-1, *[1] * s.ndim)
         for pair in zip(column[:-1].split(at_once), column[1:].split(at_once), strict=True):
-            for row in zip(
-                *ddrm_coefficients(s, *pair, sigma_y, eta=eta, eta_b=eta_b), strict=True
-            ):
-                yield _of_all(row, place, y.dtype)
+            rows = ddrm_coefficients(s, *pair, sigma_y, eta=eta, eta_b=eta_b)
+            yield from _of_all(rows, place, y.dtype)
 
     y_spec = op.measure_spec(y)
-    start = _of_all(ddrm_start_coefficients(s, levels[0], sigma_y), place, y.dtype)
+    (start,) = _of_all(ddrm_start_coefficients(s[None], levels[0], sigma_y), place, y.dtype)
     z = standard_normal(y_spec, generator)
     x_spec = z.mul_(start.noise).addcmul_(start.y, y_spec)  # start.noise * z + start.y * y_spec
     V, Vt = (same, same) if op.pixel_basis else (op.V, op.Vt)
@@ -308,16 +306,21 @@ def _distinct(s: Tensor, eta: Rate, eta_b: Rate) -> tuple[Tensor, Tensor]:
     return s.unique(return_inverse=True)
 
 
-def _of_all(row: Iterable[Tensor], place: Tensor, dtype: torch.dtype) -> StepCoefficients:
-    """Numbers of all coordinates from those of the distinct s, a single 0 where all are 0."""
-
-    def gathered(number: Tensor) -> Tensor:
-        if not number.any():
-            return number.new_zeros((), dtype=dtype)
-        number = number.flatten().to(place.device, dtype, non_blocking=True)
-        return number.index_select(0, place.flatten()).view(place.shape)
-
-    return StepCoefficients(*map(gathered, row))
+def _of_all(
+    rows: StepCoefficients, place: Tensor, dtype: torch.dtype
+) -> Iterator[StepCoefficients]:
+    """Rows for all coordinates from those for the distinct s; a single 0 for a column of zeros."""
+    numbers = torch.stack(rows).flatten(2)  # four numbers, for each step, for each distinct s
+    counts = numbers.any(2).T.tolist()
+    numbers = numbers.to(place.device, dtype, non_blocking=True)
+    zero, index = torch.zeros((), dtype=dtype), place.flatten()
+    for row, counted in zip(numbers.unbind(1), counts, strict=True):
+        yield StepCoefficients(
+            *(
+                number.index_select(0, index).view(place.shape) if any_ else zero
+                for number, any_ in zip(row, counted, strict=True)
+            )
+        )
 
 
 def restore(
