@@ -10,7 +10,7 @@ SOLUTIONS := $(sort $(wildcard lectures/solutions/[0-9][0-9]_*.ipynb))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lectures figures lab test lowest newest proofs verify handout grade bite homes nightly \
-  mutants gpu quality refresh constraints clean always
+  mutants gpu quality benchmark refresh constraints clean always
 
 help: ## this list
 	@grep -hE '^[a-z ]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -105,6 +105,10 @@ gpu: setup ## the tests that need a CUDA device; writes benchmarks/results/gpu-*
 quality: setup ## restoration quality on held-out images; fetches the two data sets (200 MB)
 	$(BIN)/python benchmarks/quality.py natural
 	$(BIN)/python benchmarks/quality.py fashion
+
+benchmark: setup ## time and memory beside what they cannot be without; on a quiet machine, about 20 minutes
+	for each in startup laws threads; do $(BIN)/python benchmarks/$$each.py || exit 1; done
+	for each in restore operators; do $(BIN)/python benchmarks/$$each.py $(ARGS) || exit 1; done
 
 refresh: setup ## store new outputs in the lectures after an intended change; then look at them
 	DDRM_EDU_FIGURES=$(CURDIR)/figures $(BIN)/python scripts/refresh.py $(LECTURES) $(SOLUTIONS)

@@ -2,7 +2,7 @@
 
     python benchmarks/operators.py --official FOLDER
 
-FOLDER holds ``svd_replacement.py`` of the paper's authors; without it, or where deepinv cannot be
+FOLDER is a checkout of the code of the paper's authors; without it, or where deepinv cannot be
 imported, that column stays empty.  Writes ``benchmarks/results/operators.md``, ``operators.csv``
 and ``operators-peers.csv``.  One thread, float32; every time is a multiple of that of
 ``x.clone()``, measured in turn with it, so that two machines can be compared.
@@ -10,13 +10,7 @@ and ``operators-peers.csv``.  One thread, float32; every time is a multiple of t
 
 from __future__ import annotations
 
-import csv
-import importlib
-import math
-import platform
 import sys
-import time
-import timeit
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -25,6 +19,18 @@ from types import ModuleType
 import click
 import numpy as np
 import torch
+from measuring import (
+    beside,
+    imported,
+    in_folder,
+    machine,
+    on_device,
+    peak,
+    seconds,
+    write_csv,
+    written,
+)
+from memory import stored_bytes
 from torch import Tensor
 from tqdm import tqdm
 
@@ -40,10 +46,6 @@ from ddrm_edu import (
     SuperResolution,
     SVDOperator,
 )
-
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
-from memory import peak_bytes, stored_bytes  # noqa: E402  the meters of the memory tests
 
 Calls = dict[str, Callable[[], Tensor]]
 METHODS = ["V", "Vt", "Ut"]
@@ -71,25 +73,8 @@ def operators(side: int) -> dict[str, SVDOperator]:
     }
 
 
-def images(shape: tuple[int, ...], batch: int) -> Tensor:
-    return torch.randn(batch, *shape, generator=torch.Generator().manual_seed(1))
-
-
-def seconds(calls: Calls, rounds: int) -> dict[str, float]:
-    """Shortest processor time of each call; they take turns, so that all meet the same neighbours.
-
-    The processor's time leaves out what other programs take from a shared machine.
-    """
-    timers = {name: timeit.Timer(call, timer=time.process_time) for name, call in calls.items()}
-    repeats = {}
-    for name, timer in timers.items():
-        timer.timeit(1)
-        repeats[name] = max(1, int(2e-3 / timer.timeit(1)))
-    shortest = dict.fromkeys(calls, math.inf)
-    for _ in range(rounds):
-        for name, timer in timers.items():
-            shortest[name] = min(shortest[name], timer.timeit(repeats[name]) / repeats[name])
-    return shortest
+def images(shape: tuple[int, ...], batch: int, device: str = "cpu") -> Tensor:
+    return torch.randn(batch, *shape, generator=torch.Generator().manual_seed(1)).to(device)
 
 
 def relative(calls: Calls, x: Tensor, rounds: int) -> dict[str, float]:
@@ -101,16 +86,16 @@ def relative(calls: Calls, x: Tensor, rounds: int) -> dict[str, float]:
 # -- as images grow --------------------------------------------------------------------------------
 
 
-def growth(side: int, rounds: int) -> list[dict]:
+def growth(side: int, rounds: int, device: str) -> list[dict]:
     """Memory and times of every operator at one size, single images."""
     rows = []
     for name, op in tqdm(operators(side).items(), desc=f"3 x {side} x {side}", leave=False):
-        x, y = images(op.in_shape, 1), images(op.out_shape, 1)
+        x, y = images(op.in_shape, 1, device), images(op.out_shape, 1, device)
         calls = {"V": partial(op.V, x), "Vt": partial(op.Vt, x), "Ut": partial(op.Ut, y)}
-        shortest = seconds({"clone": x.clone} | calls, rounds)
+        shortest = seconds({"clone": x.clone} | calls, rounds, device)
         row = {"operator": name, "side": side, "n": op.n}
         row["stored bytes"] = sum(map(stored_bytes, vars(op).values()))
-        row["peak bytes of V"] = peak_bytes(calls["V"])
+        row["peak bytes of V"] = peak(calls["V"], device)
         rows.append(row | {f"{call} ms": 1e3 * shortest[call] for call in ("clone", *METHODS)})
     return rows
 
@@ -229,13 +214,15 @@ def peers_table(rows: list[dict]) -> list[str]:
 # -- results ---------------------------------------------------------------------------------------
 
 
-def report(grown: list[dict], compared: list[dict], versions: str) -> str:
+def report(grown: list[dict], compared: list[dict], versions: str, device: str) -> str:
     smallest, largest = grown[0]["side"], grown[-1]["side"]
     copies = [slope([row for row in grown if row["side"] >= side], "clone ms") for side in (0, 256)]
     dense = 4 * grown[-1]["n"] ** 2 / 2**40
+    times = "of the processor" if device == "cpu" else "until the device is done"
     head = f"""\
-{versions}; float32, one thread. Times are processor times in
-multiples of that of `x.clone()`, the shortest of several taken in turn with it.
+{versions}; float32{", one thread" * (device == "cpu")}.
+Times {times} are multiples of that of `x.clone()`, the
+shortest of several taken in turn with it.
 
 ## As images grow
 
@@ -245,7 +232,7 @@ that of `x.clone()` itself is {copies[0]:.2f}, and {copies[1]:.2f} from 256 x 25
 leave the cache.
 Separable blur and bicubic reduction are two products with h x h matrices, n^1.5 operations.
 """
-    beside = f"""
+    others = f"""
 ## Beside others
 
 {BATCH} colour images of {SIDE} x {SIDE} pixels. The authors' classes are those of the repository
@@ -254,53 +241,34 @@ bahjat-kawar/ddrm (2022); their separable blur of colour images is not the blur 
 leaves out the null space, so those do less than ours. A dash: no such operator with an SVD, or not
 measured.
 """
-    return "\n".join([head, *growth_table(grown), beside, *peers_table(compared)]) + "\n"
-
-
-def write_csv(path: Path, rows: list[dict]) -> None:
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    with open(path, "w", newline="") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(
-            {key: f"{v:.4g}" if isinstance(v, float) else v for key, v in row.items()}
-            for row in rows
-        )
-
-
-def imported(name: str) -> ModuleType | None:
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        return None
+    others = [others, *peers_table(compared)] if compared else []
+    return "\n".join([head, *growth_table(grown), *others]) + "\n"
 
 
 @click.command()
-@click.option(
-    "--official",
-    type=click.Path(exists=True, path_type=Path),
-    help="Folder of the authors' svd_replacement.py (github.com/bahjat-kawar/ddrm, functions).",
-)
+@beside
+@on_device
 @click.option("--rounds", default=15, help="Times each call takes its turn.")
 @click.option("--largest", default=1024, help="Side of the largest image.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path(__file__).parent / "results")
-def main(official: Path | None, rounds: int, largest: int, out: Path):
-    """Measure both tables."""
+@in_folder
+def main(official: Path | None, device: str, rounds: int, largest: int, out: Path) -> None:
+    """Measure both tables; the second, beside others, on the CPU only."""
     torch.set_num_threads(1)
-    if official:
-        sys.path.insert(0, str(official))
-    theirs = imported("svd_replacement") if official else None
-    deepinv = imported("deepinv")
-    compared = peers(theirs, deepinv, rounds)
-    grown = [row for side in SIDES if side <= largest for row in growth(side, rounds)]
-    versions = f"torch {torch.__version__}, {platform.machine()}"
-    if deepinv:
-        versions += f", deepinv {deepinv.__version__}"
-    out.mkdir(parents=True, exist_ok=True)
-    write_csv(out / "operators.csv", grown)
-    write_csv(out / "operators-peers.csv", compared)
-    (out / "operators.md").write_text(report(grown, compared, versions))
-    click.echo(report(grown, compared, versions))
+    compared, versions, name = [], machine(device), "operators"
+    if device == "cpu":
+        if official:
+            sys.path.insert(0, str(official / "functions"))
+        theirs = imported("svd_replacement") if official else None
+        deepinv = imported("deepinv")
+        versions += f", deepinv {deepinv.__version__}" if deepinv else ""
+        compared = peers(theirs, deepinv, rounds)
+    else:
+        name = f"operators-{device}"
+    grown = [row for side in SIDES if side <= largest for row in growth(side, rounds, device)]
+    written(report(grown, compared, versions, device), out, f"{name}.md")
+    write_csv(out / f"{name}.csv", grown)
+    if compared:
+        write_csv(out / "operators-peers.csv", compared)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ One thread, float32; everybody takes turns, so that all meet the same neighbours
 
 from __future__ import annotations
 
-import platform
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -20,7 +19,17 @@ from types import ModuleType, SimpleNamespace
 
 import click
 import torch
-from operators import ROOT, imported, seconds, write_csv
+from measuring import (
+    beside,
+    imported,
+    in_folder,
+    machine,
+    on_device,
+    peak,
+    seconds,
+    write_csv,
+    written,
+)
 from torch import Tensor
 from tqdm import tqdm
 
@@ -35,9 +44,6 @@ from ddrm_edu import (
     SVDOperator,
     restore,
 )
-
-sys.path.insert(0, str(ROOT / "tests"))
-from memory import peak_bytes
 
 BATCH, STEPS, SIGMA_Y = 4, 20, 0.05
 PEERS = ["official", "deepinv"]
@@ -67,8 +73,8 @@ def floor(x: Tensor, other: Tensor) -> None:
         x.normal_().mul_(0.5).add_(other)
 
 
-def ours(op: SVDOperator) -> Callable[[], Tensor]:
-    y = torch.randn(BATCH, *op.out_shape, generator=torch.Generator().manual_seed(1))
+def ours(op: SVDOperator, device: str = "cpu") -> Callable[[], Tensor]:
+    y = torch.randn(BATCH, *op.out_shape, generator=torch.Generator().manual_seed(1)).to(device)
     return partial(restore, denoiser, op, y, sigma_y=SIGMA_Y, steps=STEPS)
 
 
@@ -159,31 +165,34 @@ def running(calls: dict[str, Callable]) -> dict[str, Callable]:
 # -- results ---------------------------------------------------------------------------------------
 
 
-def measured(side: int, rounds: int, official: Path | None, deepinv: ModuleType | None) -> list:
-    """One row for each task."""
-    x, other = torch.zeros(2, BATCH, 3, side, side)
+def measured(
+    side: int, rounds: int, device: str, official: Path | None, deepinv: ModuleType | None
+) -> list[dict]:
+    """One row for each task; others run on the CPU only."""
+    x, other = torch.zeros(2, BATCH, 3, side, side, device=device)
     rows = []
     theirs = {"official": official_calls(official, side)} if official else {}
     if deepinv:
         theirs["deepinv"] = deepinv_calls(deepinv, side)
     for name, op in tqdm(operators(side).items(), desc=f"3 x {side} x {side}", leave=False):
         calls = {who: found[name] for who, found in theirs.items() if name in found}
-        calls = {"floor": partial(floor, x, other), "ours": ours(op)} | running(calls)
-        shortest = seconds(calls, rounds)
+        calls = {"floor": partial(floor, x, other), "ours": ours(op, device)} | running(calls)
+        shortest = seconds(calls, rounds, device)
         row = {"task": name, "side": side}
         row |= {f"{who} ms": 1e3 * shortest[who] for who in calls}
         row["ours / floor"] = shortest["ours"] / shortest["floor"]
         row |= {f"{who} / ours": shortest[who] / shortest["ours"] for who in PEERS if who in calls}
-        row["ours peak / batch"] = peak_bytes(calls["ours"]) / x.nbytes
+        row["ours peak / batch"] = peak(calls["ours"], device) / x.nbytes
         rows.append(row)
     return rows
 
 
-def report(rows: list[dict], machine: str) -> str:
+def report(rows: list[dict], versions: str, device: str) -> str:
     columns = ["ours / floor", "ours peak / batch", *(f"{who} / ours" for who in PEERS)]
     lines = [
-        f"{machine}; float32, one thread.",
-        f"{BATCH} colour images, {STEPS} steps, the denoiser is 0.5 x. Processor times, the",
+        f"{versions}; float32{', one thread' * (device == 'cpu')}.",
+        f"{BATCH} colour images, {STEPS} steps, the denoiser is 0.5 x. Times "
+        f"{'of the processor' if device == 'cpu' else 'until the device is done'}, the",
         f"shortest of several taken in turn with the floor: {STEPS} times the noise of a step in",
         "float32, one multiplication and one addition. A dash: no such task, it raises, or not "
         "measured.",
@@ -198,37 +207,22 @@ def report(rows: list[dict], machine: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def processor() -> str:
-    """The name of the processor and what torch uses of it."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        found = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        name = found[0].partition(":")[2].strip() if found else name
-    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
-
-
 @click.command()
-@click.option(
-    "--official",
-    type=click.Path(exists=True, path_type=Path),
-    help="Checkout of the authors' code (github.com/bahjat-kawar/ddrm).",
-)
+@beside
+@on_device
 @click.option("--rounds", default=7, help="Times each call takes its turn.")
 @click.option("--side", "sides", type=int, multiple=True, default=[64, 256], show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), default=Path(__file__).parent / "results")
-def main(official: Path | None, rounds: int, sides: list[int], out: Path):
+@in_folder
+def main(official: Path | None, device: str, rounds: int, sides: list[int], out: Path) -> None:
     """Measure the table."""
     torch.set_num_threads(1)
-    deepinv = imported("deepinv")
-    rows = [row for side in sides for row in measured(side, rounds, official, deepinv)]
-    machine = f"{processor()}, torch {torch.__version__}"
-    if deepinv:
-        machine += f", deepinv {deepinv.__version__}"
-    out.mkdir(parents=True, exist_ok=True)
-    write_csv(out / "restore.csv", rows)
-    (out / "restore.md").write_text(report(rows, machine))
-    click.echo(report(rows, machine))
+    deepinv = imported("deepinv") if device == "cpu" else None
+    theirs = official if device == "cpu" else None
+    rows = [row for side in sides for row in measured(side, rounds, device, theirs, deepinv)]
+    versions = machine(device) + (f", deepinv {deepinv.__version__}" if deepinv else "")
+    name = "restore" if device == "cpu" else f"restore-{device}"
+    written(report(rows, versions, device), out, f"{name}.md")
+    write_csv(out / f"{name}.csv", rows)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ Every row leaves q(x_next | x_0) = N(x_0, sigma_next^2 I): Proposition 3.1, slid
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -309,7 +309,7 @@ def spectral_samples(
     place = place.to(y.device)
     op = op.to(y)
     y_spec = op.measure_spec(y)
-    first = of_all(start, place, y.dtype)
+    first = StepCoefficients(*of_all(start, place, y.dtype))
     z = standard_normal(y_spec, generator)
     x_spec = z.mul_(first.noise).addcmul_(first.y, y_spec)  # first.noise * z + first.y * y_spec
     V, Vt = (same, same) if op.pixel_basis else (op.V, op.Vt)
@@ -332,11 +332,10 @@ def rows_of(
 
     That is done on the CPU, so that no step waits for a GPU.
     """
-    at_once = max(1, 8192 // s.numel())
+    at_once = max(1, 4096 // s.numel())
     column = levels.to(s).reshape(-1, *[1] * s.ndim)
     for pair in zip(column[:-1].split(at_once), column[1:].split(at_once), strict=True):
-        for row in zip(*coefficients(s, *pair), strict=True):
-            yield of_all(row, place, dtype)
+        yield from map(StepCoefficients._make, _rows_of_all(coefficients(s, *pair), place, dtype))
 
 
 def distinct(s: Tensor, *rates: Rate) -> tuple[Tensor, Tensor]:
@@ -352,14 +351,21 @@ def distinct(s: Tensor, *rates: Rate) -> tuple[Tensor, Tensor]:
     return s.unique(return_inverse=True)
 
 
-def of_all(row: Iterable[Tensor], place: Tensor, dtype: torch.dtype) -> StepCoefficients:
-    """Numbers of all coordinates from those of the distinct s."""
-    return StepCoefficients(*(gathered(number, place, dtype) for number in row))
+def of_all(numbers: Iterable[Tensor], place: Tensor, dtype: torch.dtype) -> list[Tensor]:
+    """Numbers of all coordinates from those of the distinct s; a single 0 for nothing but 0."""
+    return next(_rows_of_all([number[None] for number in numbers], place, dtype))
 
 
-def gathered(number: Tensor, place: Tensor, dtype: torch.dtype) -> Tensor:
-    """One number of all coordinates from that of the distinct s; a single 0 where all are 0."""
-    if not number.any():
-        return number.new_zeros((), dtype=dtype)
-    number = number.flatten().to(place.device, dtype, non_blocking=True)
-    return number.index_select(0, place.flatten()).view(place.shape)
+def _rows_of_all(
+    columns: Sequence[Tensor], place: Tensor, dtype: torch.dtype
+) -> Iterator[list[Tensor]]:
+    """The same row by row; each of the columns has a first axis for the rows."""
+    numbers = torch.stack(torch.broadcast_tensors(*columns)).flatten(2)
+    counts = numbers.any(2).T.tolist()
+    numbers = numbers.to(place.device, dtype, non_blocking=True)
+    zero, index = torch.zeros((), dtype=dtype), place.flatten()
+    for row, counted in zip(numbers.unbind(1), counts, strict=True):
+        yield [
+            number.index_select(0, index).view(place.shape) if any_ else zero
+            for number, any_ in zip(row, counted, strict=True)
+        ]

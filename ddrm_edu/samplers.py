@@ -35,8 +35,8 @@ from .ddrm import (
     ddrm_coefficients,
     ddrm_start_coefficients,
     distinct,
-    gathered,
     in_case_1,
+    of_all,
     rows_of,
     spectral_samples,
 )
@@ -659,7 +659,7 @@ def _filtered_steps(
         return a * measured, noise + a * sigma**2
 
     def numbers(*of_s: Tensor) -> list[Tensor]:
-        return [gathered(number, place, z.dtype) for number in of_s]
+        return of_all(of_s, place, z.dtype)
 
     def misfit(x: Tensor, a: Tensor, variance: Tensor) -> Tensor:
         """-2 log N(ybar; a x, variance) without constants, for each particle: (batch, K)."""

@@ -285,7 +285,7 @@ def test_an_image_is_the_same_in_every_batch_to_1e_5():
 
 def test_many_levels_and_many_singular_values_are_worked_out_in_parts():
     """More rows of the table than are worked out at once: the numbers are those of single steps."""
-    op = Dense(np.diag(np.linspace(0.1, 1.0, 60)))  # 60 distinct s, 136 rows at once
+    op = Dense(np.diag(np.linspace(0.1, 1.0, 60)))  # 60 distinct s, 68 rows at once
     levels = torch.linspace(5.0, 0.0, 301, dtype=torch.float64)
     asked = []
     true = ddrm_module.ddrm_coefficients
