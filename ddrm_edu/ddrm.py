@@ -27,6 +27,7 @@ from torch import Tensor
 from .diffusion import Denoiser, Step, StepCoefficients, diffusion_steps, same
 from .noise import Generators, standard_normal
 from .operators import SVDOperator
+from .operators.base import require_singular_values
 from .schedule import decreasing_sigmas
 from .validation import require_batch, require_finite, require_level, require_unit_interval
 
@@ -253,15 +254,10 @@ def ddrm_samples(
     require_finite(y, "y")
     sigma_y = require_level(sigma_y, "sigma_y")
     eta, eta_b = (rate.clone() if isinstance(rate, Tensor) else rate for rate in (eta, eta_b))
+    require_singular_values(op)
     # In float64, which op.to(y) would round, and on the CPU, so that no step waits for a GPU.
     s, place = _distinct(op.spectrum(), eta, eta_b)
     place = place.to(y.device)
-    if not ((s >= 0) & s.isfinite()).all():
-        raise ValueError(
-            f"The singular values of {op!r} must be finite and not negative, but range from "
-            f"{s.min():.6g} to {s.max():.6g}. Put a sign into U or V; "
-            "check_operator(op) tells what else is wrong."
-        )
     # Rates out of range are refused now, not after half the run.
     _eta(eta, s)
     for sigma in levels[1:].to(s):

@@ -4,8 +4,8 @@ import functools
 
 import pytest
 import torch
+from guidance_laws import Counted, products
 from laws import nonlinear_denoiser, random_case
-from test_guidance import Counted, products
 
 import ddrm_edu
 from ddrm_edu import (
