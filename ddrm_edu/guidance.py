@@ -197,8 +197,9 @@ class SeesY:
         self.sigma_y = require_level(sigma_y, "sigma_y")
         if has_svd:
             require_singular_values(op)
-            self.y_spec = op.measure_spec(self.y)
-            self.s = op.s.detach().double().cpu()  # weights are worked out in float64
+            self.s = op.s.detach().double().cpu()  # in float64, which op.to(y) may round
+            self.op = op.to(y)
+            self.y_spec = self.op.measure_spec(self.y)
 
     @property
     def schedule(self) -> NoiseSchedule | None:
@@ -378,8 +379,10 @@ class PiGDM(SeesY):
 class MomentMatching(PiGDM):
     r"""Moment matching: :math:`\hat x_0+KH^\top w`, :math:`(HKH^\top+\sigma_y^2I)w=y-H\hat x_0`.
 
-    With Tweedie's covariance :math:`K=\sigma^2J^\top`: TMPD (Boys et al. 2023), and solved by an
-    iteration MMPS (Rozet et al. 2024).  For a Gaussian prior the solution is
+    With Tweedie's covariance :math:`K=\sigma^2J^\top`.  Boys et al. (2023), "Tweedie moment
+    projected diffusions for inverse problems", who for images put a diagonal for H K H^T; Rozet et
+    al. (2024), "Learning diffusion priors from observations by expectation maximization", whose
+    conjugate gradients have no preconditioner.  For a Gaussian prior the solution is
     :math:`E[x_0\mid x_t,y]` (ledger Y01).  One vector-Jacobian product per step.
 
     With an SVD of H each iteration is preconditioned by
@@ -485,7 +488,7 @@ class MomentMatching(PiGDM):
                 if not going.any():
                     return x0_hat
         if self.cg_steps is None:
-            raise _did_not_converge(float((_norm(left) / first).nan_to_num().max()), sigma)
+            raise _did_not_converge(float(_ratio(_norm(left), first).max()), sigma)
         return x0_hat
 
     def _rates(self, sigma: float) -> Iterator[tuple[Any, Any]]:
