@@ -33,6 +33,7 @@ from torch import Tensor
 from .denoisers import Level
 from .diffusion import Denoiser
 from .operators import SVDOperator
+from .operators.base import require_singular_values
 from .operators.linear_map import require_transpose
 from .schedule import NoiseSchedule
 from .validation import (
@@ -195,8 +196,10 @@ class SeesY:
         self.denoiser, self.op, self.y = denoiser, op, y.detach().clone()
         self.sigma_y = require_level(sigma_y, "sigma_y")
         if has_svd:
-            self.y_spec = op.measure_spec(self.y)
-            self.s = op.s.detach().double().cpu()  # weights are worked out in float64
+            require_singular_values(op)
+            self.s = op.s.detach().double().cpu()  # in float64, which op.to(y) may round
+            self.op = op.to(y)
+            self.y_spec = self.op.measure_spec(self.y)
 
     @property
     def schedule(self) -> NoiseSchedule | None:
@@ -243,9 +246,10 @@ class DDNM(SeesY):
 
     Wang, Yu and Zhang (2023), "Zero-shot image restoration using denoising diffusion null-space
     model".  In spectral coordinates y_spec where s > 0, x0_hat where s = 0.  With the steps of DDPM
-    (``eta_ddim=1``) it is the published algorithm; noise in y is not attended to, which
-    their DDNM+ (:func:`ddrm_edu.ddnm_plus_samples`) does.  At sigma_y = 0 it is DDRM with
-    eta_b = 1 and an eta of the measured coordinates of its own (ledger Y05).
+    it is the published algorithm; noise in y is not attended to, which their DDNM+
+    (:func:`ddrm_edu.ddnm_plus_samples`) does.  At sigma_y = 0 its steps are DDRM's with eta_b = 1,
+    but that the noise of measured coordinates is kept as that of the others is, where DDRM's is
+    fresh: with eta = 1 for both, and but for the start, they are one (ledger Y05).
 
     Examples
     --------
@@ -267,8 +271,8 @@ class DiffPIR(SeesY):
     Zhu, Zhang, Liang, Cao, Wen, Timofte and Van Gool (2023), "Denoising diffusion models for
     plug-and-play image restoration".  In spectral coordinates
     :math:`(s^2\bar y+\rho\hat x_0)/(s^2+\rho)` with :math:`\rho=\lambda\sigma_y^2/\sigma^2`; at
-    sigma_y = 0 it is :class:`DDNM`.  The paper's steps share the noise out by another number than
-    DDIM's: its zeta is the square of DDRM's eta.
+    sigma_y = 0 it is :class:`DDNM`, else biased as ledger Y06 says.  The paper's zeta, its share
+    of fresh noise, is the square of DDRM's eta.
 
     Parameters
     ----------
@@ -309,12 +313,14 @@ class Measured(NamedTuple):
 class PiGDM(SeesY):
     r"""Pseudo-inverse guidance: :math:`\hat x_0+\sigma^2J^\top H^\top P(y-H\hat x_0)`.
 
-    With :math:`P=(r^2HH^\top+\sigma_y^2I)^{-1}`, a division in spectral coordinates:
-    Song, Vahdat, Mardani and Kautz (2023), "Pseudoinverse-guided diffusion models for inverse
-    problems".  It is moment matching with r^2 I for K inside the inverse, and so the first
-    Richardson step of :class:`MomentMatching` (ledger Y03); exact for a Gaussian prior if its
-    covariance is the identity on H's row space and uncorrelated with the null space, and only then
-    (Y02).  The published sampler moves the noise of its step by the unguided x0_hat:
+    With :math:`P=(r^2HH^\top+\sigma_y^2I)^{-1}`, a division in spectral coordinates.  Song, Vahdat,
+    Mardani and Kautz (2023), "Pseudoinverse-guided diffusion models for inverse problems".
+
+    It is moment matching with r^2 I for K in the inverse, and so the first Richardson step of
+    :class:`MomentMatching` (ledger Y03).  For a Gaussian prior of full rank it is exact at all
+    levels if, and only if, the covariance is the identity on H's row space and uncorrelated with
+    the null space (Y02).  Where K has eigenvalues above 2 r^2, it moves too far, past y.  The
+    published sampler moves the noise of its step by the unguided x0_hat:
     :func:`ddrm_edu.pigdm_samples`.
 
     Parameters
@@ -373,8 +379,10 @@ class PiGDM(SeesY):
 class MomentMatching(PiGDM):
     r"""Moment matching: :math:`\hat x_0+KH^\top w`, :math:`(HKH^\top+\sigma_y^2I)w=y-H\hat x_0`.
 
-    With Tweedie's covariance :math:`K=\sigma^2J^\top`: TMPD (Boys et al. 2023), and solved by an
-    iteration MMPS (Rozet et al. 2024).  For a Gaussian prior the solution is
+    With Tweedie's covariance :math:`K=\sigma^2J^\top`.  Boys et al. (2023), "Tweedie moment
+    projected diffusions for inverse problems", who for images put a diagonal for H K H^T; Rozet et
+    al. (2024), "Learning diffusion priors from observations by expectation maximization", whose
+    conjugate gradients have no preconditioner.  For a Gaussian prior the solution is
     :math:`E[x_0\mid x_t,y]` (ledger Y01).  One vector-Jacobian product per step.
 
     With an SVD of H each iteration is preconditioned by
@@ -480,7 +488,7 @@ class MomentMatching(PiGDM):
                 if not going.any():
                     return x0_hat
         if self.cg_steps is None:
-            raise _did_not_converge(float((_norm(left) / first).nan_to_num().max()), sigma)
+            raise _did_not_converge(float(_ratio(_norm(left), first).max()), sigma)
         return x0_hat
 
     def _rates(self, sigma: float) -> Iterator[tuple[Any, Any]]:

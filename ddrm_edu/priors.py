@@ -163,6 +163,7 @@ class GaussianPrior:
         callable
             ``denoiser(x, sigma)`` for x of shape ``(batch, *shape)``, of the batch of y.
         """
+        require_batch(y, op.out_shape, "y")
         return _given(torch.zeros(len(y), 1).double(), [self], op, y, sigma_y)
 
     def _log_evidence(self, op: SVDOperator, y: Tensor, *, sigma_y: float) -> Tensor:

@@ -1,6 +1,6 @@
 """What y makes of x0_hat, by plain linear algebra on dense matrices: the references of guidance.
 
-Nothing of the package is used.  Moments of x_0 given x_t and y come from the joint Gaussian law of
+Moments of x_0 given x_t and y come from the joint Gaussian law of
 all three, in 60 digits; iterations are written as textbooks write them, on w in the space of y.
 """
 
@@ -11,7 +11,10 @@ from typing import NamedTuple
 
 import mpmath
 import numpy as np
+import torch
 from laws import GaussianCase
+
+from ddrm_edu.operators.linear_map import LinearMap, linear_map
 
 
 def tweedie(case: GaussianCase, x: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
@@ -130,3 +133,35 @@ def error_of(
     right = want(case, x, y, sigma)
     got = guide(case, y)(x, sigma)
     return float(np.abs(got - right).max() / max(1.0, np.abs(right).max()))
+
+
+# ------------------------------------------------------------------------- what a method is given
+
+
+def products(H: np.ndarray) -> LinearMap:
+    """H and H^T as two functions."""
+    matrix = torch.as_tensor(H)
+    return linear_map((lambda x: x @ matrix.T, lambda y: y @ matrix), (H.shape[1],))
+
+
+class _Seen(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, owner):
+        ctx.owner = owner
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        ctx.owner.vjps += 1
+        return gradient, None
+
+
+class Counted:
+    """A denoiser that counts its evaluations and its vector-Jacobian products."""
+
+    def __init__(self, denoiser):
+        self.denoiser, self.evaluations, self.vjps = denoiser, 0, 0
+
+    def __call__(self, x, sigma):
+        self.evaluations += 1
+        return self.denoiser(_Seen.apply(x, self), sigma)

@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from ddrm_edu import (
     restore,
 )
 from ddrm_edu.ddrm import ddrm_start_coefficients
+from ddrm_edu.restoration import METHODS
 
 pytestmark = pytest.mark.gpu
 
@@ -101,6 +103,18 @@ def test_float32_restoration_with_the_network_is_that_of_the_cpu(task, sigma_y, 
     assert gpu.device.type == "cuda"
     assert gpu.dtype == torch.float32
     torch.testing.assert_close(gpu.cpu(), cpu, atol=1e-4, rtol=0)
+
+
+@every_task
+@pytest.mark.parametrize("method", METHODS)
+def test_float64_restoration_by_any_method_is_that_of_the_cpu(task, method):
+    """For the same noise, to 1e-8, with an exact denoiser; gradients included."""
+    op, prior = SMALL[task], _prior((3, 8, 8))
+    y = op(prior.sample(3, generator=_seeds(3))) + 0.1
+    run = partial(restore, prior, op, sigma_y=0.1, steps=6, method=method)
+    cpu, gpu = (run(each, generator=_seeds(3)) for each in (y, y.cuda()))
+    assert gpu.device.type == "cuda"
+    torch.testing.assert_close(gpu.cpu(), cpu, atol=1e-8, rtol=1e-8)
 
 
 def test_unconditional_samples_are_those_of_the_cpu():

@@ -11,11 +11,13 @@ import pytest
 import torch
 from comparing import largest_norm
 from guidance_laws import (
+    Counted,
     chebyshev,
     error_of,
     given_x_and_y,
     krylov,
     observed,
+    products,
     richardson,
     system,
     tweedie,
@@ -45,7 +47,6 @@ from ddrm_edu import (
     load_images,
 )
 from ddrm_edu.guidance import Cost, SeesY, unit_prior_variance, with_covariance
-from ddrm_edu.operators.linear_map import linear_map
 
 SOLVED = functools.partial(MomentMatching, cg_steps=None)
 EVERY = {
@@ -399,12 +400,6 @@ def test_from_a_level_that_says_nothing_moment_matching_is_the_posterior_mean():
 # ------------------------------------------------------------------------------- H without an SVD
 
 
-def products(H: np.ndarray):
-    """H and H^T as two functions."""
-    matrix = torch.as_tensor(H)
-    return linear_map((lambda x: x @ matrix.T, lambda y: y @ matrix), (H.shape[1],))
-
-
 @given(cases(sigma_y=(0.05, 0.3, 2.0)), levels)
 def test_h_without_an_svd_has_the_same_solution(case, sigma):
     """Y01 by products with H and H^T only; each step is plain conjugate gradients in y-space."""
@@ -437,29 +432,6 @@ def test_preconditioned_steps_do_not_depend_on_the_singular_values():
 
 
 # ------------------------------------------------------------------------------- cost and graphs
-
-
-class _Seen(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x, owner):
-        ctx.owner = owner
-        return x.clone()
-
-    @staticmethod
-    def backward(ctx, gradient):
-        ctx.owner.vjps += 1
-        return gradient, None
-
-
-class Counted:
-    """A denoiser that counts its evaluations and its vector-Jacobian products."""
-
-    def __init__(self, denoiser):
-        self.denoiser, self.evaluations, self.vjps = denoiser, 0, 0
-
-    def __call__(self, x, sigma):
-        self.evaluations += 1
-        return self.denoiser(_Seen.apply(x, self), sigma)
 
 
 @every
@@ -709,12 +681,15 @@ class Products:
 
 
 MM = MomentMatching
+NEGATIVE = Dense(np.eye(2, 3))
+NEGATIVE.s = -NEGATIVE.s
 WHEN_MADE = {
     "y of another shape": (DDNM, half, OP, torch.ones(2, 3), {}, "y must have shape"),
     "y with a NaN": (PiGDM, half, OP, Y * math.nan, {}, "y must be finite"),
     "y of integers": (DDNM, half, OP, Y.int(), {}, "floating-point"),
     "sigma_y": (DiffPIR, half, OP, Y, {"sigma_y": -0.1}, "sigma_y is a standard deviation"),
     "no denoiser": (DDNM, OP.s, OP, Y, {}, "denoiser a callable"),
+    "negative s": (PiGDM, half, NEGATIVE, Y, {}, "must be finite and not negative, but range"),
     "no H": (MM, half, torch.eye(3), Y, {}, r"op must be an SVDOperator, or have op\(x\)"),
     "no SVD": (PiGDM, half, Products(Products.transposed), Y, {}, "needs the singular values"),
     "no SVD: DDNM": (DDNM, half, Products(Products.transposed), Y, {}, "MomentMatching needs H"),
