@@ -27,6 +27,7 @@ from torch import Tensor
 from .diffusion import Denoiser, Step, StepCoefficients, diffusion_steps, same
 from .noise import Generators, standard_normal
 from .operators import SVDOperator
+from .operators.base import require_singular_values
 from .schedule import decreasing_sigmas
 from .validation import require_batch, require_finite, require_level, require_unit_interval
 
@@ -274,14 +275,8 @@ def checked_run(
     require_batch(y, op.out_shape, "y")
     require_finite(y, "y")
     sigma_y = require_level(sigma_y, "sigma_y")
-    s = op.spectrum()  # in float64, which op.to(y) would round
-    if not ((s >= 0) & s.isfinite()).all():
-        raise ValueError(
-            f"The singular values of {op!r} must be finite and not negative, but range from "
-            f"{s.min():.6g} to {s.max():.6g}. Put a sign into U or V; "
-            "check_operator(op) tells what else is wrong."
-        )
-    return levels, s, sigma_y
+    require_singular_values(op)
+    return levels, op.spectrum(), sigma_y  # in float64, which op.to(y) would round
 
 
 def spectral_samples(

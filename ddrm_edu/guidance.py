@@ -33,6 +33,7 @@ from torch import Tensor
 from .denoisers import Level
 from .diffusion import Denoiser
 from .operators import SVDOperator
+from .operators.base import require_singular_values
 from .operators.linear_map import require_transpose
 from .schedule import NoiseSchedule
 from .validation import (
@@ -195,6 +196,7 @@ class SeesY:
         self.denoiser, self.op, self.y = denoiser, op, y.detach().clone()
         self.sigma_y = require_level(sigma_y, "sigma_y")
         if has_svd:
+            require_singular_values(op)
             self.y_spec = op.measure_spec(self.y)
             self.s = op.s.detach().double().cpu()  # weights are worked out in float64
 
@@ -309,12 +311,14 @@ class Measured(NamedTuple):
 class PiGDM(SeesY):
     r"""Pseudo-inverse guidance: :math:`\hat x_0+\sigma^2J^\top H^\top P(y-H\hat x_0)`.
 
-    With :math:`P=(r^2HH^\top+\sigma_y^2I)^{-1}`, a division in spectral coordinates:
-    Song, Vahdat, Mardani and Kautz (2023), "Pseudoinverse-guided diffusion models for inverse
-    problems".  It is moment matching with r^2 I for K inside the inverse, and so the first
-    Richardson step of :class:`MomentMatching` (ledger Y03); exact for a Gaussian prior if its
-    covariance is the identity on H's row space and uncorrelated with the null space, and only then
-    (Y02).  The published sampler moves the noise of its step by the unguided x0_hat:
+    With :math:`P=(r^2HH^\top+\sigma_y^2I)^{-1}`, a division in spectral coordinates.  Song, Vahdat,
+    Mardani and Kautz (2023), "Pseudoinverse-guided diffusion models for inverse problems".
+
+    It is moment matching with r^2 I for K in the inverse, and so the first Richardson step of
+    :class:`MomentMatching` (ledger Y03).  For a Gaussian prior of full rank it is exact at all
+    levels if, and only if, the covariance is the identity on H's row space and uncorrelated with
+    the null space (Y02).  Where K has eigenvalues above 2 r^2, it moves too far, past y.  The
+    published sampler moves the noise of its step by the unguided x0_hat:
     :func:`ddrm_edu.pigdm_samples`.
 
     Parameters

@@ -37,7 +37,7 @@ def homes(ids: list[str]) -> dict[str, list[Home]]:
             for part in re.split(r"^(?=## )", cell.source, flags=re.MULTILINE):
                 if heading := re.match(r"## (.+)", part):
                     section = heading[1]
-                for id in re.findall(r"(?:\\tag\{|\*\*)([SXGE]\d+(?:\.\d)?)(?:\}|\*\*)", part):
+                for id in re.findall(r"(?:\\tag\{|\*\*)([SXGYE]\d+(?:\.\d)?)(?:\}|\*\*)", part):
                     known = found.setdefault(id, [])
                     if path not in [home.path for home in known]:
                         known.append(Home(path, section, number, _checks(cells, id)))

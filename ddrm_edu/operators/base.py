@@ -233,6 +233,17 @@ class SVDOperator(ABC):
         return f"{type(self).__name__}({self.in_shape} -> {self.out_shape}, rank {self.rank})"
 
 
+def require_singular_values(op: SVDOperator) -> None:
+    """Raise ``ValueError`` unless the numbers in ``op.s`` are finite and not negative."""
+    s = op.s.detach()
+    if not ((s >= 0) & s.isfinite()).all():
+        raise ValueError(
+            f"The singular values of {op!r} must be finite and not negative, but range from "
+            f"{s.min():.6g} to {s.max():.6g}. Put a sign into U or V; "
+            "check_operator(op) tells what else is wrong."
+        )
+
+
 def dense_map(
     apply: Callable[[Tensor], Tensor],
     in_shape: tuple[int, ...],

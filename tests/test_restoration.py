@@ -1,0 +1,242 @@
+"""``restore`` by every method of the table and by a reader's own, and what the table declares."""
+
+import functools
+
+import pytest
+import torch
+from guidance_laws import Counted, products
+from laws import nonlinear_denoiser, random_case
+
+import ddrm_edu
+from ddrm_edu import (
+    DDNM,
+    Dense,
+    DiffPIR,
+    ExactDenoiser,
+    GaussianPrior,
+    Inpainting,
+    MomentMatching,
+    NoiseSchedule,
+    PiGDM,
+    ddpm_samples,
+    ddrm_samples,
+    load_denoiser,
+    load_images,
+    psnr,
+    restore,
+)
+from ddrm_edu.restoration import METHODS
+
+CASE = random_case(6, 5, 3, 0.2, seed=4)
+PRIOR = GaussianPrior(torch.as_tensor(CASE.mean), torch.as_tensor(CASE.cov))
+OP = Dense(CASE.H)
+Y = OP(PRIOR.sample(3, generator=torch.Generator().manual_seed(0)))
+LEVELS = NoiseSchedule.linear().sigmas(20)
+CLASSES = {"ddnm": DDNM, "diffpir": DiffPIR, "pigdm": PiGDM, "moment-matching": MomentMatching}
+every = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+
+
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(3)
+
+
+def run(method, **options):
+    options = {"sigma_y": 0.2, "generator": seeded()} | options
+    return restore(options.pop("denoiser", PRIOR), OP, Y, method=method, **options)
+
+
+def in_the_loop(guided, eta_ddim=1.0, levels=LEVELS):
+    steps = ddpm_samples(
+        guided, (3, 6), levels, eta_ddim=eta_ddim, generator=seeded(), dtype=torch.float64
+    )
+    return [*steps][-1].x
+
+
+# ------------------------------------------------------------------------------------ the table
+
+
+def test_the_table_has_the_methods_by_their_names():
+    """Each row is found by its own name, and is the class or the sampler of that name."""
+    assert all(method.name == name for name, method in METHODS.items())
+    made = {name: method.make for name, method in METHODS.items()}
+    assert made.items() >= {"ddrm": ddrm_samples, **CLASSES}.items()
+
+
+@every
+def test_a_run_costs_what_the_table_says(method):
+    """Evaluations and vector-Jacobian products for each of 4 steps."""
+    seen = Counted(PRIOR)
+    run(method.name, denoiser=seen, steps=4)
+    assert (seen.evaluations, seen.vjps) == (4 * method.evaluations, 4 * method.vjps)
+
+
+@every
+def test_a_method_needs_what_the_table_says(method):
+    """Without a gradient, and without an SVD, those refuse that say that they need it."""
+
+    @torch.no_grad()
+    def without_gradient(x, sigma):
+        return PRIOR(x, sigma)
+
+    if "gradient" in method.needs:
+        with pytest.raises(ValueError, match="must be differentiable"):
+            run(method.name, denoiser=without_gradient, steps=2)
+    else:
+        assert run(method.name, denoiser=without_gradient, steps=2).shape == (3, 6)
+    op = products(CASE.H)
+    if "svd" in method.needs:
+        with pytest.raises(ValueError, match=f"{method.name} needs the singular values of H"):
+            restore(PRIOR, op, Y, sigma_y=0.2, steps=2, method=method.name)
+    else:
+        assert restore(PRIOR, op, Y, sigma_y=0.2, steps=2, method=method.name).shape == (3, 6)
+
+
+@every
+def test_every_method_restores(method):
+    """Finite, of y's dtype, reproducible; y and the global state are as before."""
+    before = Y.clone(), torch.get_rng_state()
+    x = run(method.name, steps=5)
+    assert x.isfinite().all()
+    assert x.dtype == Y.dtype
+    assert torch.equal(x, run(method.name, steps=5))
+    assert not torch.equal(x, run(method.name, steps=5, generator=seeded().manual_seed(4)))
+    assert torch.equal(Y, before[0])
+    assert torch.equal(torch.get_rng_state(), before[1])
+    single = restore(PRIOR, OP, Y.float(), sigma_y=0.2, steps=5, method=method.name)
+    assert single.dtype == torch.float32
+
+
+# ------------------------------------------------------------------------------- what it runs
+
+
+def test_ddrm_is_what_it_was():
+    """The default, with the paper's rates; S18.1."""
+    numbers = {"sigma_y": 0.2, "eta": 0.85, "eta_b": 1.0}
+    *_, last = ddrm_samples(PRIOR, OP, Y, LEVELS, generator=seeded(), **numbers)
+    for options in ({}, {"method": "ddrm"}, {"method": ddrm_samples}):
+        assert torch.equal(run(**({"method": "ddrm"} | options)), last.x)
+    numbers = {"sigma_y": 0.2, "eta": "tight", "eta_b": 0.7}
+    *_, last = ddrm_samples(PRIOR, OP, Y, LEVELS, generator=seeded(), **numbers)
+    assert torch.equal(run("ddrm", eta="tight", eta_b=0.7), last.x)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_denoiser_that_sees_y_runs_in_ddpms_loop(name):
+    """By name, by class or by a partial; eta is DDIM's, and 1 unless another is given."""
+    guided = CLASSES[name](PRIOR, OP, Y, sigma_y=0.2)
+    want = in_the_loop(guided)
+    assert torch.equal(run(name), want)
+    assert torch.equal(run(CLASSES[name]), want)
+    assert torch.equal(run(functools.partial(CLASSES[name])), want)
+    assert torch.equal(run(name, eta=0.3), in_the_loop(guided, 0.3))
+    assert torch.equal(run(name, eta=0), in_the_loop(guided, 0.0))
+    assert torch.equal(run(name, eta_b=1), want)
+    levels = NoiseSchedule.cosine(50).sigmas(7)
+    got = run(name, schedule=NoiseSchedule.cosine(50), steps=7)
+    assert torch.equal(got, in_the_loop(guided, levels=levels))
+
+
+def test_options_of_a_method_are_bound_by_a_partial():
+    three = functools.partial(MomentMatching, cg_steps=3)
+    assert torch.equal(run(three), in_the_loop(three(PRIOR, OP, Y, sigma_y=0.2)))
+    assert torch.equal(run(ExactDenoiser), in_the_loop(ExactDenoiser(PRIOR, OP, Y, sigma_y=0.2)))
+
+
+def test_methods_of_ones_own():
+    """A function that makes a denoiser; samplers that return an image, or steps; with rates."""
+
+    def shrunk(denoiser, op, y, *, sigma_y):
+        return lambda x, sigma: denoiser(x, sigma) / (1 + sigma_y)
+
+    assert torch.equal(run(shrunk), in_the_loop(shrunk(PRIOR, OP, Y, sigma_y=0.2)))
+
+    def pinv(denoiser, op, y, *, sigmas, sigma_y, generator):
+        assert torch.equal(sigmas, LEVELS)
+        return op.pinv(y)
+
+    assert torch.equal(run(pinv), OP.pinv(Y))
+    assert torch.equal(run(pinv, progress=True), OP.pinv(Y))
+
+    def gentle(denoiser, op, y, *, sigmas, sigma_y, generator, eta=0.5):
+        return ddrm_samples(denoiser, op, y, sigmas, sigma_y=sigma_y, eta=eta, generator=generator)
+
+    assert torch.equal(run(gentle), run("ddrm", eta=0.5))
+    assert torch.equal(run(gentle, eta=0.9), run("ddrm", eta=0.9))
+
+
+def test_without_noise_what_was_measured_is_kept():
+    """X06 for DDRM; DDNM puts y_spec there, and DiffPIR is DDNM."""
+    for name in ("ddrm", "ddnm", "diffpir"):
+        x = run(name, sigma_y=0.0, denoiser=nonlinear_denoiser)
+        torch.testing.assert_close(OP(x), Y, atol=1e-12, rtol=0)
+
+
+def test_progress_bar_counts_the_steps_and_changes_nothing(monkeypatch):
+    """One tick for each step, the same numbers, only if asked for and a run takes a while."""
+    shown, looks = [], []
+
+    def bar(steps, *, total, **look):
+        looks.append(look)
+        for step in steps:
+            shown.append((step.t, total))
+            yield step
+
+    monkeypatch.setattr("tqdm.auto.tqdm", bar)
+    own = functools.partial(MomentMatching, cg_steps=2)
+    for method, name in (("ddrm", "ddrm"), (DDNM, "DDNM"), (own, "MomentMatching")):
+        default, quiet = run(method, steps=4), run(method, steps=4, progress=False)
+        assert shown == []
+        loud = run(method, steps=4, progress=True)
+        assert torch.equal(quiet, loud)
+        assert torch.equal(quiet, default)
+        assert shown == [(3, 4), (2, 4), (1, 4), (0, 4)]
+        assert looks == [{"desc": name, "unit": "step", "delay": 1}]
+        shown.clear(), looks.clear()
+
+
+def test_moment_matching_gains_on_a_photograph():
+    """Half of the pixels lost, one photograph, 10 steps: 2.7 dB more than DDRM were seen."""
+    network, x0 = load_denoiser("natural"), load_images("natural")[1:2]
+    rng = torch.Generator().manual_seed(1)
+    op = Inpainting((torch.rand(32, 32, generator=rng) > 0.5).expand(3, 32, 32))
+    options = {"sigma_y": 0.0, "steps": 10}
+    scores = [
+        psnr(restore(network, op, op(x0), method=name, generator=seeded(), **options), x0).item()
+        for name in ("ddrm", "moment-matching")
+    ]
+    assert scores[1] > scores[0] + 1.5
+
+
+# -------------------------------------------------------------------------------------- refusals
+
+REFUSED = {
+    "another name": ({"method": "dpss"}, "method must be one of ddrm, .*'dpss'"),
+    "no method": ({"method": 3}, "or a callable, but was of type int"),
+    "rule": ({"method": "ddnm", "eta": "tight"}, "eta of ddnm is that of DDIM, one number"),
+    "rates": ({"method": PiGDM, "eta": torch.ones(6)}, "eta of PiGDM is that of DDIM"),
+    "eta": ({"method": "ddnm", "eta": 1.5}, r"eta_ddim must lie in \[0, 1\]"),
+    "eta_b": ({"method": "pigdm", "eta_b": 0.5}, "pigdm takes no eta_b, but it was 0.5"),
+    "eta_b by a rule": ({"method": DDNM, "eta_b": "theorem"}, "DDNM takes no eta_b"),
+    "eta of a sampler": (
+        {"method": lambda denoiser, op, y, *, sigmas, sigma_y, generator: y, "eta": 0.5},
+        "takes no eta, but it was 0.5",
+    ),
+    "no denoiser": (
+        {"method": lambda denoiser, op, y, *, sigma_y: op.pinv(y)},
+        "must make a denoiser that sees y, a callable .* made a Tensor",
+    ),
+    "steps": ({"method": "ddnm", "steps": 0}, "steps must be an integer from 1"),
+    "sigma_y": ({"method": "ddnm", "sigma_y": -1.0}, "sigma_y is a standard deviation"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_in_a_sentence(name):
+    options, words = REFUSED[name]
+    with pytest.raises(ValueError, match=words):
+        run(**options)
+
+
+def test_restore_is_public():
+    assert ddrm_edu.restore is restore
+    assert restore.__module__ == "ddrm_edu.restoration"
