@@ -245,9 +245,10 @@ class DDNM(SeesY):
 
     Wang, Yu and Zhang (2023), "Zero-shot image restoration using denoising diffusion null-space
     model".  In spectral coordinates y_spec where s > 0, x0_hat where s = 0.  With the steps of DDPM
-    (``eta_ddim=1``) it is the published algorithm; noise in y is not attended to, which
-    their DDNM+ (:func:`ddrm_edu.ddnm_plus_samples`) does.  At sigma_y = 0 it is DDRM with
-    eta_b = 1 and an eta of the measured coordinates of its own (ledger Y05).
+    it is the published algorithm; noise in y is not attended to, which their DDNM+
+    (:func:`ddrm_edu.ddnm_plus_samples`) does.  At sigma_y = 0 its steps are DDRM's with eta_b = 1,
+    but that the noise of measured coordinates is kept as that of the others is, where DDRM's is
+    fresh: with eta = 1 for both, and but for the start, they are one (ledger Y05).
 
     Examples
     --------
@@ -269,8 +270,8 @@ class DiffPIR(SeesY):
     Zhu, Zhang, Liang, Cao, Wen, Timofte and Van Gool (2023), "Denoising diffusion models for
     plug-and-play image restoration".  In spectral coordinates
     :math:`(s^2\bar y+\rho\hat x_0)/(s^2+\rho)` with :math:`\rho=\lambda\sigma_y^2/\sigma^2`; at
-    sigma_y = 0 it is :class:`DDNM`.  The paper's steps share the noise out by another number than
-    DDIM's: its zeta is the square of DDRM's eta.
+    sigma_y = 0 it is :class:`DDNM`, else biased as ledger Y06 says.  The paper's zeta, its share
+    of fresh noise, is the square of DDRM's eta.
 
     Parameters
     ----------

@@ -1,6 +1,7 @@
 """``restore`` by every method of the table and by a reader's own, and what the table declares."""
 
 import functools
+import itertools
 import re
 
 import pytest
@@ -128,18 +129,43 @@ def test_ddrm_is_what_it_was():
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_a_denoiser_that_sees_y_runs_in_ddpms_loop(name):
-    """By name, by class or by a partial; eta is DDIM's, and 1 unless another is given."""
+    """By name, by class or by a partial; DDPM's steps, unless an eta is given."""
     guided = CLASSES[name](PRIOR, OP, Y, sigma_y=0.2)
     want = in_the_loop(guided)
     assert torch.equal(run(name), want)
     assert torch.equal(run(CLASSES[name]), want)
     assert torch.equal(run(functools.partial(CLASSES[name])), want)
-    assert torch.equal(run(name, eta=0.3), in_the_loop(guided, 0.3))
-    assert torch.equal(run(name, eta=0), in_the_loop(guided, 0.0))
     assert torch.equal(run(name, eta_b=1), want)
     levels = NoiseSchedule.cosine(50).sigmas(7)
     got = run(name, schedule=NoiseSchedule.cosine(50), steps=7)
     assert torch.equal(got, in_the_loop(guided, levels=levels))
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_eta_of_a_denoiser_that_sees_y_is_ddrms(name):
+    """S11.4: x0_hat + sqrt(1 - eta^2) s' / s (x - x0_hat) + eta s' z; 0 is DDIM."""
+    guided = CLASSES[name](PRIOR, OP, Y, sigma_y=0.2)
+    for eta in (0.3, 1.0, torch.tensor(0.3, dtype=torch.float64)):
+        generator = seeded()
+        x = LEVELS[0] * torch.randn(3, 6, generator=generator, dtype=torch.float64)
+        for sigma, sigma_next in itertools.pairwise(LEVELS):
+            x0_hat = guided(x, sigma)
+            kept = (1 - eta**2) ** 0.5 * sigma_next / sigma * (x - x0_hat)
+            z = torch.randn(3, 6, generator=generator, dtype=torch.float64) if sigma_next else 0.0
+            x = x0_hat + kept + eta * sigma_next * z
+        torch.testing.assert_close(run(name, eta=eta), x, atol=1e-10, rtol=0)
+    torch.testing.assert_close(run(name, eta=0), in_the_loop(guided, 0.0), atol=1e-10, rtol=0)
+
+
+def test_without_noise_ddnm_with_fresh_noise_is_ddrm_with_fresh_noise():
+    """Y05, eta = 1, V = I so that the noise is the same: the starts differ by y, and fade."""
+    op = Inpainting(torch.tensor([True, False, True, False, False, True]))
+    y = torch.tensor([[0.4, -1.0, 2.0]], dtype=torch.float64)
+    draw = functools.partial(restore, PRIOR, op, y, sigma_y=0.0)
+    ddnm, ddrm = (draw(method=name, eta=1.0, generator=seeded()) for name in ("ddnm", "ddrm"))
+    torch.testing.assert_close(ddnm, ddrm, atol=1e-3, rtol=0)
+    other = draw(method="ddnm", generator=seeded())
+    assert (ddnm - other).abs().max() > 0.1
 
 
 def test_options_of_a_method_are_bound_by_a_partial():
@@ -166,6 +192,9 @@ def test_methods_of_ones_own():
     def gentle(denoiser, op, y, *, sigmas, sigma_y, generator, eta=0.5):
         return ddrm_samples(denoiser, op, y, sigmas, sigma_y=sigma_y, eta=eta, generator=generator)
 
+    assert torch.equal(run(of_ddim), run("ddnm"))
+    guided = DDNM(PRIOR, OP, Y, sigma_y=0.2)
+    assert torch.equal(run(of_ddim, eta=0.3), in_the_loop(guided, 0.3))
     assert torch.equal(run(gentle), run("ddrm", eta=0.5))
     assert torch.equal(run(gentle, eta=0.9), run("ddrm", eta=0.9))
 
@@ -215,12 +244,22 @@ def test_moment_matching_gains_on_a_photograph():
 
 # -------------------------------------------------------------------------------------- refusals
 
+
+def of_ddim(denoiser, op, y, *, sigmas, sigma_y, generator, eta_ddim=1.0):
+    """A sampler whose rate is DDIM's."""
+    guided = DDNM(denoiser, op, y, sigma_y=sigma_y)
+    return ddpm_samples(
+        guided, (3, 6), sigmas, eta_ddim=eta_ddim, generator=generator, dtype=torch.float64
+    )
+
+
 REFUSED = {
     "another name": ({"method": "dpss"}, "method must be one of ddrm, .*'dpss'"),
     "no method": ({"method": 3}, "or a callable, but was of type int"),
-    "rule": ({"method": "ddnm", "eta": "tight"}, "eta of ddnm is that of DDIM, one number"),
-    "rates": ({"method": PiGDM, "eta": torch.ones(6)}, "eta of PiGDM is that of DDIM"),
-    "eta": ({"method": "ddnm", "eta": 1.5}, r"eta_ddim must lie in \[0, 1\]"),
+    "rule": ({"method": "ddnm", "eta": "loose"}, "or the rule 'tight', but was 'loose'"),
+    "rates": ({"method": PiGDM, "eta": torch.ones(6)}, "must be one number, but had shape"),
+    "eta": ({"method": "ddnm", "eta": 1.5}, r"eta must lie in \[0, 1\]"),
+    "eta_ddim": ({"method": of_ddim, "eta": "tight"}, "eta of of_ddim must be one number in"),
     "eta_b": ({"method": "pigdm", "eta_b": 0.5}, "pigdm takes no eta_b, but it was 0.5"),
     "eta_b by a rule": ({"method": DDNM, "eta_b": "theorem"}, "DDNM takes no eta_b"),
     "eta of a sampler": (
