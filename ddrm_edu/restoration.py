@@ -37,7 +37,7 @@ class Method(NamedTuple):
     name: str
     make: Callable[..., Any]  #: a sampler, or what makes a denoiser that sees y
     needs: str  #: of H its "svd" or "H, H^T" only; of the denoiser its "gradient"
-    evaluations: int  #: of the denoiser, for each step
+    evaluations: int  #: of the denoiser, for each image and step (RePaint: at most)
     vjps: int  #: vector-Jacobian products, for each step
     paper: str
 

@@ -291,8 +291,9 @@ def dps_samples(
     y and back.
 
     *More steps do not lead to the posterior.* The pull towards y does not shrink with the step, as
-    the fresh noise does, and does not know sigma_y.  For a Gaussian prior and a fixed weight with
-    0 < zeta s^2 < 1 a measured coordinate tends to y_spec itself, without spread (ledger Y20).
+    the fresh noise does, and does not know sigma_y.  One measured coordinate with the prior
+    N(0, C), C up to 2, and a fixed weight with 0 < zeta s^2 < 1 tends to y_spec itself, without
+    spread (ledger Y20).
 
     *The authors' code* (DPS2022/diffusion-posterior-sampling at 4962d6e,
     ``guided_diffusion/condition_methods.py``, ``grad_and_value``) takes the gradient of the length,

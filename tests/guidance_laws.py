@@ -160,8 +160,9 @@ class Counted:
     """A denoiser that counts its evaluations and its vector-Jacobian products."""
 
     def __init__(self, denoiser):
-        self.denoiser, self.evaluations, self.vjps = denoiser, 0, 0
+        self.denoiser, self.evaluations, self.images, self.vjps = denoiser, 0, 0, 0
 
     def __call__(self, x, sigma):
         self.evaluations += 1
+        self.images += len(x)
         return self.denoiser(_Seen.apply(x, self), sigma)

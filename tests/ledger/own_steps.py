@@ -103,7 +103,7 @@ GAIN, VARIANCE = posterior_of_scalar()
 
 @item(
     "Y20",
-    "DPS, 0 < zeta s^2 < 1 fixed, more and more steps: a measured coordinate is ybar, no spread",
+    "DPS, zeta s^2 < 1 fixed, C <= 2, more and more steps: one coordinate is ybar, no spread",
     right=(1.0, 0.0),
     wrong={
         "the posterior": (GAIN, VARIANCE),
