@@ -87,6 +87,7 @@ def test_a_function_of_three_dots_is_no_answer_and_dots_in_a_later_case_are_wron
         (lambda r: "1/r", r"the text '1/r', but real numbers are due: .* without quotes"),
         (lambda r: True, r"your answer is True, but real numbers are due"),
         (lambda r: 0.5 + 1j, r"is 0.5\+1j \(complex\), but real numbers are due: the root"),
+        (lambda r: torch.ones(2) * 1j, r"complex64 tensor .* real numbers are due: the root"),
         (lambda r: (1 / r for _ in "a"), r"of type generator, .*: write tuple\(...\) around it"),
         (lambda r: lambda: 1 / r, r"your answer is a function, .*: call it"),
         (lambda r: [1, "r"], r"a tuple of 2 \(number, the text 'r'\), but real numbers are due"),
