@@ -129,7 +129,7 @@ def described(value: Any) -> str:
         return f"a {type(value).__name__} of {len(value)} ({listed})"
     if callable(value) and hasattr(value, "__code__"):
         return "a function"
-    return f"of type {type(value).__name__}"
+    return f"an object of type {type(value).__name__}"
 
 
 def _briefly(value: Any) -> str:

@@ -56,6 +56,7 @@ def test_three_dots_are_nobodys_answer(each, capsys):
     assert each.hints[0] in out
     assert each.hints[1] in out
     assert each.hints[2] not in out
+    assert ("Your function is called with, for example, " in out) == bool(each.parameters)
 
 
 @pytest.mark.parametrize("each", ALL, ids=lambda each: each.id)
