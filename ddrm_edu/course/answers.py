@@ -85,7 +85,7 @@ def _real(value: Tensor) -> Tensor:
 def numbers(value: Any) -> Tensor | None:
     """A plain value as one tensor without axes of length 1; None if it is none."""
     if isinstance(value, Tensor):
-        return value.squeeze()
+        return None if value.is_complex() or value.is_meta else value.squeeze()
     if not isinstance(value, tuple) or not value:
         return None
     rows = [torch.tensor(float(e)) if isinstance(e, bool) else numbers(e) for e in value]
@@ -117,7 +117,7 @@ def described(value: Any) -> str:
     if isinstance(value, int | float | complex):
         with contextlib.suppress(OverflowError):  # an integer that no float can hold
             return f"{value:.6g} ({type(value).__name__})"
-    if isinstance(value, Tensor) and value.ndim == 0 and not value.is_complex():
+    if isinstance(value, Tensor) and value.ndim == 0 and numbers(value) is not None:
         return f"{float(value):.6g}"
     if isinstance(value, Tensor):
         kind = str(value.dtype).removeprefix("torch.")
@@ -129,7 +129,7 @@ def described(value: Any) -> str:
         return f"a {type(value).__name__} of {len(value)} ({listed})"
     if callable(value) and hasattr(value, "__code__"):
         return "a function"
-    return f"of type {type(value).__name__}"
+    return f"an object of type {type(value).__name__}"
 
 
 def _briefly(value: Any) -> str:
@@ -140,10 +140,13 @@ def _briefly(value: Any) -> str:
     return "number" if is_number else described(value)
 
 
-_CAUSES: tuple[tuple[type, str], ...] = (
+_CAUSES: tuple[tuple[Any, str], ...] = (
     (type(None), " (is a `return` missing?)"),
     (str, ": write a formula without quotes"),
-    (complex, ": the root of a negative number, or a Fourier transform, is the usual cause"),
+    (
+        complex | Tensor,
+        ": the root of a negative number, or a Fourier transform, is the usual cause",
+    ),
     (Iterator, ": write tuple(...) around it"),
 )
 
@@ -289,15 +292,12 @@ def _right_parts(pairs: Sequence[tuple[Any, Any]]) -> str:
     """Which parts of a tuple are right in all cases, in a sentence; empty if none or no tuple."""
     count = len(pairs[0][1]) if pairs and isinstance(pairs[0][1], tuple) else 0
     right = set(range(count))
-    for got, want in pairs:
+    for got, want in pairs if count else ():
         try:
-            given = parts(got, ", ".join("?" * count))
+            given, due = (parts(each, ", ".join("?" * count)) for each in (got, want))
         except Unfit:
             return ""
-        pair = zip(given, want, strict=True)
-        right &= {
-            k for k, (one, due) in enumerate(pair) if not (misfit(one, due) or difference(one, due))
-        }
+        right -= {k for k in right if misfit(given[k], due[k]) or difference(given[k], due[k])}
     if not right:
         return ""
     listed = " and ".join(str(k + 1) for k in sorted(right))

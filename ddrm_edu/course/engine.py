@@ -141,6 +141,12 @@ class Exercise(NamedTuple):
             text = f"nothing could be computed from your answer, {type(error).__name__}: {error}"
             yield Response(description, Unfit(text), None, function.call)
 
+    def example(self) -> str:
+        """Arguments that the function is called with, in words."""
+        unfinished: Answer = lambda *_: ...  # noqa: E731
+        asked = (self.words.split(", ")[0], unfinished) if self.words else unfinished
+        return list(self.responses(asked))[-1].call
+
     def hint_for(self, responses: Sequence[Response]) -> str:
         """The hint of the mistake that gives the same in all the cases, or of a known relation."""
         for mistake, known in zip(self.mistakes, _known(self), strict=True):
@@ -268,8 +274,9 @@ def exercise(id: str, answer: Answer = ..., *, hints: int = 0) -> None:
         What the exercise asks for; ``...`` (three dots) if there is no answer yet, which prints
         ``07.2  your turn``.  A function that returns ``...`` is no answer yet either.
     hints : int
-        How many hints to show; there are three or more.  A wrong answer always gets the first, or
-        a better one if the mistake is a known one.
+        How many hints to show; there are three or more, and below them an example of the
+        arguments and their types.  A wrong answer always gets the first hint, or a better one if
+        the mistake is a known one.
 
     Raises
     ------
@@ -295,6 +302,8 @@ def exercise(id: str, answer: Answer = ..., *, hints: int = 0) -> None:
         print(f"{id}  your turn")
         for number, text in enumerate(problem.hints[:hints], 1):
             print(f"      Hint {number}: {text}")
+        if hints and problem.parameters:
+            print(f"      Your function is called with, for example, {problem.example()}.")
         return
     print(problem.examine(answer, hints))
 

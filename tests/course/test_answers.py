@@ -76,7 +76,19 @@ def test_arrays_are_arrays_in_whatever_form_they_come():
 
 
 @pytest.mark.parametrize(
-    "other", ["1", b"1", None, ..., object(), sympy.Symbol("x"), 1j, np.array(["a"]), iter("a")]
+    "other",
+    [
+        "1",
+        b"1",
+        None,
+        ...,
+        object(),
+        sympy.Symbol("x"),
+        1j,
+        torch.ones(2) * 1j,
+        np.array(["a"]),
+        iter("a"),
+    ],
 )
 def test_what_is_no_number_stays_what_it_is(other):
     assert plain(other) is other

@@ -57,7 +57,8 @@ def of_five_hints():
 def test_there_may_be_more_than_three_hints(of_five_hints, capsys):
     exercise("98.1", ..., hints=5)
     assert capsys.readouterr().out.splitlines()[1:] == [
-        f"      Hint {number}: {text}" for number, text in enumerate(of_five_hints.hints, 1)
+        *(f"      Hint {number}: {text}" for number, text in enumerate(of_five_hints.hints, 1)),
+        "      Your function is called with, for example, x = 1 (float).",
     ]
     with pytest.raises(
         NotYet, match=r"one\n *Hint: two\n *Hint: three\n *Hint: four\n *Hint: five$"
@@ -87,10 +88,11 @@ def test_a_function_of_three_dots_is_no_answer_and_dots_in_a_later_case_are_wron
         (lambda r: "1/r", r"the text '1/r', but real numbers are due: .* without quotes"),
         (lambda r: True, r"your answer is True, but real numbers are due"),
         (lambda r: 0.5 + 1j, r"is 0.5\+1j \(complex\), but real numbers are due: the root"),
+        (lambda r: torch.ones(2) * 1j, r"complex64 tensor .* real numbers are due: the root"),
         (lambda r: (1 / r for _ in "a"), r"of type generator, .*: write tuple\(...\) around it"),
         (lambda r: lambda: 1 / r, r"your answer is a function, .*: call it"),
         (lambda r: [1, "r"], r"a tuple of 2 \(number, the text 'r'\), but real numbers are due"),
-        (lambda r: 10**400, r"your answer is of type int, but real numbers are due"),
+        (lambda r: 10**400, r"your answer is an object of type int, but real numbers are due"),
         (lambda: 0, r"called with r = 2 \(int\): your function raised TypeError: .* takes 0 pos"),
         (lambda r: 1 / (r - 2), r"called with r = 2 .* raised ZeroDivisionError.*\n.* is 0\?"),
         (lambda r: torch.sqrt(r), r"(?s)must be Tensor, not int.*for numbers use \*\* 0.5"),

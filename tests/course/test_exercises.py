@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
+import torch
 from notebooks import LECTURES, SOLUTIONS, exercise_cells
 
 from ddrm_edu.course.engine import NotYet, exercise, load
@@ -54,6 +56,7 @@ def test_three_dots_are_nobodys_answer(each, capsys):
     assert each.hints[0] in out
     assert each.hints[1] in out
     assert each.hints[2] not in out
+    assert ("Your function is called with, for example, " in out) == bool(each.parameters)
 
 
 @pytest.mark.parametrize("each", ALL, ids=lambda each: each.id)
@@ -79,3 +82,47 @@ def test_every_mistake_is_refused_with_the_hint_meant_for_it(each, mistake):
 def test_an_answer_of_the_wrong_kind_is_refused_in_words(each, answer):
     with pytest.raises(NotYet, match="Hint: "):
         exercise(each.id, answer)
+
+
+def raises(*arguments):
+    raise KeyError("of the student, with a line\nand another one")
+
+
+def calls_itself(*arguments):
+    return calls_itself(*arguments)
+
+
+ODD = [
+    None,
+    "no idea",
+    b"bytes",
+    True,
+    np.True_,
+    float("nan"),
+    float("inf"),
+    -1e300,
+    10**400,
+    1j,
+    np.array(["a", "b"]),
+    np.array([None, 1], dtype=object),
+    (1.0, None),
+    [[1.0, 2.0], [3.0]],
+    [],
+    {},
+    object(),
+    print,
+    torch.ones(2) * 1j,
+    torch.empty(2, device="meta"),
+    torch.zeros(0),
+    torch.full((2, 3, 4), 0.5),
+]
+
+
+@pytest.mark.parametrize("each", ALL, ids=lambda each: each.id)
+def test_whatever_a_function_gives_or_raises_is_refused_in_words(each):
+    functions = [raises, calls_itself, lambda: 0, iter, *(lambda *_, odd=odd: odd for odd in ODD)]
+    answers = functions if each.parameters else ODD
+    for answer in answers:
+        asked = (each.words.split(", ")[0], answer) if each.words else answer
+        with pytest.raises(NotYet, match=r"(?s)not yet: .*\n      Hint: \S"):
+            exercise(each.id, asked)
