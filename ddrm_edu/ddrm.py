@@ -27,6 +27,7 @@ from torch import Tensor
 from .diffusion import Denoiser, Step, StepCoefficients, diffusion_steps, same
 from .noise import Generators, standard_normal
 from .operators import SVDOperator
+from .scale import warn_if_out_of_range
 from .schedule import NoiseSchedule, decreasing_sigmas
 from .validation import require_batch, require_finite, require_level, require_unit_interval
 
@@ -363,6 +364,9 @@ def restore(
     """
     if schedule is None:
         schedule = getattr(denoiser, "schedule", None) or NoiseSchedule.linear()
+    if getattr(denoiser, "value_range", None):
+        require_batch(y, op.out_shape, "y")
+        warn_if_out_of_range(op, y, sigma_y)
     run = ddrm_samples(
         denoiser,
         op,
