@@ -267,7 +267,7 @@ class Tiled:
     Notes
     -----
     Tiles start at multiples of ``denoiser.multiple``, where the network would see the same grid in
-    the whole image.  What remains different is what lies farther away than the overlap, and whatever
+    the whole image.  What remains different is what lies farther away than the overlap, and what
     the network computes of a whole image, such as the statistics of a group normalisation.
 
     Examples
