@@ -101,7 +101,8 @@ def main() -> None:
     "--tile", type=int, help="Side of the parts that the network sees.  [default: 512 if large]"
 )
 @click.option("--force", is_flag=True, help="Replace files that exist.")
-def restore(source: Path, out: Path | None, **options: Any) -> None:
+@click.pass_context
+def restore(context: click.Context, source: Path, out: Path | None, **options: Any) -> None:
     """Restore a measured FILE, or each one of a FOLDER, at its own size, depth and scale.
 
     FILE is y = H x + z, and x is written.  PNG, TIFF, JPEG, WebP, BMP, GIF and NPY of 8 or 16 bits
@@ -113,12 +114,14 @@ def restore(source: Path, out: Path | None, **options: Any) -> None:
     from .restoring_files import Options, restore_files
     from .tasks import Task
 
+    default = click.core.ParameterSource.DEFAULT
+    given = {name for name in options if context.get_parameter_source(name) != default}
     words = ("mask", "factor", "kernel", "border", "weights", "pattern", "in_shape", "share")
     task = Task(
         name=options.pop("task"),
         **{word: options.pop(word) for word in (*words, "h_seed")},
     )
-    restore_files(source, out, Options(task=task, **options), click.echo)
+    restore_files(source, out, Options(task=task, given=frozenset(given), **options), click.echo)
 
 
 @main.command()

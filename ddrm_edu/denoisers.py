@@ -320,7 +320,7 @@ class Tiled:
         farthest = (self.size - self.overlap) // self.multiple * self.multiple
         more = math.ceil((side - self.size) / farthest)
         apart = math.ceil((side - self.size) / more / self.multiple) * self.multiple
-        starts = range(0, side - self.overlap, apart)  # beyond, its neighbour alone would do
+        starts = range(0, side - self.size + apart, apart)  # until one reaches the end
         return [slice(start, min(start + self.size, side)) for start in starts]
 
     def _ramp(self, interval: slice, like: Tensor) -> Tensor:

@@ -55,6 +55,8 @@ class Options:
     tile: int | None = None
     force: bool = False
     figure: Path | None = None
+    given: frozenset[str] = frozenset()
+    """The options that somebody gave."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +86,7 @@ def restore_files(source: Path, out: Path | None, options: Options, say: Say) ->
         In one sentence, for whatever cannot be done; before the run, if it can be known before.
         For a folder at its end, with the number of files that could not be restored.
     """
-    options.task.check()
+    options.task.check(options.given, degrade=options.degrade)
     noise_level(options.sigma_y)
     range_of(options.value_range)
     device_of(options.device)
@@ -196,8 +198,8 @@ def _finish(x: Tensor, out: Path, kind: str, problem: Problem, options: Options,
         float((problem.seen(each) - y).norm() / y.norm()) for each in (x, written[None].to(x))
     )
     say(
-        f"|H x - y| / |y| = {ideal:.1e}, and {rounded:.1e} as {numbers.dtype} in the file  "
-        f"(noise in y: sigma_y = {problem.sigma_y:.3g})"
+        f"|H x - y| / |y| = {ideal:.1e}  ({rounded:.1e} as {numbers.dtype} in the file; "
+        f"noise in y: sigma_y = {problem.sigma_y:.3g})"
     )
     alpha = _enlarged(problem.alpha, numbers.shape[1:], say)
     if like.profile and not files.fitting_profile(like, len(numbers)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +40,18 @@ TASKS = (
 )
 WEIGHTS = {"rec601": (0.299, 0.587, 0.114), "mean": (1 / 3, 1 / 3, 1 / 3)}
 PATTERNS = ("RGGB", "BGGR", "GRBG", "GBRG")
+FITTING = {  # options that say something about some tasks only, and whether only with --degrade
+    "mask": (("inpaint",), False),
+    "factor": (("superres",), False),
+    "kernel": (("superres", "deblur"), False),
+    "border": (("deblur",), False),
+    "pattern": (("demosaic",), False),
+    "in_shape": (("compressed-sensing", "FILE.py:NAME"), False),
+    "h_seed": (("compressed-sensing",), False),
+    "missing": (("inpaint",), True),
+    "share": (("compressed-sensing",), True),
+    "size": ((*TASKS, "FILE.py:NAME"), True),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,15 +79,24 @@ class Task:
         """The measurement is no picture, but an array that H says the shape of."""
         return self.own or self.name == "compressed-sensing"
 
-    def check(self) -> None:
-        """``ValueError`` for words that are wrong whatever the picture; asked before a run."""
+    def check(self, given: Collection[str] = (), *, degrade: bool = False) -> None:
+        """``ValueError`` for words that are wrong whatever the picture; asked before a run.
+
+        ``given`` are the options that somebody gave: none is left aside without a word.
+        """
         if self.own and ":" not in self.name:
             raise ValueError(
                 f"--task must be one of {', '.join(TASKS)}, or FILE.py:NAME of your own H, but was "
                 f"{self.name!r}."
             )
-        if self.name == "inpaint" and self.mask is not None and not self.mask.exists():
-            raise ValueError(f"--mask expects a picture file, but there is no {self.mask}.")
+        for option, (names, only_degrade) in FITTING.items():
+            name = "FILE.py:NAME" if self.own else self.name
+            if option in given and (name not in names or (only_degrade and not degrade)):
+                tasks = "" if set(TASKS) < set(names) else f" --task {' or '.join(names)}"
+                raise ValueError(
+                    f"--{option.replace('_', '-')} belongs to{' --degrade' * only_degrade}{tasks}, "
+                    f"and would have no effect here (--task {self.name}). Leave it out."
+                )
         if self.name == "superres":
             if self.factor < 1:
                 raise ValueError(f"--factor must be a positive integer, but was {self.factor}.")
@@ -242,21 +263,16 @@ def _gaussian(sigma: float) -> np.ndarray:
 
 
 def _motion(length: float, angle: float = 0.0) -> np.ndarray:
-    """A line of this length in pixels, counted anticlockwise from the horizontal, of sum 1."""
-    from skimage.draw import line_aa
-
+    """The share of a line that lies in each pixel; anticlockwise degrees from the horizontal."""
     if not 0 < length < 1e4 or not math.isfinite(angle):
         raise ValueError
-    reach = (length - 1) / 2
-    down, along = (round(reach * f(math.radians(angle))) for f in (math.sin, math.cos))
-    kernel = np.zeros((2 * abs(down) + 1, 2 * abs(along) + 1))
-    centre = abs(down), abs(along)
-    rows, columns, weights = line_aa(
-        centre[0] + down, centre[1] - along, centre[0] - down, centre[1] + along
-    )
-    inside = (rows >= 0) & (rows < kernel.shape[0]) & (columns >= 0) & (columns < kernel.shape[1])
-    kernel[rows[inside], columns[inside]] = weights[inside]
-    return kernel / kernel.sum()
+    count = 1000 * math.ceil(length)
+    place = length * ((np.arange(count) + 0.5) / count - 0.5)
+    down, along = -math.sin(math.radians(angle)), math.cos(math.radians(angle))
+    rows, columns = (np.rint(place * part).astype(int) for part in (down, along))
+    kernel = np.zeros((2 * rows.max() + 1, 2 * columns.max() + 1))
+    np.add.at(kernel, (rows + rows.max(), columns + columns.max()), 1 / count)
+    return kernel
 
 
 def _factors(kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

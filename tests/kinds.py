@@ -313,9 +313,7 @@ ANIMATED = {"save_all": True, "append_images": FRAMES[1:]}
 BOMB = tiff(np.zeros((1000, 7), "u2")).replace(
     struct.pack("<HHII", 256, 4, 1, 7), struct.pack("<HHII", 256, 4, 1, 60_000)
 )
-BOMB = BOMB.replace(
-    struct.pack("<HHII", 257, 4, 1, 1000), struct.pack("<HHII", 257, 4, 1, 60_000)
-)
+BOMB = BOMB.replace(struct.pack("<HHII", 257, 4, 1, 1000), struct.pack("<HHII", 257, 4, 1, 60_000))
 
 
 def bomb_npy() -> bytes:
