@@ -406,7 +406,7 @@ def as_stored(values: np.ndarray, like: Picture, kind: str) -> tuple[np.ndarray,
     """
     dtype, low, high = like.pixels.dtype, like.low, like.high
     if kind == "PNG" and dtype not in (np.uint8, np.uint16):
-        values = (np.asarray(values, np.float64) - low) * (65535 / (high - low))
+        values = (values - low) * (65535 / (high - low))
         dtype, low, high = np.dtype(np.uint16), 0.0, 65535.0
     if dtype.kind in "ui":
         values = np.rint(np.clip(values, low, high))

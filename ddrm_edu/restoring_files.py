@@ -32,7 +32,8 @@ UNTILED = (
 )  # pixels of a picture that a network sees as a whole, unless --tile says otherwise
 TILE = 512
 NETWORK_BYTES = 300  # per pixel of a tile, measured with the shipped networks: 270 to 306
-RUN_BYTES = 40  # per number of x: measured, see tests/test_restoring_files.py
+RUN_BYTES = 60, 100, 210
+"""Per number of x, if V = I, if not, and with a change of colours: measured on 3 megapixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,12 +192,10 @@ def _finish(x: Tensor, out: Path, kind: str, problem: Problem, options: Options,
     if problem.truth is not None:
         for name, image in (("pseudo-inverse", problem.seen.pinv(y)), ("DDRM", x)):
             say(f"{name:<16}{_scores(image, problem.truth)}")
-    values = from_symmetric(x[0].double(), low=like.low, high=like.high).numpy()
+    values = from_symmetric(x[0], low=like.low, high=like.high).numpy()  # exact to 16 bits
     numbers, low, high = files.as_stored(values, like, kind)
-    written = to_symmetric(torch.from_numpy(numbers.astype(np.float64)), low=low, high=high)
-    ideal, rounded = (
-        float((problem.seen(each) - y).norm() / y.norm()) for each in (x, written[None].to(x))
-    )
+    written = to_symmetric(torch.from_numpy(numbers.astype(np.float32)), low=low, high=high)
+    ideal, rounded = (float((problem.seen(a) - y).norm() / y.norm()) for a in (x, written[None]))
     say(
         f"|H x - y| / |y| = {ideal:.1e}  ({rounded:.1e} as {numbers.dtype} in the file; "
         f"noise in y: sigma_y = {problem.sigma_y:.3g})"
@@ -590,7 +589,8 @@ def _estimate(denoiser: Any, op: SVDOperator, options: Options, tile: int | None
     pixels = height * width
     seconds = (time.monotonic() - started) * pixels / part[0, 0].numel() * options.steps
     at_once = min(pixels, tile * tile) if tile else pixels
-    needed = NETWORK_BYTES * at_once + RUN_BYTES * op.n
+    kind = 2 if isinstance(op, ddrm_edu.ChangeOfBasis) else int(not op.pixel_basis)
+    needed = NETWORK_BYTES * at_once + RUN_BYTES[kind] * op.n
     free = _free_memory(options.device)
     if needed > free:
         raise ValueError(

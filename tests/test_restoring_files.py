@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 
 import numpy as np
@@ -687,3 +688,42 @@ def test_the_same_seed_gives_the_same_file(photograph, tmp_path):
     a, b, c = (np.load(tmp_path / f"{name}.npy") for name in "abc")
     assert (a == b).all()
     assert (a != c).any()
+
+
+MEMORY = """
+import resource, sys, threading
+import numpy as np, torch, matplotlib.pyplot, skimage.metrics, tifffile
+import ddrm_edu, ddrm_edu.restoring_files as run
+from ddrm_edu.cli import main
+
+def denoiser(x, sigma):
+    return x * 0.9
+
+denoiser.in_channels = 3
+ddrm_edu.load_denoiser = lambda *names, **options: denoiser
+run.NETWORK_BYTES = 0  # it is not what is measured
+taken = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+before = taken()
+main(["restore", *sys.argv[1:]], standalone_mode=False)
+print("TAKEN", (taken() - before) / 2**30)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in other units there")
+@pytest.mark.parametrize("task", ["denoise", "deblur", "grey"])
+def test_a_run_takes_the_memory_that_was_estimated(tmp_path, task):
+    """Of 1,000 x 1,500 pixels, as a process sees it; not more than a tenth and 64 MiB beyond it."""
+    shape = (1000, 1500) if task == "grey" else (1000, 1500, 3)
+    np.save(tmp_path / "y.npy", np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+    blur = [] if task == "denoise" else ["--kernel", "gaussian:1"]
+    words = ["--task", "denoise" if task == "denoise" else "deblur", *blur, "--sigma-y", "0.2"]
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, tmp_path / "y.npy", *words, "--steps", "2"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = float(re.search(r"about .* and ([\d.]+) GiB", done.stdout)[1])
+    taken = float(done.stdout.split("TAKEN ")[1])
+    assert taken <= 1.1 * told + 1 / 16
+    assert taken >= 0.4 * told
