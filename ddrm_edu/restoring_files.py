@@ -166,7 +166,8 @@ def restore_file(
     say(_estimate(denoiser, problem.op, options, tile))
     settings: dict[str, Any] = {"eta": options.eta, "eta_b": options.eta_b}
     if options.method != "ddrm":
-        settings = {"method": options.method}
+        given = {name: value for name, value in settings.items() if name in options.given}
+        settings = {"method": options.method, **given}
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         x = ddrm_edu.restore(

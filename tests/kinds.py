@@ -192,12 +192,17 @@ RESTORED: dict[str, tuple[bytes, np.ndarray, np.ndarray | None, list]] = {
         [],
     ),
     "RGB16-deflate.tiff": (
-        tiff(COLOUR16, photometric="rgb", compression="zlib", predictor=True),
+        tiff(COLOUR16, photometric="rgb", compression="zlib"),
         COLOUR16,
         None,
         [],
     ),
-    "RGB16-lzw.tiff": (tiff(COLOUR16, photometric="rgb", compression="lzw"), COLOUR16, None, []),
+    "grey16-lzw.tiff": (
+        pillow(Image.fromarray(GREY16), "TIFF", compression="tiff_lzw"),
+        GREY16,
+        None,
+        [],
+    ),
     "RGB16-big.tiff": (tiff(COLOUR16, photometric="rgb", bigtiff=True), COLOUR16, None, []),
     "RGBA16.tiff": (
         tiff(with_alpha(COLOUR16, ALPHA16), photometric="rgb", extrasamples=["unassalpha"]),

@@ -370,10 +370,10 @@ def test_an_own_h_takes_an_array_or_a_picture_of_its_shape(tmp_path, library):
     np.save(tmp_path / "batch.npy", y01[None].astype("f4"))
     good(tmp_path / "batch.npy", *task, "--out", tmp_path / "x2.npy")
     assert np.load(tmp_path / "x2.npy").dtype == np.float32
-    good(tmp_path / "y.npy", *task, "--range", "-1,1", "--out", tmp_path / "x3.png")
+    good(tmp_path / "y.npy", *task, "--range", "-1,1", "--out", tmp_path / "x3.tiff")
     np.testing.assert_allclose(library.y[0], y01, rtol=0, atol=1e-6)
-    with Image.open(tmp_path / "x3.png") as file:
-        assert (file.size, ";16B" in str(file.tile)) == ((4, 4), True)
+    x3 = tifffile.imread(tmp_path / "x3.tiff").transpose(2, 0, 1)
+    np.testing.assert_allclose(x3, library.x[0], atol=1e-6)
 
     np.save(tmp_path / "six.npy", np.ones(6))
     refused(run(tmp_path / "six.npy", *task), "(5,)", "has (6,)")
@@ -535,6 +535,10 @@ def test_a_large_picture_is_shown_to_the_network_in_tiles(photograph, library, m
 def test_another_method_is_handed_on(photograph, library):
     good(photograph[0], "--task", "denoise", "--sigma-y", 0.1, "--method", "dps")
     assert library.options == {"sigma_y": 0.1, "steps": 20, "method": "dps", "progress": True}
+    options = ["--method", "dps", "--eta", 0.5, "--force"]
+    good(photograph[0], "--task", "denoise", "--sigma-y", 0.1, *options)
+    assert library.options["eta"] == 0.5
+    assert "eta_b" not in library.options
 
 
 def test_warnings_of_the_library_become_lines(measured, library, monkeypatch):
