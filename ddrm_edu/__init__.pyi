@@ -36,6 +36,7 @@ from .operators import memory_needed as memory_needed
 from .pretrained import load_denoiser as load_denoiser
 from .denoisers import EpsDenoiser as EpsDenoiser
 from .denoisers import VDenoiser as VDenoiser
+from .denoisers import Tiled as Tiled
 from .priors import GaussianPrior as GaussianPrior
 from .priors import GaussianMixture as GaussianMixture
 from .priors import EmpiricalPrior as EmpiricalPrior
@@ -48,6 +49,8 @@ from .ddrm import ddrm_samples as ddrm_samples
 from .ddrm import ddrm_coefficients as ddrm_coefficients
 from .ddpm import ddpm_samples as ddpm_samples
 from .langevin import langevin_samples as langevin_samples
+from .scale import to_symmetric as to_symmetric
+from .scale import from_symmetric as from_symmetric
 from .metrics import psnr as psnr
 from .metrics import ssim as ssim
 

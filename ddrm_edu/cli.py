@@ -5,25 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-import ddrm_edu  # its names are imported when they are asked for
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-TASKS: dict[str, Callable[..., ddrm_edu.SVDOperator]] = {  # H of images of this shape
-    "denoise": lambda shape, factor, kept: ddrm_edu.Denoising(shape),
-    "inpaint": lambda shape, factor, kept: ddrm_edu.Inpainting(kept, channels=shape[0]),
-    "superres": lambda shape, factor, kept: ddrm_edu.SuperResolution(shape, factor),
-    "colorize": lambda shape, *_: ddrm_edu.Colorization(shape, (1 / shape[0],) * shape[0]),
-}
 
 
 class _OneLineErrors(click.Group):
@@ -46,111 +33,95 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("image", type=FILE)
-@click.option("--task", type=click.Choice(list(TASKS)), required=True, help="What was lost.")
-@click.option("--measured", is_flag=True, help="IMAGE is the measurement itself, truth unknown.")
-@click.option("--sigma-y", type=float, default=None, help="Noise, on the scale [-1, 1].")
-@click.option("--factor", type=int, default=2, help="superres: side of the averaged block.")
-@click.option("--missing", type=float, default=0.5, help="inpaint: share of pixels lost at random.")
+@click.argument("source", metavar="FILE|FOLDER", type=click.Path(exists=True, path_type=Path))
 @click.option(
-    "--mask", type=FILE, help="inpaint: picture of the image's size, white where it was measured."
+    "--task",
+    required=True,
+    metavar="TASK",
+    help="What was lost: denoise, inpaint, superres, colorize, deblur, demosaic, "
+    "compressed-sensing, or FILE.py:NAME of your own H.",
 )
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path),
+    help="New PNG, TIFF or NPY file, or folder for a folder.  [default: FILE-TASK]",
+)
+@click.option(
+    "--sigma-y",
+    help="Noise in y: 0.1 on the scale [-1, 1]; 20/255 or 5% of the file's own range.  "
+    "[default: estimated for denoise, else the file is exact up to its rounding]",
+)
+@click.option(
+    "--range",
+    "value_range",
+    metavar="LOW,HIGH",
+    help="Black and white in the numbers of FILE.  [default: all of 8 or 16 bits, 0,1 for floats]",
+)
+@click.option("--mask", type=FILE, help="inpaint: picture of that size, white where measured.")
+@click.option("--factor", type=int, default=2, help="superres: how many times larger.")
+@click.option(
+    "--kernel",
+    help="superres: mean or bicubic.  deblur: gaussian:SIGMA, motion:LENGTH,ANGLE, or a file.",
+)
+@click.option(
+    "--border",
+    type=click.Choice(["wrap", "zero"]),
+    default="wrap",
+    help="deblur: the picture is repeated beyond its border, or black there.",
+)
+@click.option(
+    "--weights", default="rec601", help="colorize: grey of R,G,B: rec601, mean or three numbers."
+)
+@click.option(
+    "--pattern",
+    type=click.Choice(["RGGB", "BGGR", "GRBG", "GBRG"]),
+    default="RGGB",
+    help="demosaic: colours of the first four pixels.",
+)
+@click.option(
+    "--in-shape", metavar="C,H,W", help="Shape of x: compressed-sensing, or H that is a function."
+)
+@click.option("--h-seed", type=int, default=0, help="compressed-sensing: seed of H.")
+@click.option(
+    "--degrade", is_flag=True, help="FILE is clean: measure it first, and compare with it."
+)
+@click.option("--missing", type=float, default=0.5, help="--degrade inpaint: share of pixels lost.")
+@click.option("--share", type=float, default=0.25, help="--degrade compressed-sensing: m / n.")
+@click.option("--size", type=int, help="--degrade: reduce the centre to SIZE x SIZE first.")
+@click.option("--figure", type=click.Path(path_type=Path), help="Draw the comparison, too.")
 @click.option("--model", default="natural", help="Pretrained prior: natural or fashion.")
-@click.option("--size", type=int, default=32, help="Reduce the photograph to SIZE x SIZE first.")
+@click.option("--method", default="ddrm", help="Method of the library's restore.")
 @click.option("--steps", type=int, default=20, help="Network evaluations.")
 @click.option("--eta", type=float, default=0.85)
 @click.option("--eta-b", type=float, default=1.0)
 @click.option("--seed", type=int, default=0)
 @click.option("--device", default="cpu", help="cpu or cuda.")
 @click.option(
-    "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="New file to write, PNG unless its suffix says otherwise.  [default: IMAGE-TASK.png]",
+    "--tile", type=int, help="Side of the parts that the network sees.  [default: 512 if large]"
 )
-def restore(
-    image: Path, task: str, measured: bool, size: int, out: Path | None, **options: Any
-) -> None:
-    """Degrade IMAGE, restore it, and write truth, measurement and restoration side by side.
+@click.option("--force", is_flag=True, help="Replace files that exist.")
+@click.pass_context
+def restore(context: click.Context, source: Path, out: Path | None, **options: Any) -> None:
+    """Restore a measured FILE, or each one of a FOLDER, at its own size, depth and scale.
 
-    With --measured, IMAGE is taken for the measurement y, at its own size, and nothing is degraded.
-    A file that exists is never overwritten.
+    FILE is y = H x + z, and x is written.  PNG, TIFF, JPEG, WebP, BMP, GIF and NPY of 8 or 16 bits
+    or floats are read; orientation is applied, alpha and colour profile are kept.
     """
     import matplotlib
 
     matplotlib.use("Agg")
-    import torch
+    from .restoring_files import Options, restore_files
+    from .tasks import Task
 
-    from .noise import standard_normal
-    from .pictures import format_of_new, read_picture, restoration_grid, write_new
-
-    out = out or image.with_name(f"{image.stem}-{task}.png").absolute()
-    format_of_new(out)  # a name that cannot be written is refused before the network runs
-    factor, mask, missing, model, seed, device, sigma_y = (
-        options.pop(name)
-        for name in ("factor", "mask", "missing", "model", "seed", "device", "sigma_y")
+    default = click.core.ParameterSource.DEFAULT
+    given = {name for name in options if context.get_parameter_source(name) != default}
+    words = ("mask", "factor", "kernel", "border", "weights", "pattern", "in_shape", "share")
+    task = Task(
+        name=options.pop("task"),
+        **{word: options.pop(word) for word in (*words, "h_seed")},
     )
-    denoiser = ddrm_edu.load_denoiser(model, device=device)
-    sigma_y = (0.25 if task == "denoise" else 0.0) if sigma_y is None else sigma_y
-    generator = torch.Generator().manual_seed(seed)
-
-    channels = denoiser.net.in_channels
-    grey = measured and task == "colorize"
-    picture = read_picture(image, 1 if grey else channels, None if measured else size)
-    reduced = factor if measured and task == "superres" else 1
-    shape = (channels, *(side * reduced for side in picture.shape[-2:]))
-    kept = None
-    if task == "inpaint":
-        kept = _kept(shape[1:], mask, None if measured else missing, generator)
-    op = TASKS[task](shape, factor, kept)
-    if measured:
-        y = picture[:, op.s > 0] if task == "inpaint" else picture
-    else:
-        y = op(picture)
-        y = y + sigma_y * standard_normal(y, generator)
-    x = ddrm_edu.restore(
-        denoiser, op, y.to(device), sigma_y=sigma_y, generator=generator, progress=True, **options
-    ).cpu()
-
-    start = op.pinv(y)
-    seen = start.masked_fill(op.s == 0, float("nan")) if task == "inpaint" else y
-    columns = {"measurement": [seen[0]], "DDRM": [x[0]]}
-    captions = {}
-    if not measured:
-        plain, score = (
-            f"PSNR {ddrm_edu.psnr(of, picture).item():.2f} dB  "
-            f"SSIM {ddrm_edu.ssim(of, picture).item():.3f}"
-            for of in (start, x)
-        )
-        columns = {"truth": [picture[0]], **columns}
-        captions["DDRM"] = [score.replace("  ", "\n")]
-        click.echo(f"pseudo-inverse  {plain}\nDDRM            {score}")
-    residual = float((op(x) - y).norm() / y.norm())
-    click.echo(f"|H x - y| / |y| = {residual:.1e}  (noise in y: sigma_y = {sigma_y:g})")
-    write_new(out, restoration_grid(columns, [task], captions))
-    click.echo(f"wrote {out}")
-
-
-def _kept(
-    shape: tuple[int, ...], mask: Path | None, missing: float | None, generator: torch.Generator
-) -> Tensor:
-    """The pixels (h, w) that were measured: those of the mask, or a random share."""
-    import torch
-
-    from .pictures import read_picture
-
-    if mask:
-        kept = read_picture(mask, 1)[0, 0] > 0
-        if kept.shape != shape:
-            raise ValueError(
-                f"The mask is {tuple(kept.shape)} pixels, but the image {shape}. "
-                "Save the mask at the size of the (reduced) image."
-            )
-        return kept
-    if missing is None:
-        raise ValueError("--measured --task inpaint needs --mask, to know which pixels count.")
-    if not 0 <= missing < 1:
-        raise ValueError(f"--missing must lie in [0, 1), but was {missing:g}.")
-    return torch.rand(shape, generator=generator, dtype=torch.float64) >= missing
+    restore_files(source, out, Options(task=task, given=frozenset(given), **options), click.echo)
 
 
 @main.command()

@@ -11,11 +11,12 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from .schedule import NoiseSchedule, to_vp
-from .validation import require_floating
+from .validation import is_integer, require_floating
 
 Level = float | Tensor
 
@@ -58,16 +59,31 @@ class _NetworkDenoiser:
     """A network that sees variance-preserving images, behind the contract of a denoiser.
 
     The network runs in the dtype of its own weights; the result comes back in that of ``x``.
+    An image of any size is continued by its mirror image, below and to the right, to the next
+    multiple that the network takes, and the answer is cut back.
     """
 
     net: Callable[..., Any]
     schedule: NoiseSchedule | None
+    value_range = (-1.0, 1.0)
+    """Black and white of the pictures that networks are trained on; ``restore`` warns of others."""
 
     @property
     def in_channels(self) -> int | None:
         """Channels that the network says it takes, or None if it says nothing."""
         config = getattr(self.net, "config", None)  # where diffusers keeps it
         return getattr(self.net, "in_channels", None) or getattr(config, "in_channels", None)
+
+    @property
+    def multiple(self) -> int:
+        """Height and width of what the network is given are multiples of it; 1 if it says nothing.
+
+        The shipped network says ``net.granularity``; one of diffusers halves the image once
+        between two of its ``block_out_channels``.
+        """
+        config = getattr(self.net, "config", None)
+        levels = getattr(config, "block_out_channels", None)
+        return getattr(self.net, "granularity", None) or 2 ** (len(levels or [1]) - 1)
 
     def _predict(self, x: Tensor, sigma: Level, level: Tensor) -> Tensor:
         """The network's output for the VE image ``x``, in the shape and dtype of ``x``."""
@@ -85,14 +101,15 @@ class _NetworkDenoiser:
             )
         parameters = getattr(self.net, "parameters", None)
         weight = next(parameters(), x) if parameters else x
-        out = self._tensor_of(self.net(to_vp(x, sigma).to(weight.dtype), level))
-        if out.shape != x.shape:
+        given = mirrored_to_multiple(to_vp(x, sigma).to(weight.dtype), self.multiple)
+        out = self._tensor_of(self.net(given, level))
+        if out.shape != given.shape:
             raise ValueError(
                 f"The network returned shape {tuple(out.shape)} for an image of shape "
-                f"{tuple(x.shape)}. A network that also predicts a variance returns twice as many "
-                "channels: keep the first half."
+                f"{tuple(given.shape)}. A network that also predicts a variance returns twice as "
+                "many channels: keep the first half."
             )
-        return out.to(x.dtype)
+        return _cut(out, x).to(x.dtype)
 
     def _tensor_of(self, out: Any) -> Tensor:
         return getattr(out, "sample", out)  # diffusers wraps its output
@@ -205,6 +222,112 @@ _TIME_FOR_LEVEL = (
     "net(x_t.to(net.dtype), torch.full((len(x_t),), schedule.nearest_t(sigma[0]) - 1, "
     "device=x_t.device)).sample, schedule)."
 )
+
+
+def mirrored_to_multiple(x: Tensor, multiple: int) -> Tensor:
+    """``x (..., h, w)`` continued by its mirror image to the next multiples of both sides."""
+    if x.ndim < 3 or multiple == 1:
+        return x
+    for axis in (-2, -1):
+        side = x.shape[axis]
+        if more := -side % multiple:
+            place = np.pad(np.arange(side), (0, more), mode="symmetric")  # sides of 1 as well
+            x = x.index_select(axis, torch.from_numpy(place).to(x.device))
+    return x
+
+
+def _cut(x: Tensor, like: Tensor) -> Tensor:
+    """The first rows and columns of ``x``, as many as ``like`` has."""
+    return x if x.shape == like.shape else x[..., : like.shape[-2], : like.shape[-1]]
+
+
+class Tiled:
+    r"""A denoiser that sees a large image in overlapping tiles, and blends their x0_hat.
+
+    The network is tiled, not the problem: coordinates, H and what was measured are those of the
+    whole image, so every fast H stays exact, and with ``sigma_y = 0`` measured values are kept to
+    rounding.  Memory for the network is that of one tile.
+
+    Parameters
+    ----------
+    denoiser : callable
+        ``denoiser(x, sigma) -> x0_hat`` for images of any size.
+    size : int
+        Height and width of a tile.  An image that fits into one is not cut.
+    overlap : int
+        Least number of rows or columns that neighbours share; there the weight of a tile falls
+        linearly towards its border.
+
+    Raises
+    ------
+    ValueError
+        Unless ``0 < overlap < size`` and so that tiles can start at multiples of
+        ``denoiser.multiple``.
+
+    Notes
+    -----
+    Tiles start at multiples of ``denoiser.multiple``, where the network would see the same grid in
+    the whole image.  What remains different is what lies farther away than the overlap, and what
+    the network computes of a whole image, such as the statistics of a group normalisation.
+
+    Examples
+    --------
+    >>> def halves(x, sigma):
+    ...     return x / 2
+    >>> x = torch.ones(1, 1, 20, 30)
+    >>> bool(torch.allclose(Tiled(halves, size=16, overlap=4)(x, 1.0), x / 2))
+    True
+    """
+
+    def __init__(
+        self, denoiser: Callable[[Tensor, Level], Tensor], size: int, overlap: int
+    ) -> None:
+        self.multiple = getattr(denoiser, "multiple", 1)
+        whole = is_integer(size) and is_integer(overlap) and overlap > 0
+        if not whole or size - overlap < self.multiple:
+            raise ValueError(
+                "Tiles need integers 0 < overlap < size, at least "
+                f"{self.multiple} (the network's multiple) apart, but size was {size!r} and "
+                f"overlap {overlap!r}. A quarter of the size is a good overlap."
+            )
+        self.denoiser, self.size, self.overlap = denoiser, size, overlap
+        self.schedule = getattr(denoiser, "schedule", None)
+        self.in_channels = getattr(denoiser, "in_channels", None)
+        self.value_range = getattr(denoiser, "value_range", None)
+
+    def __call__(self, x: Tensor, sigma: Level) -> Tensor:
+        require_floating(x, "x")
+        rows, columns = (self._intervals(side) for side in x.shape[-2:])
+        if len(rows) == len(columns) == 1:
+            return self.denoiser(x, sigma)
+        x0_hat, total = torch.zeros_like(x), x.new_zeros(x.shape[-2:])
+        for down in rows:
+            for along in columns:
+                weight = torch.outer(self._ramp(down, x), self._ramp(along, x))
+                tile = self.denoiser(x[..., down, along].contiguous(), sigma)
+                x0_hat[..., down, along].addcmul_(tile, weight)
+                total[down, along] += weight
+        return x0_hat.div_(total)
+
+    def count(self, height: int, width: int) -> int:
+        """How many tiles an image of this size is seen in."""
+        return len(self._intervals(height)) * len(self._intervals(width))
+
+    def _intervals(self, side: int) -> list[slice]:
+        """Tiles along one side, equally far apart; only the last may be smaller than the others."""
+        if side <= self.size:
+            return [slice(0, side)]
+        farthest = (self.size - self.overlap) // self.multiple * self.multiple
+        more = math.ceil((side - self.size) / farthest)
+        apart = math.ceil((side - self.size) / more / self.multiple) * self.multiple
+        starts = range(0, side - self.size + apart, apart)  # until one reaches the end
+        return [slice(start, min(start + self.size, side)) for start in starts]
+
+    def _ramp(self, interval: slice, like: Tensor) -> Tensor:
+        """Weights of a tile's rows or columns: 1, but less within ``overlap`` of its borders."""
+        place = torch.arange(interval.stop - interval.start, dtype=like.dtype, device=like.device)
+        to_border = torch.minimum(place, place.flip(0)) + 1
+        return (to_border / (self.overlap + 1)).clamp(max=1)
 
 
 def _is_of_diffusers(net: object) -> bool:

@@ -1,22 +1,18 @@
-"""Pictures: files as images and back, one image drawn, and a grid of restorations."""
+"""Figures of images: one image drawn, a grid of restorations, written to a file."""
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image, ImageOps
 from torch import Tensor
 
-from .data import to_float
+from .files import new_file, require_new
 
 INK, MUTED = "#1b1b1b", "#6f6f6f"
 
@@ -89,117 +85,27 @@ def restoration_grid(
     return figure
 
 
-def read_picture(path: Path, channels: int, size: int | None = None) -> Tensor:
-    """A picture file as an image, the way up that its EXIF entry says.
-
-    Parameters
-    ----------
-    path : Path
-    channels : int
-        1 for grey; else the colours red, green and blue.
-    size : int, optional
-        The centre square is reduced to ``size x size`` with anti-aliasing.
-
-    Returns
-    -------
-    Tensor of float32, shape (1, channels, h, w), in [-1, 1]
+def format_of_new(path: Path, *, force: bool = False) -> str:
+    """The format of matplotlib that a new figure's suffix asks for, PNG without one.
 
     Raises
     ------
     ValueError
-        For more than 8 bits per value or floats (Pillow's ``convert`` clips them to 0..255), for
-        modes that are not understood, for transparent pixels (their colour is arbitrary), and for
-        pictures smaller than ``size``.
+        For an unknown suffix, or as ``files.require_new``.
     """
-    # As a stream: Pillow maps an uncompressed TIFF into memory by its path, in the rotated shape.
-    with path.open("rb") as stream, Image.open(stream) as file:
-        picture = _upright_8_bit(file, path.name).convert("L" if channels == 1 else "RGB")
-    if size is not None:
-        side = min(picture.size)
-        if side < size:
-            raise ValueError(
-                f"--size {size} is larger than the picture ({side} pixels on its short side)."
-            )
-        left, top = ((length - side) // 2 for length in picture.size)
-        square = picture.crop((left, top, left + side, top + side))
-        picture = square.resize((size, size), Image.Resampling.LANCZOS)
-    pixels = np.atleast_3d(np.asarray(picture)).transpose(2, 0, 1)
-    return torch.from_numpy(to_float(pixels)).float()[None]
-
-
-# Pillow's modes of 8 bits per value whose conversion to grey or RGB keeps the range 0..255.
-MODES_8_BIT = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
-
-
-def _upright_8_bit(file: Image.Image, name: str) -> Image.Image:
-    """The picture the right way up, if converting it to grey or RGB changes no value's meaning."""
-    # Pillow opens colours of 16 bits in the mode of 8; only the layout in the file tells.
-    bits_per_sample = getattr(file, "tag_v2", {}).get(258, (1,))  # of a TIFF
-    layout = str([tile[3] for tile in getattr(file, "tile", [])])
-    deep = max(bits_per_sample) > 8 or ";16B" in layout
-    if deep or file.mode in ("I", "F") or file.mode.startswith("I;"):
-        raise ValueError(
-            f"restore expects a picture with 8 bits per value (0..255), but {name} has 16 or more, "
-            f"or floats (Pillow's mode {file.mode}), and would be clipped or cut off. "
-            "Save it as an 8-bit PNG first: round(255 * value / largest possible value)."
-        )
-    if file.mode not in MODES_8_BIT:
-        raise ValueError(
-            f"restore expects a grey, RGB, CMYK or palette picture, but {name} has Pillow's mode "
-            f"{file.mode}, whose values mean something else. Save it as an RGB PNG first."
-        )
-    picture = ImageOps.exif_transpose(file)
-    alpha = "A" in picture.getbands() or "transparency" in picture.info
-    if alpha and picture.convert("RGBA").getchannel("A").getextrema()[0] != 255:
-        raise ValueError(
-            f"restore expects a picture whose pixels all have a colour, but {name} has "
-            "transparent ones. Put it on a background and save it without alpha channel first."
-        )
-    return picture
-
-
-def format_of_new(path: Path) -> str:
-    """The format of matplotlib that a new file's suffix asks for, PNG without one.
-
-    Raises
-    ------
-    ValueError
-        For a name that is taken or has an unknown suffix, and a folder that takes no file.
-    """
-    if os.path.lexists(path):  # a link that leads nowhere is somebody's file, too
-        raise ValueError(
-            f"restore writes its picture to a new file, but {path} exists already and is left as "
-            "it is. Give another name with --out, or move that file away."
-        )
-    if not path.parent.is_dir():
-        raise ValueError(
-            f"--out expects a file in a folder that exists, but there is no folder {path.parent}. "
-            "Make it first, or give another --out."
-        )
-    if not os.access(path.parent, os.W_OK):
-        raise ValueError(
-            f"--out expects a folder that you may write to, but {path.parent} is read-only for "
-            "you. Give another --out."
-        )
     known = sorted(Figure().canvas.get_supported_filetypes())
     kind = path.suffix[1:].lower() or "png"
     if kind not in known:
         raise ValueError(
-            f"--out expects a name that ends in one of {', '.join(known)}, or in nothing (which "
-            f"gives a PNG), but was {path}. Give another --out."
+            f"--figure expects a name that ends in one of {', '.join(known)}, or in nothing (which "
+            f"gives a PNG), but was {path}. Give another --figure."
         )
+    require_new(path, force=force, option="--figure")
     return kind
 
 
-def write_new(path: Path, figure: Figure) -> None:
-    """Write a figure whole or not at all, and never over a file: errors as `format_of_new`.
-
-    The name is taken by an exclusive creation, which fails if the file has just appeared; hard
-    links would do it in one step, but not every file system has them.
-    """
-    kind = format_of_new(path)
-    with tempfile.TemporaryDirectory(prefix=".ddrm-edu-", dir=path.parent) as folder:
-        whole = Path(folder, "picture")
+def write_new(path: Path, figure: Figure, *, force: bool = False) -> None:
+    """Write a figure whole or not at all, and never over a file: errors as `format_of_new`."""
+    kind = format_of_new(path, force=force)
+    with new_file(path, force=force) as whole:
         figure.savefig(whole, dpi=150, format=kind)
-        path.touch(exist_ok=False)
-        whole.replace(path)

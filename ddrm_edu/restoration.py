@@ -28,7 +28,9 @@ from .samplers import (
     pigdm_samples,
     repaint_samples,
 )
+from .scale import warn_if_out_of_range
 from .schedule import NoiseSchedule
+from .validation import require_batch
 
 
 class Method(NamedTuple):
@@ -132,6 +134,9 @@ def restore(
     """
     if schedule is None:
         schedule = getattr(denoiser, "schedule", None) or NoiseSchedule.linear()
+    if isinstance(op, SVDOperator) and getattr(denoiser, "value_range", None):
+        require_batch(y, op.out_shape, "y")
+        warn_if_out_of_range(op, y, sigma_y)
     name, sampler = _sampler(method)
     if isinstance(method, str) and "svd" in METHODS[name].needs and not isinstance(op, SVDOperator):
         raise ValueError(

@@ -40,12 +40,10 @@ class PretrainedDenoiser(VDenoiser):
 
     def __call__(self, x: Tensor, sigma: float | Tensor) -> Tensor:
         require_floating(x, "x")
-        side = self.net.granularity
-        if x.ndim != 4 or x.shape[-1] % side or x.shape[-2] % side:
+        if x.ndim != 4:
             raise ValueError(
-                f"The shipped network takes x of shape (batch, {self.in_channels}, h, w) with h "
-                f"and w multiples of {side}, but x had shape {tuple(x.shape)}. "
-                "Crop or pad the image."
+                f"The shipped network takes x of shape (batch, {self.in_channels}, h, w), but x "
+                f"had shape {tuple(x.shape)}. A single image is x[None]."
             )
         return super().__call__(x, sigma)
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from laws import largest
@@ -68,11 +69,21 @@ def test_loading_leaves_the_global_random_state_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("shape", [(1, 3, 30, 32), (3, 32, 32)], ids=str)
-def test_images_that_do_not_fold_are_refused(shape):
-    """The message names the multiple and the shape."""
-    with pytest.raises(ValueError, match=r"multiples of 8.*Crop or pad"):
-        load_denoiser("natural")(torch.zeros(shape), 1.0)
+def test_an_image_without_its_batch_is_refused():
+    with pytest.raises(ValueError, match=r"\(batch, 3, h, w\).*\(3, 32, 32\).*x\[None\]"):
+        load_denoiser("natural")(torch.zeros(3, 32, 32), 1.0)
+
+
+@pytest.mark.parametrize("size", [(30, 32), (25, 41), (1, 1), (3, 70)], ids=str)
+def test_an_image_of_any_size_is_seen_with_its_mirror_image(size):
+    """By numpy: continued below and to the right to multiples of 8, and cut back."""
+    denoiser = load_denoiser("natural")
+    x = noise_like(torch.empty(2, 3, *size))
+    more = [(0, 0), (0, 0), *((0, -side % 8) for side in size)]
+    whole = torch.from_numpy(np.pad(x.numpy(), more, mode="symmetric"))
+    want = denoiser(whole, 0.7)[..., : size[0], : size[1]]
+    assert denoiser(x, 0.7).shape == x.shape
+    assert torch.allclose(denoiser(x, 0.7), want, rtol=0, atol=1e-5)
 
 
 def test_images_of_the_other_model_are_refused():
