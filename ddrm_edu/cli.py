@@ -186,6 +186,7 @@ def train(
     """
     import torch
 
+    from .pretrained import load_denoiser
     from .pretrained.training import train
 
     if threads:
@@ -195,8 +196,6 @@ def train(
     if source:
         file = Path(source)
         own = file.suffix == ".safetensors"
-        start = ddrm_edu.load_denoiser(
-            file.stem if own else source, folder=file.parent if own else None
-        )
+        start = load_denoiser(file.stem if own else source, folder=file.parent if own else None)
     weights = train(name, run, widths=levels, start=start, **options)
     click.echo(f"wrote {weights}; use it with load_denoiser({name!r}, folder={str(run)!r})")
