@@ -300,9 +300,9 @@ def nearness(change: Callable) -> type[EmpiricalPrior]:
 
     class Wrong(EmpiricalPrior):
         def _changed(self, method, *args, **kwargs):
-            right = priors_module._near
+            right = priors_module._log_near
             near = lambda distances, sigma: right(*change(distances, sigma))  # noqa: E731
-            with mock.patch.object(priors_module, "_near", near):
+            with mock.patch.object(priors_module, "_log_near", near):
                 return method(*args, **kwargs)
 
         def __call__(self, x, sigma):
