@@ -1,4 +1,4 @@
-"""Command line: ``ddrm-edu restore``, ``ddrm-edu check``, ``ddrm-edu train``, ``ddrm-edu grade``."""
+"""Command line: ``ddrm-edu restore``, ``check``, ``train`` and ``grade``."""
 
 from __future__ import annotations
 

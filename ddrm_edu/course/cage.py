@@ -27,6 +27,7 @@ import ddrm_edu
 from .wire import Gone, Peer
 
 PACKAGE = Path(ddrm_edu.__file__).resolve().parent
+_START = 120.0  # seconds until Python and the libraries must be there
 _FIRST_USER = 60_600  # between 60,578 and 61,183 nobody gives out numbers
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/alternatives")
 
@@ -92,14 +93,16 @@ class Cage:
                     start_new_session=True,
                 )
             try:
-                # Besides the process itself nobody can say whether it keeps to its own alarm.
-                peer = Peer(ours, seconds=max(60.0, self.limits.seconds))
+                peer = Peer(ours, seconds=_START, trusting=False)
                 try:
                     peer.ask("leaks", secrets=[], places=[])
                 except Gone as error:
                     said.seek(0)
                     last = said.read().decode(errors="replace").strip().splitlines()[-1:]
-                    raise RuntimeError(f"{error}, and said: {' '.join(last) or 'nothing'}") from None
+                    words = " ".join(last) or "nothing"
+                    raise RuntimeError(f"{error}, and said: {words}") from None
+                # The process has an alarm of its own; whoever defies it is ended from here.
+                peer.seconds = 2 * self.limits.seconds + 5
                 yield peer
             finally:
                 _end(process, user if self.kind == "user" else 0)
@@ -119,7 +122,7 @@ class Cage:
         if self.kind != "bubblewrap":
             return []
         shown = [*_SYSTEM, sys.prefix, sys.base_prefix, *_packages()]
-        above = {p for path in [*shown, self.library] for p in Path(path).parents if p != Path("/")}
+        above = {folder for path in [*shown, str(self.library)] for folder in Path(path).parents}
         # A user namespace is what gives others than root the right to all this; root has it, and
         # needs a bit of it still, to become somebody else.
         rights = ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"] if user else []
@@ -131,7 +134,11 @@ class Cage:
             *("--die-with-parent", "--new-session"),
             *("--perms", "1777", "--size", str(self.limits.files), "--tmpfs", "/tmp"),
             # bubblewrap makes the folders above a mount for root alone.
-            *(part for path in sorted(above) for part in ("--perms", "755", "--dir", str(path))),
+            *(
+                part
+                for path in sorted(above)[1:]
+                for part in ("--perms", "755", "--dir", str(path))
+            ),
             *(part for path in shown for part in ("--ro-bind-try", path, path)),
             *(part for path in _hidden(shown) for part in ("--tmpfs", path)),
             *("--ro-bind", str(self.library), str(self.library)),
@@ -194,8 +201,9 @@ def chosen(library: Path, limits: Limits, secrets: Sequence[Path], *, unsafe: bo
     if unsafe:
         return Cage("none", library, limits)
     private = [*secrets, PACKAGE / "course" / "exercises"]
-    writable = [*secrets, PACKAGE, Path.cwd(), Path.home(), Path(sys.prefix), Path(library)]
-    writable += map(Path, ("/", "/usr", "/etc", "/var/tmp", "/dev/shm", tempfile.gettempdir()))
+    writable = [*secrets, PACKAGE, Path.cwd(), Path.home(), Path(sys.prefix), library]
+    common = ("/", "/usr", "/etc", "/tmp", "/var/tmp", "/dev/shm", tempfile.gettempdir())
+    writable += [Path(place) for place in common]
     reasons = []
     kinds: tuple[Any, ...] = ("bubblewrap", "user")
     for cage in (Cage(kind, library, limits) for kind in kinds):

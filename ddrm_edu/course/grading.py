@@ -1,9 +1,9 @@
 """Marks for notebooks that came back: ``ddrm-edu grade FOLDER``.
 
-Each copy has an examiner, which knows the exercises, and a student's process, which does not: it runs
-the set-up and the cells of the exercises in a `cage` and answers, over a `wire`, for the
-functions in them.  So what a cell prints, redefines or imports counts for nothing; what
-counts is what its answer gives for inputs that the examiner chooses.
+Each copy has an examiner, which knows the exercises, and a student's process, which does not: it
+runs the set-up and the cells of the exercises in a `cage` and answers, over a `wire`, for the
+functions in them.  So what a cell prints, redefines or imports counts for nothing; what counts is
+what its answer gives for inputs that the examiner chooses.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ class Mark(NamedTuple):
 def cells_to_run(path: Path) -> tuple[list[str], str]:
     """Sources of the set-up and of the cells of the exercises, and the lecture's two digits.
 
-    The set-up is the first code cell, and every one that is tagged ``setup``.  The exercises begin at their
-    heading, or at the first call of ``exercise``; from there on all code cells are taken, so
-    a student may add some.
+    The set-up is the first code cell, and every one that is tagged ``setup``.  The exercises begin
+    at their heading, or at the first call of ``exercise``; from there on all code cells are taken,
+    so a student may add some.
 
     Raises
     ------
@@ -60,12 +60,14 @@ def cells_to_run(path: Path) -> tuple[list[str], str]:
     if path.is_symlink() or path.stat().st_size > LARGEST:
         raise ValueError(f"the file is a link, or larger than {LARGEST // 2**20} MiB")
     try:
-        cells = [(c["cell_type"], "".join(c["source"]), c) for c in json.loads(path.read_bytes())["cells"]]
-        tags = [set(cell.get("metadata", {}).get("tags", ())) for *_, cell in cells]
+        cells = json.loads(path.read_bytes())["cells"]
+        sources = [(cell["cell_type"], "".join(cell["source"])) for cell in cells]
+        tags = [set(cell.get("metadata", {}).get("tags", ())) for cell in cells]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"the file is no notebook ({type(error).__name__}: {error})") from None
-    begun, code = False, []
-    for (kind, source, _), tagged in zip(cells, tags, strict=True):
+    begun = False
+    code: list[str] = []
+    for (kind, source), tagged in zip(sources, tags, strict=True):
         begun = begun or bool((HEADING if kind == "markdown" else CALL).search(source))
         if kind == "code" and (begun or not code or "setup" in tagged):
             code.append(source)
@@ -159,7 +161,8 @@ def judged(problem: Exercise, answer: Any, peer: Peer) -> tuple[Status, str]:
             return "empty", ""
         status, message = "right", problem.examine(answer)
     except NotYet as refusal:
-        status, message = "error" if peer.failed or peer.gone else "wrong", str(refusal)
+        raised = peer.failed and isinstance(list(problem.responses(answer))[-1][1], Exception)
+        status, message = "error" if raised else "wrong", str(refusal)
     except Exception as error:
         status, message = "error", f"{type(error).__name__}: {error}"
     if peer.gone:
@@ -254,9 +257,9 @@ STATUSES: tuple[Status, ...] = ("right", "wrong", "empty", "missing", "error")
 
 
 def write(marks: Sequence[Mark], folder: Path) -> list[Path]:
-    """Write ``marks.csv`` (a row for each exercise), ``totals.csv`` (for each copy), ``marks.html``."""
+    """Write ``marks.csv`` with a row for each exercise, ``totals.csv`` for each copy, and HTML."""
     folder.mkdir(parents=True, exist_ok=True)
-    rows = {
+    rows: dict[str, list[Sequence[Any]]] = {
         "marks.csv": [Mark._fields, *marks],
         "totals.csv": [
             ("copy", *STATUSES),

@@ -1,7 +1,7 @@
 """What the examiner and a student's process say to each other: plain values, one frame each.
 
-A frame is four bytes of length and JSON; arrays travel as bytes with their dtype and shape.  Nothing is
-pickled: what arrives becomes numbers, texts, arrays and containers of them, and nothing else runs.
+A frame is four bytes of length and JSON; arrays travel as bytes with their dtype and shape.
+Nothing is pickled: what arrives becomes numbers, texts, arrays and containers of them, and no code.
 A function stays where it is.  The other side gets its number and a stand-in that asks for each
 call, so an exercise examines a student's function, or operator, as if it were at hand.
 """
@@ -86,6 +86,10 @@ class Peer:
 
     Attributes
     ----------
+    seconds : float or None
+        As given.
+    last : float
+        When, on the monotonic clock, nothing more may be asked.
     calls : dict
         What the other side may ask for, by its name in a request.
     failed : bool
@@ -97,10 +101,10 @@ class Peer:
     def __init__(
         self, end: socket.socket, *, seconds: float | None = None, trusting: bool = False
     ) -> None:
-        self._end, self._seconds, self._trusting = end, seconds, trusting
+        self._end, self.seconds, self._trusting = end, seconds, trusting
         self._functions: list[Callable[..., Any]] = []
         self.calls: dict[str, Callable[..., Any]] = {"call": self._call}
-        self.last = math.inf  # when, on the monotonic clock, nothing more may be asked
+        self.last = math.inf
         self.failed = False
         self.gone = ""
 
@@ -110,8 +114,8 @@ class Peer:
             raise Gone(self.gone)
         self._send({"do": what, "about": self.pack(about)})
         until = self.last
-        if self._seconds is not None:
-            until = min(until, time.monotonic() + self._seconds)
+        if self.seconds is not None:
+            until = min(until, time.monotonic() + self.seconds)
         while True:
             message = self._receive(until)
             if "do" in message:  # it needs one of our functions first
@@ -154,7 +158,7 @@ class Peer:
         if len(frame) > LARGEST:
             raise ValueError(f"{len(frame):,} bytes are more than any exercise needs")
         try:
-            self._end.settimeout(self._seconds)
+            self._end.settimeout(self.seconds)
             self._end.sendall(len(frame).to_bytes(4, "big") + frame)
         except OSError as error:
             raise self._lost(_ended(error)) from None
@@ -207,10 +211,10 @@ class Peer:
             return {"is": "dict", "of": [[self.pack(k), self.pack(v)] for k, v in value.items()]}
         if isinstance(value, SVDOperator):
             kept = {name: each for name, each in vars(value).items() if name != "s"}
-            parts = (value.in_shape, value.out_shape, torch.as_tensor(value.s))
-            methods = (value.V, value.Vt, value.U, value.Ut)
             stored = sum(each.numel() for each in kept.values() if isinstance(each, Tensor))
-            return {"is": "operator", "of": self.pack([*parts, methods, stored])}
+            shapes = (tuple(value.in_shape), tuple(value.out_shape))
+            methods = (value.V, value.Vt, value.U, value.Ut)
+            return {"is": "operator", "of": self.pack([*shapes, value.s, methods, stored])}
         if callable(value):
             self._functions.append(value)
             return {"is": "function", "of": len(self._functions) - 1}
@@ -222,7 +226,8 @@ class Peer:
             if isinstance(value, list):
                 raise TypeError("a list without its kind")
             return value
-        kind, of = value["is"], value.get("of")
+        kind = value["is"]
+        of: Any = value.get("of")
         match kind:
             case "dots":
                 return ...
