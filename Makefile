@@ -82,8 +82,8 @@ verify: setup ## the equation ledger: error, wrong version, proof of each statem
 handout: setup ## student copies of the lectures, without outputs and solutions, in build/handout
 	$(BIN)/python scripts/handout.py $(ARGS)
 
-grade: setup ## which exercises are right in the notebooks below FOLDER=..., as CSV
-	@$(BIN)/python scripts/handout.py --grade $(FOLDER)
+grade: setup ## marks of the notebooks below FOLDER=..., as CSV and HTML: lectures/GRADING.md
+	@$(BIN)/ddrm-edu grade $(ARGS) -- "$$FOLDER"
 
 bite: setup ## plant thirty errors in the library: does a lecture fail? About 10 minutes
 	$(BIN)/python scripts/bite.py

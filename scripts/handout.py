@@ -21,19 +21,23 @@ from kernels import execute
 from nbconvert.preprocessors import ClearOutputPreprocessor
 from tqdm import tqdm
 
-from ddrm_edu.course.grading import grade
+from ddrm_edu.course.grading import HEADING, grade
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "build" / "handout"
 LECTURES = sorted((ROOT / "lectures").glob("[0-9][0-9]*_*.ipynb"))
 CALL = re.compile(r'^exercise\("([\d.]+)"', re.MULTILINE)
 LINK = re.compile(r"\[([^][]*)\]\((?!\w+:|#)([^()#\s]+)(?:#[^()\s]*)?\)")
+RUN = "*For marks only the first code cell and those below this heading are run.*"
 READ = ("benchmarks/results/quality-*.csv",)  # by the code of lecture 10
 
 
 def student_copy(path: Path) -> nbformat.NotebookNode:
-    """The lecture without outputs."""
+    """The lecture without outputs, and with a word on what is run for marks."""
     notebook, _ = ClearOutputPreprocessor().preprocess(nbformat.read(path, as_version=4), {})
+    for cell in markdown(notebook):
+        if HEADING.search(cell.source):
+            cell.source += f"\n\n{RUN}"
     return notebook
 
 

@@ -166,7 +166,8 @@ def _end(process: subprocess.Popen[bytes], user: int) -> None:
         os.killpg(process.pid, 9)
     process.wait()
     if user:
-        subprocess.run(["kill", "-9", "-1"], user=user, group=user, extra_groups=[], check=False)
+        everything = ["/bin/sh", "-c", "kill -9 -1"]
+        subprocess.run(everything, user=user, group=user, extra_groups=[], check=False)
 
 
 @contextlib.contextmanager
@@ -201,9 +202,10 @@ def chosen(library: Path, limits: Limits, secrets: Sequence[Path], *, unsafe: bo
     if unsafe:
         return Cage("none", library, limits)
     private = [*secrets, PACKAGE / "course" / "exercises"]
-    writable = [*secrets, PACKAGE, Path.cwd(), Path.home(), Path(sys.prefix), library]
+    writable = [*secrets, PACKAGE, library]
     common = ("/", "/usr", "/etc", "/tmp", "/var/tmp", "/dev/shm", tempfile.gettempdir())
-    writable += [Path(place) for place in common]
+    for place in (*common, sys.prefix, os.getcwd(), os.path.expanduser("~")):
+        writable.append(Path(place))
     reasons = []
     kinds: tuple[Any, ...] = ("bubblewrap", "user")
     for cage in (Cage(kind, library, limits) for kind in kinds):

@@ -113,9 +113,9 @@ def main() -> None:
     peer = Peer(end)
     seconds = 0.0
 
-    def start(seconds_: float, **limits: int) -> None:
+    def start(alarm: float, **limits: int) -> None:
         nonlocal seconds
-        seconds = seconds_
+        seconds = alarm
         limit(**limits)
 
     def run(source: str) -> tuple[dict[str, Any], list[str] | None]:

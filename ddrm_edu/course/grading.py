@@ -32,6 +32,7 @@ from .wire import Gone, Peer
 
 Status = Literal["right", "wrong", "empty", "missing", "error"]
 LARGEST = 2**26  # bytes of a notebook
+LONGEST = 1_000  # characters of a message
 CALL = re.compile(r"""^[^#\n]*\bexercise\(\s*["'](\d\d\.\d+)["']""", re.MULTILINE)
 HEADING = re.compile(r"^#+ .*\bexercises\b", re.IGNORECASE | re.MULTILINE)
 
@@ -102,7 +103,7 @@ def examined(path: Path, cage: Cage, place: int = 0) -> Iterator[tuple[str, Stat
             status, message = "missing", f'exercise("{id}", ...) was written, but not called'
         else:
             status, message = "missing", f'there is no exercise("{id}", ...) in the copy'
-        yield id, status, message
+        yield id, status, " ".join(message.split())[:LONGEST]
 
 
 def _one_process(
@@ -114,13 +115,13 @@ def _one_process(
     fatal: dict[int, str],
     last: float,
 ) -> bool:
-    """Run the cells that are not fatal in one process; True if it came to the end of them."""
+    """Run the cells that are not fatal in one process; False if some are left to another one."""
     with cage.student(place) as peer:
         peer.last = last
         limits = cage.limits
         peer.ask(
             "start",
-            seconds_=limits.seconds,
+            alarm=limits.seconds,
             memory=limits.memory,
             processes=limits.processes,
             files=limits.files,
@@ -133,23 +134,23 @@ def _one_process(
             try:
                 given, error = peer.ask("run", source=source)
                 given = {id: answer for id, answer in dict(given).items() if id in problems}
+                what = ": ".join(map(str, error)) if error else ""
             except Gone:
                 fatal[number] = f"the cell's process was lost: {peer.gone}"
-                return False
+                break
             except Exception as garbage:
                 fatal[number] = f"the cell's process sent garbage: {garbage}"
-                return False
-            if error:
-                what = ": ".join(map(str, error))
+                break
+            if what:
                 trouble = trouble or ("" if called else f" (and the cell before: {what})")
                 for id in called:
                     found.setdefault(id, ("error", f"the cell raised {what}{trouble}"))
             for id, answer in given.items():
                 found[id] = judged(problems[id], answer, peer)
-                if peer.gone:
-                    fatal[number] = found[id][1]
-                    return False
-    return True
+            if peer.gone:
+                fatal[number] = peer.gone
+                break
+    return number == len(code) - 1
 
 
 def judged(problem: Exercise, answer: Any, peer: Peer) -> tuple[Status, str]:
@@ -168,7 +169,7 @@ def judged(problem: Exercise, answer: Any, peer: Peer) -> tuple[Status, str]:
     if peer.gone:
         status, message = "error", f"the process was lost in a call: {peer.gone}"
     message = re.sub(rf"^{re.escape(problem.id)}\s+(right|not yet:)\s*", "", message)
-    return status, " ".join(message.split())
+    return status, message
 
 
 def _examiner(path: Path, name: str, cage: Cage, place: int, result: Any) -> None:
@@ -179,7 +180,7 @@ def _examiner(path: Path, name: str, cage: Cage, place: int, result: Any) -> Non
     try:
         marks = [Mark(name, *each) for each in examined(path, cage, place)]
     except Exception as error:
-        marks = [Mark(name, "all", "error", " ".join(f"{error}".split()) or type(error).__name__)]
+        marks = [Mark(name, "all", "error", str(error)[:LONGEST] or type(error).__name__)]
     result.send(marks)
 
 

@@ -214,7 +214,7 @@ def test_every_exercise_can_be_examined_over_the_wire(each, monkeypatch):
     mistake = each.mistakes[0]
     with other_side(mistake.answer) as peer:
         status, message = judged(each, peer.ask("value"), peer)
-        assert (status, message.endswith(" ".join(f"Hint: {mistake.hint}".split()))) == (
+        assert (status, message.endswith(f"Hint: {mistake.hint}")) == (
             "wrong",
             True,
         )
