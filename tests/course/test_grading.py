@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 
@@ -388,22 +387,19 @@ def test_reports_count_escape_and_are_no_formulas(tmp_path):
     assert "2 copies" in page(MARKS)
 
 
-def test_the_command_writes_the_marks_of_a_folder(tmp_path):
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "anna.ipynb").write_text(copy_with(e3="pass"))
-    script = textwrap.dedent("""
-        from ddrm_edu.cli import main
-        if __name__ == "__main__":
-            main()
-    """)
-    (tmp_path / "run.py").write_text(script)
-    result = subprocess.run(
-        [sys.executable, "run.py", "grade", "in", "--unsafe", "--jobs", "1", "--out", "marks"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert "anna.ipynb: 2 right, 1 missing" in result.stdout, result.stderr
-    assert (tmp_path / "marks" / "totals.csv").read_text().endswith("anna.ipynb,2,0,0,1,0\n")
+def test_the_command_writes_the_marks_of_a_folder(tmp_path, monkeypatch):
+    asked = {}
+
+    def remembered(folder, **options):
+        asked.update(options, folder=folder)
+        return MARKS
+
+    monkeypatch.setattr(grading, "grade", remembered)
+    options = ["--unsafe", "--jobs", "3", "--seconds", "7", "--memory", "0.5"]
+    out = ["--out", str(tmp_path / "marks")]
+    result = CliRunner().invoke(main, ["grade", str(tmp_path), *options, *out])
+    assert result.exit_code == 0, result.output
+    limits = Limits(seconds=7.0, memory=2**29)
+    assert asked == {"folder": tmp_path, "limits": limits, "jobs": 3, "unsafe": True}
+    assert "a b.ipynb: 1 right, 1 wrong" in result.output
+    assert len(list((tmp_path / "marks").iterdir())) == 3
