@@ -156,6 +156,7 @@ def _one_process(
 def judged(problem: Exercise, answer: Any, peer: Peer) -> tuple[Status, str]:
     """Status and message of an answer from the other side of the wire."""
     peer.failed = False
+    peer.forget()
     status: Status
     try:
         if answer is ... or _unfinished(problem, answer):

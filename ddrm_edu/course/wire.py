@@ -103,6 +103,7 @@ class Peer:
     ) -> None:
         self._end, self.seconds, self._trusting = end, seconds, trusting
         self._functions: list[Callable[..., Any]] = []
+        self._asked = 0  # an answer says to which question: who sends more answers is found out
         self.calls: dict[str, Callable[..., Any]] = {"call": self._call}
         self.last = math.inf
         self.failed = False
@@ -112,7 +113,9 @@ class Peer:
         """The other side's answer; its exception is raised here, and so is `Gone`."""
         if self.gone:
             raise Gone(self.gone)
-        self._send({"do": what, "about": self.pack(about)})
+        self._asked += 1
+        number = self._asked
+        self._send(_frame({"do": what, "about": self.pack(about), "number": number}))
         until = self.last
         if self.seconds is not None:
             until = min(until, time.monotonic() + self.seconds)
@@ -122,6 +125,8 @@ class Peer:
                 self._serve(message, self._trusting)
                 continue
             try:
+                if message["to"] != number:
+                    raise ValueError("an answer to nothing")
                 if "value" in message:
                     return self.unpack(message["value"])
                 name, text = message["error"]
@@ -141,25 +146,24 @@ class Peer:
         self._functions.clear()
 
     def _serve(self, message: dict[str, Any], trusting: bool) -> None:
+        to = {"to": message.get("number")}
         try:
             about = self.unpack(message["about"], trusting)
-            answer = {"value": self.pack(self.calls[message["do"]](**about))}
+            value = self.calls[message["do"]](**about)
+            frame = _frame({"value": self.pack(value)} | to)
         except Gone:
             raise
         except Exception as error:
-            answer = {"error": [type(error).__name__, str(error)[:LONGEST]]}
-        self._send(answer)
+            frame = _frame({"error": [type(error).__name__, str(error)[:LONGEST]]} | to)
+        self._send(frame)
 
     def _call(self, handle: int, args: Any, options: Any) -> Any:
         return self._functions[handle](*args, **options)
 
-    def _send(self, message: dict[str, Any]) -> None:
-        frame = json.dumps(message).encode()
-        if len(frame) > LARGEST:
-            raise ValueError(f"{len(frame):,} bytes are more than any exercise needs")
+    def _send(self, frame: bytes) -> None:
         try:
             self._end.settimeout(self.seconds)
-            self._end.sendall(len(frame).to_bytes(4, "big") + frame)
+            self._end.sendall(frame)
         except OSError as error:
             raise self._lost(_ended(error)) from None
 
@@ -244,6 +248,13 @@ class Peer:
             case "object":
                 return type(str(of)[:80], (), {})()
         raise ValueError(f"nothing of the kind {kind!r} is expected here")
+
+
+def _frame(message: dict[str, Any]) -> bytes:
+    data = json.dumps(message).encode()
+    if len(data) > LARGEST:
+        raise ValueError(f"{len(data):,} bytes are more than any exercise needs")
+    return len(data).to_bytes(4, "big") + data
 
 
 def _ended(error: OSError) -> str:

@@ -68,7 +68,7 @@ FORGED = """
 import json, os, socket
 def frame(answer):
     given = {"is": "dict", "of": [["00.1", answer], ["00.2", answer], ["00.3", answer]]}
-    data = json.dumps({"value": {"is": "tuple", "of": [given, None]}}).encode()
+    data = json.dumps({"value": {"is": "tuple", "of": [given, None]}, "to": 1}).encode()
     return len(data).to_bytes(4, "big") + data
 for number in range(3, 30):
     try:
@@ -148,7 +148,7 @@ def test_whatever_others_do_each_copy_gets_its_marks(kind, tmp_path, precious, m
     everybody = {
         **HOSTILE,
         "deletes": (DELETES.format(str(precious), str(folder)), "right right error"),
-        "forges": (FORGED, "wrong wrong wrong"),
+        "forges": (FORGED, "right right error"),
     }
     if kind == "none":
         everybody = {name: HOSTILE[name] for name in ("loop", "exit")}

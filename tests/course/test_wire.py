@@ -143,18 +143,20 @@ def array(dtype):
     return tagged("array", {"kind": "numpy", "dtype": dtype, "shape": [9], "data": ""})
 
 
-HUGE = [tagged("tuple", [10**9]), tagged("tuple", [1]), 1.0, tagged("tuple", []), 0]
+PARTS = [tagged("tuple", [10**9]), tagged("tuple", [1]), 1.0, tagged("tuple", []), 0]
+HUGE = tagged("operator", tagged("list", PARTS))
 GARBAGE = {
     "no JSON": frame(b"\x80\x04N."),  # a pickle
     "deep": frame(b"[" * 100_000),
     "no message": frame([1, 2]),
-    "no answer": frame({"valu": 1}),
-    "a bare list": frame({"value": [1, 2]}),
-    "an unknown kind": frame({"value": tagged("pickle", "gASVBAAAAA==")}),
-    "an array of objects": frame({"value": array("object")}),
-    "an array that is too short": frame({"value": array("int8")}),
-    "an operator of a billion pixels": frame({"value": tagged("operator", tagged("list", HUGE))}),
-    "an error without text": frame({"error": ["ValueError"]}),
+    "no answer": frame({"valu": 1, "to": 1}),
+    "an answer to another question": frame({"value": 1, "to": 2}),
+    "a bare list": frame({"value": [1, 2], "to": 1}),
+    "an unknown kind": frame({"value": tagged("pickle", "gASVBAAAAA=="), "to": 1}),
+    "an array of objects": frame({"value": array("object"), "to": 1}),
+    "an array that is too short": frame({"value": array("int8"), "to": 1}),
+    "an operator of a billion pixels": frame({"value": HUGE, "to": 1}),
+    "an error without text": frame({"error": ["ValueError"], "to": 1}),
     "a frame that is too large": b"\xff\xff\xff\xff",
 }
 
@@ -171,7 +173,7 @@ def test_garbage_ends_the_talk_in_words(sent):
 
 def test_silence_and_the_end_of_the_other_side_are_told_apart():
     with raw() as (peer, theirs):
-        theirs.sendall(frame({"value": 1})[:5])
+        theirs.sendall(frame({"value": 1, "to": 1})[:5])
         with pytest.raises(Gone, match="took too long"):
             peer.ask("value")
     with raw() as (peer, theirs):
@@ -190,7 +192,7 @@ def test_the_other_side_may_call_only_what_it_was_given_and_hands_over_no_functi
     with raw() as (peer, theirs):
         for request in wanted:
             theirs.sendall(frame(request))
-        theirs.sendall(frame({"value": 5}))
+        theirs.sendall(frame({"value": 5, "to": 1}))
         assert peer.ask("value") == 5
         replies = theirs.recv(10_000)
     for refusal in (b"IndexError", b"KeyError", b"nothing of the kind 'function'"):
@@ -199,8 +201,21 @@ def test_the_other_side_may_call_only_what_it_was_given_and_hands_over_no_functi
 
 def test_a_frame_that_is_too_large_is_not_sent(monkeypatch):
     monkeypatch.setattr(wire, "LARGEST", 1000)
-    with other_side() as peer, pytest.raises(ValueError, match="more than any exercise needs"):
-        peer.ask("value", numbers=torch.zeros(1000))
+    with other_side(torch.zeros(1000)) as peer:
+        with pytest.raises(ValueError, match="more than any exercise needs"):
+            peer.ask("value", numbers=torch.zeros(1000))
+        with pytest.raises(ValueError, match="more than any exercise needs"):
+            peer.ask("value")
+        assert not peer.gone
+
+
+def test_what_was_handed_over_can_be_taken_back():
+    with other_side(lambda f: f()) as peer:
+        call = peer.ask("value")
+        assert call(lambda: 5) == 5
+        peer.forget()
+        with pytest.raises(IndexError):
+            peer.calls["call"](0, (), {})
 
 
 @pytest.mark.parametrize("each", ALL, ids=lambda each: each.id)
