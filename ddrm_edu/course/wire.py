@@ -14,7 +14,7 @@ import json
 import math
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,8 @@ class Gone(RuntimeError):
 class Remote:
     """A function of the other side; to call it is to ask for its value."""
 
+    __slots__ = ("_handle", "_peer")  # nothing hangs on it for who counts what an operator stores
+
     def __init__(self, peer: Peer, handle: int) -> None:
         self._peer, self._handle = peer, handle
 
@@ -54,11 +56,13 @@ class RemoteOperator(SVDOperator):
                 raise TypeError(f"a shape has sides that are positive integers, not {shape}")
             if math.prod(shape) > 2**20:
                 raise ValueError(f"an operator on {shape} is larger than any exercise needs")
+        if not 0 <= stored <= LARGEST:
+            raise ValueError(f"an operator cannot store {stored} bytes")
         if not isinstance(s, Tensor) or not all(isinstance(each, Remote) for each in methods):
             raise TypeError("an operator has a tensor s and four methods")
         self.in_shape, self.out_shape, self.s = tuple(in_shape), tuple(out_shape), s
         self._methods = methods
-        self.stored = torch.zeros(()).expand(stored)  # as many numbers as it keeps over there
+        self.stored = torch.empty(stored, dtype=torch.uint8)  # as much as it keeps over there
 
     def V(self, x: Tensor) -> Tensor:
         return self._methods[0](x)
@@ -214,8 +218,7 @@ class Peer:
         if isinstance(value, dict):
             return {"is": "dict", "of": [[self.pack(k), self.pack(v)] for k, v in value.items()]}
         if isinstance(value, SVDOperator):
-            kept = {name: each for name, each in vars(value).items() if name != "s"}
-            stored = sum(each.numel() for each in kept.values() if isinstance(each, Tensor))
+            stored = _bytes(each for name, each in vars(value).items() if name != "s")
             shapes = (tuple(value.in_shape), tuple(value.out_shape))
             methods = (value.V, value.Vt, value.U, value.Ut)
             return {"is": "operator", "of": self.pack([*shapes, value.s, methods, stored])}
@@ -248,6 +251,12 @@ class Peer:
             case "object":
                 return type(str(of)[:80], (), {})()
         raise ValueError(f"nothing of the kind {kind!r} is expected here")
+
+
+def _bytes(values: Iterable[Any]) -> int:
+    """What the tensors among the values store, each memory counted once."""
+    storages = [each.untyped_storage() for each in values if isinstance(each, Tensor)]
+    return sum({each.data_ptr(): each.nbytes() for each in storages}.values())
 
 
 def _frame(message: dict[str, Any]) -> bytes:
