@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -40,5 +39,5 @@ def execute(notebook: nbformat.NotebookNode, folder: Path, seconds: int = 300) -
 def two_at_a_time(work: Callable[[Path], Any], paths: Sequence[Path]) -> list[Any]:
     """What ``work``, a function of a module, gives for each path."""
     processes = multiprocessing.get_context("forkserver")
-    with ProcessPoolExecutor(2, mp_context=processes, max_tasks_per_child=1) as pool:
-        return list(tqdm(pool.map(work, paths), total=len(paths)))
+    with processes.Pool(2, maxtasksperchild=1) as pool:
+        return list(tqdm(pool.imap(work, paths), total=len(paths)))
