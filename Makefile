@@ -44,7 +44,9 @@ figures: lectures ## the same: every figure is drawn by the lecture that shows i
 
 $(BUILD)/%.html: lectures/%.ipynb always
 	@mkdir -p $(BUILD)
-	@DDRM_EDU_FIGURES=$(CURDIR)/figures $(BIN)/jupyter nbconvert --log-level WARN --execute \
+	@DDRM_EDU_FIGURES=$(CURDIR)/figures PYTHONPATH=scripts:$$PYTHONPATH \
+	  $(BIN)/jupyter nbconvert --log-level WARN --execute \
+	  --ExecutePreprocessor.kernel_manager_class=kernels.Manager \
 	  --to html --template described --TemplateExporter.extra_template_basedirs=scripts/templates \
 	  --output-dir $(BUILD) $<
 	@echo "ran $<"
