@@ -44,7 +44,9 @@ figures: lectures ## the same: every figure is drawn by the lecture that shows i
 
 $(BUILD)/%.html: lectures/%.ipynb always
 	@mkdir -p $(BUILD)
-	@DDRM_EDU_FIGURES=$(CURDIR)/figures $(BIN)/jupyter nbconvert --log-level WARN --execute \
+	@DDRM_EDU_FIGURES=$(CURDIR)/figures PYTHONPATH=scripts:$$PYTHONPATH \
+	  $(BIN)/jupyter nbconvert --log-level WARN --execute \
+	  --ExecutePreprocessor.kernel_manager_class=kernels.Manager \
 	  --to html --template described --TemplateExporter.extra_template_basedirs=scripts/templates \
 	  --output-dir $(BUILD) $<
 	@echo "ran $<"
@@ -82,8 +84,8 @@ verify: setup ## the equation ledger: error, wrong version, proof of each statem
 handout: setup ## student copies of the lectures, without outputs and solutions, in build/handout
 	$(BIN)/python scripts/handout.py $(ARGS)
 
-grade: setup ## which exercises are right in the notebooks below FOLDER=..., as CSV
-	@$(BIN)/python scripts/handout.py --grade $(FOLDER)
+grade: setup ## marks of the notebooks below FOLDER=..., as CSV and HTML: lectures/GRADING.md
+	@$(BIN)/ddrm-edu grade $(ARGS) -- "$$FOLDER"
 
 bite: setup ## plant thirty errors in the library: does a lecture fail? About 10 minutes
 	$(BIN)/python scripts/bite.py

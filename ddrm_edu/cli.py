@@ -1,4 +1,4 @@
-"""Command line: ``ddrm-edu restore``, ``ddrm-edu check``, ``ddrm-edu train``."""
+"""Command line: ``ddrm-edu restore``, ``check``, ``train`` and ``grade``."""
 
 from __future__ import annotations
 
@@ -199,3 +199,23 @@ def train(
         start = load_denoiser(file.stem if own else source, folder=file.parent if own else None)
     weights = train(name, run, widths=levels, start=start, **options)
     click.echo(f"wrote {weights}; use it with load_denoiser({name!r}, folder={str(run)!r})")
+
+
+@main.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), default="marks", help="Folder to write.")
+@click.option("--jobs", type=click.IntRange(1, 500), help="Copies at a time.  [default: cores]")
+@click.option("--seconds", type=float, default=30.0, help="For one cell, or one call.")
+@click.option("--memory", type=float, default=2.0, help="GiB of one process, beyond the libraries.")
+@click.option("--unsafe", is_flag=True, help="Run them with your rights where no cage holds.")
+def grade(
+    folder: Path, out: Path, jobs: int | None, seconds: float, memory: float, unsafe: bool
+) -> None:
+    """Mark the exercises in all notebooks of FOLDER, each in a process that can do no harm."""
+    from .course import grading
+
+    limits = grading.Limits(seconds=seconds, memory=int(memory * 2**30))
+    marks = grading.grade(folder, limits=limits, jobs=jobs, unsafe=unsafe)
+    for copy, count in grading.totals(marks):
+        click.echo(f"{copy}: " + ", ".join(f"{n} {status}" for status, n in count.items()))
+    click.echo("wrote " + ", ".join(map(str, grading.write(marks, out))))

@@ -6,12 +6,10 @@ python scripts/refresh.py lectures/07_the_theorem.ipynb ...
 from __future__ import annotations
 
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
-from nbclient import NotebookClient
-from tqdm import tqdm
+from kernels import execute, two_at_a_time
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -19,8 +17,7 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 def refresh(path: Path) -> None:
     """Execute one notebook in its folder and write it back."""
     notebook = nbformat.read(path, as_version=4)
-    folder = {"metadata": {"path": str(path.parent)}}
-    NotebookClient(notebook, timeout=600, record_timing=False, resources=folder).execute()
+    execute(notebook, path.parent)
     # A slider without a kernel moves nothing, and the version of Python is nobody's difference.
     notebook.metadata = {"kernelspec": notebook.metadata["kernelspec"]}
     for cell in notebook.cells:
@@ -44,6 +41,4 @@ def _joined(outputs: list) -> list:
 
 
 if __name__ == "__main__":
-    paths = [Path(name) for name in sys.argv[1:]]
-    with ThreadPoolExecutor(2) as pool:
-        list(tqdm(pool.map(refresh, paths), total=len(paths)))
+    two_at_a_time(refresh, [Path(name) for name in sys.argv[1:]])

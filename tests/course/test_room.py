@@ -25,7 +25,7 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-def test_only_the_root_names_the_course_and_only_for_the_exercises():
+def test_only_the_root_names_the_course_for_the_exercises_and_the_roof_for_the_marks():
     by = {
         path.relative_to(ROOT).as_posix(): {n for n in imported(path) if ".course" in n}
         for path in MODULES
@@ -33,6 +33,7 @@ def test_only_the_root_names_the_course_and_only_for_the_exercises():
     }
     allowed = {"ddrm_edu.course", "ddrm_edu.course.engine", "ddrm_edu.course.engine.exercise"}
     assert by.pop("__init__.py") <= allowed
+    assert by.pop("cli.py") <= {"ddrm_edu.course", "ddrm_edu.course.grading"}
     assert not any(by.values()), {name: found for name, found in by.items() if found}
 
 
