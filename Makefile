@@ -109,7 +109,7 @@ quality: setup ## restoration quality on held-out images; fetches the two data s
 	$(BIN)/python benchmarks/quality.py fashion
 
 benchmark: setup ## time and memory beside what they cannot be without; on a quiet machine, about 20 minutes
-	for each in startup laws threads; do $(BIN)/python benchmarks/$$each.py || exit 1; done
+	for each in startup exact_laws threads; do $(BIN)/python benchmarks/$$each.py || exit 1; done
 	for each in restore operators; do $(BIN)/python benchmarks/$$each.py $(ARGS) || exit 1; done
 
 refresh: setup ## store new outputs in the lectures after an intended change; then look at them

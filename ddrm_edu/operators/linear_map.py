@@ -351,17 +351,22 @@ def require_transpose(op: Any, like: Tensor) -> None:
             "object of two functions."
         )
     require_batch(like, op.out_shape, "y")
-    x, y = (normal_images(shape, 1).to(like) for shape in (op.in_shape, op.out_shape))
+    x, y = (_irregular(shape).to(like) for shape in (op.in_shape, op.out_shape))
     Hx, Hty = op(x).to(like), op.adjoint(y).to(like)
     require_batch(Hx, op.out_shape, "op(x)")
     require_batch(Hty, op.in_shape, "op.adjoint(y)")
     products, scale = (Hx * y).sum(), max(Hx.norm() * y.norm(), x.norm() * Hty.norm())
     if not (products - (x * Hty).sum()).abs() <= 1e3 * torch.finfo(like.dtype).eps * scale:
         raise ValueError(
-            "op.adjoint must be the transpose of op, but for random x and y the product "
+            "op.adjoint must be the transpose of op, but for some x and y the product "
             f"<H x, y> is {products:.6g} and <x, H^T y> is {(x * Hty).sum():.6g}. "
             "check_operator((op, op.adjoint), in_shape) tells more."
         )
+
+
+def _irregular(shape: tuple[int, ...]) -> Tensor:
+    """One image without symmetry, and without a draw, which ``law_of`` would take for noise."""
+    return torch.arange(1, math.prod(shape) + 1).double().square().sin().reshape(1, *shape)
 
 
 def name_of(f: Any) -> str:

@@ -1,10 +1,10 @@
 """Time of exact laws and decompositions beside the linear algebra that they cannot do without.
 
-    python benchmarks/laws.py
+    python benchmarks/exact_laws.py
 
 ``sampler_law`` with 20 steps in multiples of 20 products of two n x n matrices, ``from_function``
 in multiples of the bare singular value decomposition of its matrix.  Writes
-``benchmarks/results/laws.md``.  One thread, float64; everybody takes turns.
+``benchmarks/results/exact_laws.md``.  One thread, float64; everybody takes turns.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def main(rounds: int, laws: list[int], svds: list[int], out: Path) -> None:
         f"turn. The floor of the law is {STEPS} products of two n x n matrices, that of a function "
         "the SVD\nof its matrix.\n"
     )
-    written("\n".join([head, *pages]), out, "laws.md")
+    written("\n".join([head, *pages]), out, "exact_laws.md")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""What ``peers_law.py`` compares: problems, our samplers, adapters of theirs, comparisons."""
