@@ -629,5 +629,9 @@ def speed_of_ddim(formula) -> float:
     v, Q = np.linalg.eigh(posterior_of(limit_case(0.6)).cov)
     floor = TOP * forgotten(v, TOP, LAST)
     covs = [each[-16:].reshape(4, 4) for each in runs_that_see_y()]
-    found = [N * (1 - np.sqrt(np.diag(Q.T @ S @ Q)) / floor) for N, S in zip(RUNS, covs, strict=True)]
-    return largest(np.polyfit([1 / N for N in RUNS], np.stack(found), 3)[-1] - formula(v, TOP, LAST))
+    found = [
+        N * (1 - np.sqrt(np.diag(Q.T @ S @ Q)) / floor) for N, S in zip(RUNS, covs, strict=True)
+    ]
+    return largest(
+        np.polyfit([1 / N for N in RUNS], np.stack(found), 3)[-1] - formula(v, TOP, LAST)
+    )
