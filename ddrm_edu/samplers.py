@@ -190,12 +190,12 @@ def ddnm_plus_samples(
 
     *Its budget.* The noise of y that earlier steps have put into x_t is that of this step, too: the
     two are correlated, which the budget leaves out.  Given x_0 and an exact x0_hat the variance of
-    x_t is not :math:`\sigma_t^2`, as the paper asks for, but larger (ledger Y21; the
+    x_t is not :math:`\sigma_t^2`, as the paper asks for, but larger (ledger Y09; the
     :math:`2al\kappa` of X09).  DDRM avoids it: no row of its table takes both y and x_t.
 
     *The authors' code* (wyhuai/DDNM at 4ab9e12, ``functions/svd_operators.py``, ``Lambda`` and
     ``Lambda_noise``) has another step for operators given by their SVD, which is DDRM's with
-    eta_b = 1 if sigma_y > 0: the same numbers in every coordinate (ledger Y22).
+    eta_b = 1 if sigma_y > 0: the same numbers in every coordinate (ledger Y10).
 
     *Without* the time travel that the paper adds for hard tasks; the start is
     :math:`N(0,\sigma_T^2I)`.
@@ -293,7 +293,7 @@ def dps_samples(
     *More steps do not lead to the posterior.* The pull towards y does not shrink with the step, as
     the fresh noise does, and does not know sigma_y.  One measured coordinate with the prior
     N(0, C), C up to 2, and a fixed weight with 0 < zeta s^2 < 1 tends to y_spec itself, without
-    spread (ledger Y20).
+    spread (ledger Y08).
 
     *The authors' code* (DPS2022/diffusion-posterior-sampling at 4962d6e,
     ``guided_diffusion/condition_methods.py``, ``grad_and_value``) takes the gradient of the length,
@@ -366,7 +366,7 @@ def pigdm_samples(
     :math:`(x_t-\hat x_0)/\sigma_t` with it: the image moves by
     :math:`(1-w)\sigma_t^2/r_t^2=(1-w)(1+\sigma_t^2)` times as far, w being DDIM's weight of x_t.
     The published correction does not shrink with the step, so that many steps count y many times:
-    for a Gaussian prior a measured coordinate tends to y_spec itself, without spread (ledger Y25).
+    for a Gaussian prior a measured coordinate tends to y_spec itself, without spread (ledger Y13).
 
     *The start* is :math:`N(0,\sigma_T^2I)`; that of the authors' code is
     :math:`N(H^+y,\sigma_T^2I)`.
@@ -464,7 +464,7 @@ def repaint_samples(
     Resampling brings the two sorts of pixels into harmony at each level.  For a Gaussian prior
     many resamplings lead the mean of the lost pixels u_t to :math:`E[u_t\mid k_t=y]`: as though y
     were the *noisy* known pixels k_t of that level.  At small levels that is right, at others it
-    is too close to the prior's mean (ledger Y23).
+    is too close to the prior's mean (ledger Y11).
 
     The paper's networks predict the variance of their step; here it is DDPM's.
 
@@ -578,7 +578,7 @@ def particle_samples(
     .. math:: p_\theta(x_0\mid y)\propto p_\theta(x_0)\,N(y;Hx_0,\sigma_y^2I),
 
     which is *not* the posterior of the prior behind the denoiser unless the steps are many and the
-    denoiser is exact (ledger Y24).  It filters, in the manner of MCG-diff (Cardoso, Janati,
+    denoiser is exact (ledger Y12).  It filters, in the manner of MCG-diff (Cardoso, Janati,
     Le Corff and Moulines 2024) and FPS (Dou and Song 2024): between start and end the targets are
     :math:`p_\theta(x_{t:T})\,g_t(x_t)` with
 

@@ -60,7 +60,7 @@ def table(items: list, theorems: dict) -> str:
         "# Where each statement lives",
         "",
         "Made by `make homes` from the notebooks and the equation ledger: S = slide.statement,",
-        "X = beyond the slides, G = linear-Gaussian theory, E = erratum. *kernel*: the theorem of",
+        "X = beyond the slides, G = linear-Gaussian theory, Y = denoisers that see y, E = erratum. *kernel*: the theorem of",
         "[proofs](../proofs/README.md) that Coq has checked. A test keeps the table complete.",
         "",
         "| ID | statement | lecture and section | checked in | kernel |",

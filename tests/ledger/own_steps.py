@@ -32,7 +32,7 @@ from ddrm_edu.samplers import ddnm_plus_coefficients
 from .registry import item
 from .scenes import ETA, LEVELS, SIGMA_Y, S
 
-# -------------------------------------- Y20, Y25: a pull that does not shrink with the step
+# -------------------------------------- Y08, Y13: a pull that does not shrink with the step
 
 SCALAR = {"C": 1.7, "s": 0.8, "sigma_y": 0.4}  # one coordinate, measured, its prior N(0, C)
 ZETA = 0.2
@@ -74,7 +74,7 @@ def of_the_library(samples, levels, **options) -> np.ndarray:
 
 
 @item(
-    "Y20",
+    "Y08",
     "DPS, zeta fixed: a step adds 2 zeta sqrt((1+s_t^2)(1+s_{t-1}^2)) J^T H^T (y - H x_theta)",
     right=pull_of_dps,
     wrong={
@@ -102,7 +102,7 @@ GAIN, VARIANCE = posterior_of_scalar()
 
 
 @item(
-    "Y20",
+    "Y08",
     "DPS, zeta s^2 < 1 fixed, C <= 2, more and more steps: one coordinate is ybar, no spread",
     right=(1.0, 0.0),
     wrong={
@@ -119,7 +119,7 @@ def limit_of_dps(limit) -> float:
 
 
 @item(
-    "Y25",
+    "Y13",
     "PiGDM as published: DDIM unguided plus r^2 J^T H^T (r^2 H H^T + s_y^2)^-1 (y - H x_theta)",
     right=pull_of_pigdm,
     wrong={
@@ -137,7 +137,7 @@ def step_of_pigdm(pull) -> float:
 
 
 @item(
-    "Y25",
+    "Y13",
     "PiGDM as published, more and more steps: a measured coordinate is ybar, no spread",
     right=(1.0, 0.0),
     wrong={
@@ -156,7 +156,7 @@ def limit_of_pigdm(limit) -> float:
     return largest(2 * many - few - limit)
 
 
-# -------------------------------------------------------------- Y21, Y22: the noise of DDNM+
+# -------------------------------------------------------------- Y09, Y10: the noise of DDNM+
 
 
 def variance_of_ddnm_plus(a, k, b, sigma, noise, variance, kappa):
@@ -165,7 +165,7 @@ def variance_of_ddnm_plus(a, k, b, sigma, noise, variance, kappa):
 
 
 @item(
-    "Y21",
+    "Y09",
     "DDNM+: y is in x_t already, Var[x_t | x_0] = a^2 b + k^2 V + 2 a k kappa + v, above s_t^2",
     right=variance_of_ddnm_plus,
     wrong={
@@ -227,7 +227,7 @@ def by_svd(s, sigma, sigma_next, sigma_y, eta, *, mixed=False):
 
 
 @item(
-    "Y22",
+    "Y10",
     "the authors' code of DDNM+ by SVD, sigma_y > 0, is DDRM's table with eta_b = 1 everywhere",
     right=by_svd,
     wrong={
@@ -254,7 +254,7 @@ def ddnm_plus_by_svd(step) -> float:
     return largest(*errors)
 
 
-# ----------------------------------------------------------------------- Y23: RePaint
+# ----------------------------------------------------------------------- Y11: RePaint
 
 
 RHO = 0.8
@@ -272,7 +272,7 @@ def stationary(sigma, below, *, known=True):
 
 
 @item(
-    "Y23",
+    "Y11",
     "RePaint, many resamplings: the lost pixel's mean is E[u_t | k_t = y], rho y / (1 + s_t^2)",
     right=stationary,
     wrong={
@@ -299,7 +299,7 @@ def harmony_of_repaint(law) -> float:
     return largest(got.gain[1, 0] - gain, got.cov[1, 1] - variance)
 
 
-# ---------------------------------------------------------------------- Y24: particles
+# ---------------------------------------------------------------------- Y12: particles
 
 
 CHAIN = [8.0, 2.0, 0.7, 0.2, 0.0]
@@ -322,7 +322,7 @@ def every_particle(weights, generator):
 
 
 @item(
-    "Y24",
+    "Y12",
     "particles draw from p_theta(x_0) p(y | x_0) of the chain of N steps, not of the prior",
     right=(lambda: target(law_of_the_chain()), samplers_module._stratified),
     wrong={

@@ -37,6 +37,7 @@ from ddrm_edu import (
     PiGDM,
     ddpm_samples,
     ddrm_samples,
+    law_of,
 )
 from ddrm_edu.ddrm import ddrm_coefficients
 from ddrm_edu.law import sampler_law
@@ -45,8 +46,11 @@ from .gaussian_theory import (
     EXTRAPOLATION,
     Y,
     at_y,
+    flat,
+    in_pixels,
     limit_case,
     posterior_at,
+    posterior_of,
     quiet_limit,
     seen_posterior,
     tight_limit,
@@ -542,3 +546,92 @@ def one_step_that_sees_y(formula) -> float:
         mean, variance = formula(v, 0.5 / 0.8, sigma, 0.4, 1.7)
         errors += [law.offset + law.gain @ [0.8 * 1.7] - mean, law.cov - variance]
     return largest(*errors)
+
+
+# --------------------------------------------- Y14: where DDIM that sees y ends, and how fast
+
+TOP, LAST = 4.0, 0.4  # the first level and the last one above 0
+RUNS = (20, 40, 80, 160)
+
+
+@functools.cache
+def runs_that_see_y() -> list[np.ndarray]:
+    """Gain on y, offset and covariance of DDIM (eta 0) with E[x_0 | x_t, y], RUNS steps."""
+    case = limit_case(0.6)
+    known = {"sigma_y": case.sigma_y}
+
+    def run(denoiser, op, y, *, generator, N):
+        guided = ExactDenoiser(denoiser, op, y, **known)
+        levels = [*np.geomspace(TOP, LAST, N + 1), 0.0]
+        options = {"generator": generator, "dtype": y.dtype}
+        return ddpm_samples(guided, (len(y), 4), levels, eta_ddim=0.0, **options)
+
+    prior, op = prior_of(case), Dense(case.H)
+    laws = [law_of(functools.partial(run, N=N), prior, op, **known) for N in RUNS]
+    return [in_pixels(law) for law in laws]
+
+
+def forgotten(v, top, last):
+    """Share of a deviation from the posterior's mean that is left of the start."""
+    return v / np.sqrt((v + top**2) * (v + last**2))
+
+
+def floor_of(share, *, mean: bool = True) -> np.ndarray:
+    """The law if this share of the start N(0, TOP^2) is left along each axis of the posterior."""
+    law = posterior_of(limit_case(0.6))
+    v, Q = np.linalg.eigh(law.cov)
+    left = Q * share(v) @ Q.T
+    kept = np.eye(4) - mean * left
+    return flat(kept @ law.gain, kept @ law.offset, TOP**2 * left @ left)
+
+
+@item(
+    "Y14",
+    "DDIM that sees y, more steps: N((1-f) E, (s_T f)^2), f = v / sqrt((v + s_T^2)(v + s_1^2))",
+    right=floor_of(lambda v: forgotten(v, TOP, LAST)),
+    wrong={
+        "the posterior": floor_of(lambda v: np.sqrt(v) / TOP, mean=False),
+        "the mean is reached": floor_of(lambda v: forgotten(v, TOP, LAST), mean=False),
+        "the start alone: last level 0": floor_of(lambda v: forgotten(v, TOP, 0.0)),
+        "the last level alone: s_T infinite": floor_of(
+            lambda v: v / (TOP * np.sqrt(v + LAST**2)), mean=False
+        ),
+        "the last step forgotten": floor_of(lambda v: np.sqrt((v + LAST**2) / (v + TOP**2))),
+    },
+    bound=1e-6,
+)
+def floor_of_ddim(law) -> float:
+    """Each axis of the posterior, variance v; the exact laws of 20 to 160 steps, extrapolated."""
+    limit = np.polyfit([1 / N for N in RUNS], np.stack(runs_that_see_y()), 3)[-1]
+    return largest(limit - law)
+
+
+def shortfall(v, top, last):
+    """N times the relative shortfall of the share f, to first order."""
+    p_T, p_1 = (level**2 / (v + level**2) for level in (top, last))
+    return math.log(top / last) * (p_T - p_1) / 4
+
+
+@item(
+    "Y14",
+    "levels even in log s: N steps leave the share f (1 - (p_T - p_1) log(s_T/s_1) / 4N), slope -1",
+    right=shortfall,
+    wrong={
+        "steps of second order": lambda v, top, last: 0 * v,
+        "the sum for the integral only": lambda v, top, last: 2 * shortfall(v, top, last),
+        "the other sign": lambda v, top, last: -shortfall(v, top, last),
+        "without p_T - p_1": lambda v, top, last: np.full_like(v, math.log(top / last) / 4),
+    },
+    bound=1e-5,
+)
+def speed_of_ddim(formula) -> float:
+    """p = s^2 / (v + s^2); N (1 - std / floor) of the same laws along each axis, extrapolated."""
+    v, Q = np.linalg.eigh(posterior_of(limit_case(0.6)).cov)
+    floor = TOP * forgotten(v, TOP, LAST)
+    covs = [each[-16:].reshape(4, 4) for each in runs_that_see_y()]
+    found = [
+        N * (1 - np.sqrt(np.diag(Q.T @ S @ Q)) / floor) for N, S in zip(RUNS, covs, strict=True)
+    ]
+    return largest(
+        np.polyfit([1 / N for N in RUNS], np.stack(found), 3)[-1] - formula(v, TOP, LAST)
+    )
