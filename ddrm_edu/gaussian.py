@@ -170,7 +170,9 @@ class Gaussian:
         centred = _vector(value, len(given), "value") - self.mean[given]
         readings = Readings(self.factor[given])
         impossible = _largest(readings.contradiction(centred))
-        if impossible > 1e-8 * (1 + _largest(readings.weights * centred)):  # a rank was decided
+        # A covariance leaves open whether directions of that deviation are free or rounding.
+        unsure = 1e-8 if self._columns is not None else math.sqrt(rounding(self.n))
+        if impossible > unsure * (1 + _largest(readings.weights * centred)):
             raise ValueError(
                 f"The given values cannot occur under this law: they miss it by {impossible:.3g} "
                 "standard deviations where it leaves no freedom, because some coordinates "

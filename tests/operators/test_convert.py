@@ -256,7 +256,8 @@ def test_memory_needed_is_what_a_process_takes():
     ).stdout
     for (m, n), grown in zip(shapes, map(int, output.split()), strict=True):
         arrays = memory_needed((n,), (m,)) - 2**24
-        assert 0.8 * arrays <= grown <= arrays
+        # LAPACK's workspace depends on the processor: from 0.76 (EPYC) to 0.98 of it was seen.
+        assert 2 / 3 * arrays <= grown <= arrays
 
 
 # -- what is recognised ----------------------------------------------------------------------------
