@@ -598,7 +598,7 @@ def floor_of(share, *, mean: bool = True) -> np.ndarray:
         ),
         "the last step forgotten": floor_of(lambda v: np.sqrt((v + LAST**2) / (v + TOP**2))),
     },
-    bound=1e-6,
+    bound=1e-7,  # what is left of the extrapolation, 5e-9
 )
 def floor_of_ddim(law) -> float:
     """Each axis of the posterior, variance v; the exact laws of 20 to 160 steps, extrapolated."""
@@ -622,7 +622,7 @@ def shortfall(v, top, last):
         "the other sign": lambda v, top, last: -shortfall(v, top, last),
         "without p_T - p_1": lambda v, top, last: np.full_like(v, math.log(top / last) / 4),
     },
-    bound=1e-5,
+    bound=1e-7,
 )
 def speed_of_ddim(formula) -> float:
     """p = s^2 / (v + s^2); N (1 - std / floor) of the same laws along each axis, extrapolated."""

@@ -15,7 +15,9 @@ from ddrm_edu.operators import Dense
 from ddrm_edu.priors import GaussianPrior
 
 
-def _weights(*, prior: float = 1.0, state: float = 1.0, power: int = 2, in_y: bool = False):
+def _weights(
+    *, prior: float = 1.0, state: float = 1.0, power: int = 2, in_y: bool = False
+) -> Answer:
     """Shares of x_t and ybar by precisions, with typical slips."""
 
     def weights(C: float, s: float, sigma: float, sigma_y: float) -> tuple[float, float]:
@@ -118,7 +120,12 @@ def moment_matching(answer: Answer) -> Cases:
 
 
 def _end(
-    *, at_next: bool = False, power: int = 2, last: int | None = None, start: str = "0", fresh=False
+    *,
+    at_next: bool = False,
+    power: int = 2,
+    last: int | None = None,
+    start: str = "0",
+    fresh: bool = False,
 ) -> Answer:
     """DDIM with E[x_0 | x_t, y] of one coordinate, with typical slips."""
 
@@ -164,6 +171,6 @@ def _end(
 def end_of_ddim(answer: Answer) -> Cases:
     runs = [[1.3, 0.0], [2.0, 0.7, 0.0], [9.0, 4.0, 1.5, 0.4, 0.1, 0.0]]
     for (mu, v), levels in itertools.product(((0.8, 1.7), (-1.2, 0.3)), runs):
-        law = ddpm_law(GaussianPrior(tensor([mu]), tensor([[v]])), levels, eta_ddim=0.0)
+        law = ddpm_law(GaussianPrior(tensor([mu]), tensor([[v]])), tensor(levels), eta_ddim=0.0)
         where = f"mu = {mu}, v = {v}, {len(levels) - 1} steps"
         yield where, answer(mu, v, levels), (law.mean.item(), law.cov.item())
