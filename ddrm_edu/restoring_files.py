@@ -602,7 +602,8 @@ def _estimate(denoiser: Any, op: SVDOperator, options: Options, tile: int | None
     count = denoiser.count(height, width) if tile else 1
     tiles = f", in {count} tiles of {tile} x {tile}" if count > 1 else ""
     clock = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
-    return f"about {clock} and {needed / 2**30:.2g} GiB: {options.steps} steps{tiles}"
+    beside = " beside the network's own" if _is_saved(options.model) else ""  # not measured
+    return f"about {clock} and {needed / 2**30:.2g} GiB{beside}: {options.steps} steps{tiles}"
 
 
 def _free_memory(device: str) -> float:
@@ -613,9 +614,14 @@ def _free_memory(device: str) -> float:
     return float(psutil.virtual_memory().available)
 
 
+def _is_saved(model: str) -> bool:
+    """Whether --model is a folder, or owner/name, and no name of a model that ships."""
+    return "/" in model or (model not in ("natural", "fashion") and Path(model).is_dir())
+
+
 def _denoiser_of(model: str, device: str) -> Any:
     """One that ships with the package, by its name; else one that was saved by diffusers."""
-    if "/" not in model and not Path(model).is_dir():
+    if not _is_saved(model):
         return ddrm_edu.load_denoiser(model, device=device)
     try:
         return ddrm_edu.from_diffusers(model, device=device)
