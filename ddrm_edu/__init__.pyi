@@ -35,7 +35,9 @@ from .operators import memory_needed as memory_needed
 # what is known of images: networks, closed forms, pictures
 from .pretrained import load_denoiser as load_denoiser
 from .denoisers import EpsDenoiser as EpsDenoiser
+from .denoisers import SampleDenoiser as SampleDenoiser
 from .denoisers import VDenoiser as VDenoiser
+from .networks import from_diffusers as from_diffusers
 from .denoisers import Tiled as Tiled
 from .priors import GaussianPrior as GaussianPrior
 from .priors import GaussianMixture as GaussianMixture

@@ -90,7 +90,12 @@ def main() -> None:
 @click.option("--share", type=float, default=0.25, help="--degrade compressed-sensing: m / n.")
 @click.option("--size", type=int, help="--degrade: reduce the centre to SIZE x SIZE first.")
 @click.option("--figure", type=click.Path(path_type=Path), help="Draw the comparison, too.")
-@click.option("--model", default="natural", help="Pretrained prior: natural or fashion.")
+@click.option(
+    "--model",
+    default="natural",
+    help="Pretrained prior: natural or fashion; or a model of diffusers: FOLDER, or OWNER/NAME on "
+    "the Hugging Face hub.",
+)
 @click.option("--method", default="ddrm", help="Method of the library's restore.")
 @click.option("--steps", type=int, default=20, help="Network evaluations.")
 @click.option("--eta", type=float, default=0.85)

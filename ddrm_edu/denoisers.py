@@ -71,8 +71,9 @@ class _NetworkDenoiser:
     @property
     def in_channels(self) -> int | None:
         """Channels that the network says it takes, or None if it says nothing."""
-        config = getattr(self.net, "config", None)  # where diffusers keeps it
-        return getattr(self.net, "in_channels", None) or getattr(config, "in_channels", None)
+        # diffusers keeps it in its configuration, and warns who reads it from the network itself.
+        config = getattr(self.net, "config", None)
+        return getattr(config, "in_channels", None) or getattr(self.net, "in_channels", None)
 
     @property
     def multiple(self) -> int:
@@ -84,6 +85,18 @@ class _NetworkDenoiser:
         config = getattr(self.net, "config", None)
         levels = getattr(config, "block_out_channels", None)
         return getattr(self.net, "granularity", None) or 2 ** (len(levels or [1]) - 1)
+
+    def _time(self, x: Tensor, sigma: Level, first_t: int) -> Tensor:
+        """The integer time of the schedule's level closest to sigma, for each image."""
+        assert self.schedule is not None
+        noisiest = self.schedule.sigma[-1].item()
+        if float(sigma) > 1.05 * noisiest:
+            raise ValueError(
+                f"The network was trained up to the level sigma_T = {noisiest:.6g}, but was called "
+                f"at sigma = {float(sigma):.6g}. Is schedule= the one that it was trained with?"
+            )
+        t = self.schedule.nearest_t(sigma) - 1 + first_t
+        return torch.full((len(x),), t, dtype=torch.long, device=x.device)
 
     def _predict(self, x: Tensor, sigma: Level, level: Tensor) -> Tensor:
         """The network's output for the VE image ``x``, in the shape and dtype of ``x``."""
@@ -148,80 +161,144 @@ class EpsDenoiser(_NetworkDenoiser):
         first_t: int = 0,
     ) -> None:
         self.net = net
-        self.schedule: NoiseSchedule = schedule or NoiseSchedule.linear()
-        self.first_t = first_t
+        self.schedule: NoiseSchedule = _schedule(schedule or NoiseSchedule.linear())
+        self.first_t = _integer_time(first_t)
 
     def __call__(self, x: Tensor, sigma: Level) -> Tensor:
-        noisiest = self.schedule.sigma[-1].item()
-        if float(sigma) > 1.05 * noisiest:
-            raise ValueError(
-                f"The network was trained up to the level sigma_T = {noisiest:.6g}, but was called "
-                f"at sigma = {float(sigma):.6g}. Is schedule= the one that it was trained with?"
-            )
-        t = self.schedule.nearest_t(sigma) - 1 + self.first_t
-        level = torch.full((len(x),), t, dtype=torch.long, device=x.device)
-        return x0_from_eps(x, sigma, self._predict(x, sigma, level))
+        time = self._time(x, sigma, self.first_t)
+        return x0_from_eps(x, sigma, self._predict(x, sigma, time))
+
+
+class SampleDenoiser(_NetworkDenoiser):
+    r"""A variance-preserving predictor ``net(x_t, t) -> x0_hat`` of the clean image as a denoiser.
+
+    Parameters
+    ----------
+    net : callable
+        ``net(x_t, t)`` with ``x_t (batch, c, h, w)`` and integer ``t (batch,)``.
+    schedule : NoiseSchedule
+        The one that the network was trained with.
+    first_t : int
+        As in `EpsDenoiser`.
+
+    Raises
+    ------
+    ValueError
+        As `EpsDenoiser`, and if ``schedule`` is no `NoiseSchedule`.
+
+    Notes
+    -----
+    diffusers calls this ``prediction_type="sample"``.
+
+    Examples
+    --------
+    >>> halves = SampleDenoiser(lambda x_t, t: x_t / 2, NoiseSchedule.linear())
+    >>> halves(torch.ones(1, 1, 2, 2), 0.75).mean()
+    tensor(0.4000)
+    """
+
+    def __init__(
+        self,
+        net: Callable[[Tensor, Tensor], Any],
+        schedule: NoiseSchedule,
+        *,
+        first_t: int = 0,
+    ) -> None:
+        self.net, self.schedule, self.first_t = net, _schedule(schedule), _integer_time(first_t)
+
+    def __call__(self, x: Tensor, sigma: Level) -> Tensor:
+        return self._predict(x, sigma, self._time(x, sigma, self.first_t))
 
 
 class VDenoiser(_NetworkDenoiser):
-    r"""A variance-preserving predictor ``net(x_t, sigma) -> v`` as a denoiser.
+    r"""A variance-preserving predictor of v as a denoiser.
 
     Parameters
     ----------
     net : callable
         ``net(x_t, sigma)`` with ``x_t (batch, c, h, w)`` and the continuous VE level
-        ``sigma (batch,)``.
+        ``sigma (batch,)``; or, if ``first_t`` is given, ``net(x_t, t)`` with integer
+        ``t (batch,)``, as in diffusers.
     schedule : NoiseSchedule, optional
-        The levels at which a sampler should call it by default.
+        The levels at which a sampler should call it by default; with ``first_t`` it is needed, and
+        is the one that the network was trained with.
+    first_t : int, optional
+        The number by which the network calls the lecture's t = 1: 0 for diffusers.
 
     Raises
     ------
     ValueError
-        For a network of diffusers, which takes the integer time in place of the level: at once if
-        it can be told, else when it returns an object with its tensor in ``.sample``.
+        For a network of diffusers without ``first_t``, which would read the level as a time: at
+        once if it can be told, else when it returns an object with its tensor in ``.sample``.
 
     Examples
     --------
     A network that takes the integer time t, counted from 0, of the schedule it was trained with:
 
-    >>> schedule = NoiseSchedule.linear()
     >>> net = lambda x_t, t: torch.zeros_like(x_t)
-    >>> def wrapped(x_t, sigma):
-    ...     t = schedule.nearest_t(sigma[0]) - 1
-    ...     return net(x_t, torch.full((len(x_t),), t, device=x_t.device))
-    >>> VDenoiser(wrapped, schedule)(torch.ones(1, 1, 2, 2), 1.0).mean()
+    >>> denoiser = VDenoiser(net, NoiseSchedule.linear(), first_t=0)
+    >>> denoiser(torch.ones(1, 1, 2, 2), 1.0).mean()
     tensor(0.5000)
     """
 
     def __init__(
-        self, net: Callable[[Tensor, Tensor], Tensor], schedule: NoiseSchedule | None = None
+        self,
+        net: Callable[[Tensor, Tensor], Any],
+        schedule: NoiseSchedule | None = None,
+        *,
+        first_t: int | None = None,
     ):
-        if _is_of_diffusers(net):
+        if first_t is None and _is_of_diffusers(net):
             raise ValueError(_TIME_FOR_LEVEL.format("was given a network of diffusers"))
         self.net = net
         self.schedule = schedule
+        self.first_t = first_t
+        if first_t is not None:
+            self.schedule, self.first_t = _schedule(schedule), _integer_time(first_t)
 
     def __call__(self, x: Tensor, sigma: Level) -> Tensor:
-        level = torch.full((len(x),), float(sigma), dtype=torch.float32, device=x.device)
+        if self.first_t is None:
+            level = torch.full((len(x),), float(sigma), dtype=torch.float32, device=x.device)
+        else:
+            level = self._time(x, sigma, self.first_t)
         return x0_from_v(x, sigma, self._predict(x, sigma, level))
 
     def _tensor_of(self, out: Any) -> Tensor:
-        if hasattr(out, "sample"):
+        if self.first_t is None and hasattr(out, "sample"):
             raise ValueError(
                 _TIME_FOR_LEVEL.format("its network returned an object with .sample, as they do")
                 + " If yours does take sigma: VDenoiser(lambda x_t, sigma: net(x_t, sigma).sample)."
             )
-        return out
+        return super()._tensor_of(out)
 
 
 _TIME_FOR_LEVEL = (
     "VDenoiser calls net(x_t, sigma) with the continuous level sigma, but {}. Networks of "
     "diffusers take the integer time t: they would read sigma = 17.4 as the time 17.4, where t = "
-    "750 of the linear schedule is meant, and return v of another level, without an error. Wrap "
-    "it, with the schedule that it was trained with: VDenoiser(lambda x_t, sigma: "
-    "net(x_t.to(net.dtype), torch.full((len(x_t),), schedule.nearest_t(sigma[0]) - 1, "
-    "device=x_t.device)).sample, schedule)."
+    "750 of the linear schedule is meant, and return v of another level, without an error. Take "
+    "from_diffusers(net, scheduler), or say the schedule that it was trained with: "
+    "VDenoiser(net, schedule, first_t=0)."
 )
+
+
+def _schedule(schedule: Any) -> NoiseSchedule:
+    """``schedule``, if it is one of this library."""
+    if not isinstance(schedule, NoiseSchedule):
+        raise ValueError(
+            "A network that takes integer times needs the NoiseSchedule that it was trained with, "
+            f"as schedule=, but this was {type(schedule).__name__}. Take NoiseSchedule.linear() "
+            "for DDPM's own; from_diffusers(net, scheduler) reads a scheduler of diffusers."
+        )
+    return schedule
+
+
+def _integer_time(first_t: Any) -> int:
+    if not is_integer(first_t):
+        raise ValueError(
+            "first_t is the integer by which the network calls the first noisy level, 0 or 1, but "
+            f"was {first_t!r}."
+        )
+    return int(first_t)
 
 
 def mirrored_to_multiple(x: Tensor, multiple: int) -> Tensor:

@@ -102,7 +102,7 @@ def restore_files(source: Path, out: Path | None, options: Options, say: Say) ->
         from .pictures import format_of_new
 
         format_of_new(options.figure, force=options.force)
-    restore_file(source, out, options, _loaded_once(options), say, progress=True)
+    restore_file(source, out, options, _loaded_once(options, say), say, progress=True)
 
 
 def _restore_folder(source: Path, out: Path | None, options: Options, say: Say) -> None:
@@ -129,7 +129,7 @@ def _restore_folder(source: Path, out: Path | None, options: Options, say: Say) 
     for path, name in zip(sources, names, strict=True):
         files.kind_of_new(name, force=options.force)
         _require_another_file(path, name)
-    denoiser, failed, started = _loaded_once(options), [], time.monotonic()
+    denoiser, failed, started = _loaded_once(options, tqdm.write), [], time.monotonic()
     for path, name in zip(tqdm(sources, desc="files", unit="file"), names, strict=True):
         lines: list[str] = []
         try:
@@ -602,7 +602,8 @@ def _estimate(denoiser: Any, op: SVDOperator, options: Options, tile: int | None
     count = denoiser.count(height, width) if tile else 1
     tiles = f", in {count} tiles of {tile} x {tile}" if count > 1 else ""
     clock = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
-    return f"about {clock} and {needed / 2**30:.2g} GiB: {options.steps} steps{tiles}"
+    beside = " beside the network's own" if _is_saved(options.model) else ""  # not measured
+    return f"about {clock} and {needed / 2**30:.2g} GiB{beside}: {options.steps} steps{tiles}"
 
 
 def _free_memory(device: str) -> float:
@@ -613,13 +614,32 @@ def _free_memory(device: str) -> float:
     return float(psutil.virtual_memory().available)
 
 
-def _loaded_once(options: Options) -> Callable[[], Any]:
+def _is_saved(model: str) -> bool:
+    """Whether --model is a folder, or owner/name, and no name of a model that ships."""
+    return "/" in model or (model not in ("natural", "fashion") and Path(model).is_dir())
+
+
+def _denoiser_of(model: str, device: str) -> Any:
+    """One that ships with the package, by its name; else one that was saved by diffusers."""
+    if not _is_saved(model):
+        return ddrm_edu.load_denoiser(model, device=device)
+    try:
+        return ddrm_edu.from_diffusers(model, device=device)
+    except ImportError as error:
+        raise ValueError(str(error)) from error
+
+
+def _loaded_once(options: Options, say: Say) -> Callable[[], Any]:
     """The denoiser, loaded when it is first asked for."""
     loaded: list[Any] = []
 
     def load() -> Any:
         if not loaded:
-            loaded.append(ddrm_edu.load_denoiser(options.model, device=options.device))
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always", UserWarning)
+                loaded.append(_denoiser_of(options.model, options.device))
+            for warning in told:
+                say(f"warning: {' '.join(str(warning.message).split())}")
         return loaded[0]
 
     return load

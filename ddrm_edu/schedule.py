@@ -7,6 +7,7 @@ Everywhere else in the library the noise level is :math:`\sigma`, as in
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -60,7 +61,7 @@ class NoiseSchedule:
         if not inside or beta[0] != 0:
             raise ValueError(
                 "beta must be one-dimensional with beta[0] = 0 and 0 < beta[t] < 1 for t = 1..T, "
-                f"but was given {_summary(beta)}. If your array starts at t = 1, prepend a 0."
+                f"but was given {_summary(beta)}. {_wrong_entry(beta)}"
             )
         object.__setattr__(self, "beta", beta)
 
@@ -90,6 +91,47 @@ class NoiseSchedule:
         schedule = cls(torch.cat([levels[:1], rise / (1 + levels[1:] ** 2)]))
         vars(schedule)["sigma"] = levels  # beta close to 1 would have rounded it
         return schedule
+
+    @classmethod
+    def from_alphas_cumprod(cls, alphas_cumprod: Tensor | Sequence[float]) -> NoiseSchedule:
+        r"""The schedule with these :math:`\bar\alpha_1,\dots,\bar\alpha_T`, the clean 1 left out.
+
+        ``alphas_cumprod`` is what diffusers and others call them, with :math:`\bar\alpha_1` at the
+        index 0.  Where the last one is 0 (zero terminal SNR, Lin et al. 2024), sigma would be
+        infinite and x_T knows nothing of the image: this level is dropped, with a warning.
+
+        Raises
+        ------
+        ValueError
+            Unless they decrease strictly, from below 1 to above 0.
+
+        Examples
+        --------
+        >>> NoiseSchedule.from_alphas_cumprod([0.9, 0.5])
+        NoiseSchedule(T=2, sigma_1=0.3333, sigma_T=1)
+        """
+        level = torch.as_tensor(alphas_cumprod, dtype=torch.float64, device="cpu").clone()
+        if level.ndim == 1 and len(level) > 1 and level[-1] == 0 < level[-2]:
+            level = level[:-1]
+            sigma = ((1 - level[-1]) / level[-1]).sqrt().item()
+            warnings.warn(
+                f"The last of T = {len(level) + 1} levels has alpha_bar = 0, that is sigma = "
+                "infinity (zero terminal SNR). It is dropped: a run starts at most at "
+                f"sigma_{len(level)} = {sigma:.6g}.",
+                stacklevel=2,
+            )
+        before = torch.cat([level.new_ones(1), level.flatten()[:-1]])
+        falls = (level > 0) & (level < before) if level.ndim == 1 else torch.zeros(1)
+        if not len(falls) or not falls.all():
+            wrong = (
+                "" if level.ndim != 1 or not len(level) else f" Entry {int(falls.int().argmin())}"
+            )
+            raise ValueError(
+                "alphas_cumprod must be one-dimensional and decrease strictly, from below 1 to "
+                f"above 0, but was given {_summary(level)}.{wrong and wrong + ' does not.'} It "
+                "starts with the first noisy level: leave out an alpha_bar of 1."
+            )
+        return cls(torch.cat([level.new_zeros(1), (before - level) / before]))
 
     @property
     def T(self) -> int:
@@ -221,3 +263,17 @@ def _summary(array: Tensor) -> str:
     values = array.flatten()[:6].tolist()
     dots = ", ..." if array.numel() > 6 else ""
     return f"shape {tuple(array.shape)}: [{', '.join(f'{v:.4g}' for v in values)}{dots}]"
+
+
+def _wrong_entry(beta: Tensor) -> str:
+    """Which entry of ``beta`` is wrong, and what can be done."""
+    if beta.ndim != 1 or len(beta) < 2 or beta[0] != 0:
+        return "If your array starts at t = 1, prepend a 0."
+    t = 1 + int((~((beta[1:] > 0) & (beta[1:] < 1))).nonzero()[0])
+    if beta[t] != 1:
+        return f"Here beta[{t}] = {beta[t]:.6g}."
+    return (
+        f"Here beta[{t}] = 1, so that alpha_bar = 0 and sigma is infinite (zero terminal SNR). A "
+        "network's eps says nothing of x_0 there; its v does, but no run can start at an infinite "
+        f"level. Leave out the times from there on: beta[:{t}]."
+    )

@@ -301,8 +301,8 @@ class IntegerTimeV:
         return SimpleNamespace(sample=(eps - (1 - a).sqrt() * x_t) / a.sqrt())
 
 
-def test_v_network_of_integer_times_is_exact_when_wrapped_as_the_refusal_says():
-    """X08: the lambda is taken out of the message, and gives the exact denoiser on all levels."""
+def test_v_network_of_integer_times_is_exact_when_called_as_the_refusal_says():
+    """X08: the call is taken out of the message, and gives the exact denoiser on all levels."""
     case, schedule = random_case(6, 1, 1, 0.1, seed=1), default_schedule()
     prior = GaussianPrior(torch.as_tensor(case.mean).reshape(1, 2, 3), torch.as_tensor(case.cov))
     net = IntegerTimeV(case, schedule)
@@ -340,7 +340,7 @@ OF_DIFFUSERS = {
 @pytest.mark.parametrize("name", OF_DIFFUSERS)
 def test_v_networks_of_diffusers_are_refused(name):
     """sigma would be read as the time: refused before any call; as noise predictor it is right."""
-    with pytest.raises(ValueError, match=r"continuous level.*diffusers.*nearest_t.*schedule\)\.$"):
+    with pytest.raises(ValueError, match=r"continuous level.*from_diffusers.*first_t=0\)\.$"):
         VDenoiser(OF_DIFFUSERS[name])
     assert EpsDenoiser(OF_DIFFUSERS[name]).net is OF_DIFFUSERS[name]
 

@@ -506,6 +506,46 @@ def test_the_library_refuses_the_rest(photograph):
         refused(result, words)
 
 
+def test_a_model_of_diffusers_restores_a_file(photograph, tmp_path, monkeypatch):
+    """--model FOLDER: what the library gives; its infinite last level is told in a line."""
+    diffusers = pytest.importorskip("diffusers", reason="the extra 'diffusers' is not installed")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = diffusers.UNet2DModel(
+            in_channels=3,
+            out_channels=3,
+            block_out_channels=(4, 8),
+            layers_per_block=1,
+            norm_num_groups=2,
+            down_block_types=("DownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "UpBlock2D"),
+        )
+    noise = diffusers.DDIMScheduler(30, prediction_type="v_prediction", rescale_betas_zero_snr=True)
+    diffusers.DDPMPipeline(net, noise).save_pretrained(tmp_path / "own")
+    path, image = photograph
+    monkeypatch.chdir(tmp_path)
+    result = good(path, "--task", "denoise", "--sigma-y", 0.2, "--steps", 3, "--model", "own")
+    assert "warning: The last of T = 30 levels" in result.stdout
+    with pytest.warns(UserWarning, match="zero terminal SNR"):
+        denoiser = ddrm_edu.from_diffusers("own")
+    x = ddrm_edu.restore(
+        denoiser,
+        ddrm_edu.Denoising(image.shape),
+        torch.as_tensor(image, dtype=torch.float32)[None],
+        sigma_y=0.2,
+        steps=3,
+        generator=torch.Generator().manual_seed(0),
+    )
+    got = pixels_of(tmp_path / "cat-denoise.png")
+    assert np.abs(got - x[0].clamp(-1, 1).numpy()).max() <= 1.01 / 255
+
+
+def test_a_model_that_is_no_folder_or_needs_diffusers_is_refused(photograph, monkeypatch):
+    common = photograph[0], "--task", "denoise", "--sigma-y", 0.1
+    monkeypatch.setitem(sys.modules, "diffusers", None)
+    refused(run(*common, "--model", "owner/name"), "pip install 'ddrm-edu[diffusers]'")
+
+
 def test_a_missing_file_is_told_by_click(tmp_path):
     result = run(tmp_path / "absent.png", "--task", "denoise")
     assert result.exit_code == 2

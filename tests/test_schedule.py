@@ -241,6 +241,57 @@ def test_arrays_that_are_no_schedule_are_refused(beta):
         NoiseSchedule(torch.tensor(beta))
 
 
+@pytest.mark.parametrize("t", [1, 4, 7])
+def test_the_wrong_entry_of_beta_is_named(t):
+    """Not the head of the array; where beta = 1, that eps says nothing and v does."""
+    beta = torch.linspace(0.1, 0.6, 8)
+    beta[0], beta[t] = 0, 1.0
+    with pytest.raises(ValueError, match=rf"beta\[{t}\] = 1,.*eps.*v does.*beta\[:{t}\]\.$"):
+        NoiseSchedule(beta)
+    beta[t] = 1.25
+    with pytest.raises(ValueError, match=rf"beta\[{t}\] = 1\.25\.$"):
+        NoiseSchedule(beta)
+
+
+@schedules
+def test_a_schedule_of_alphas_cumprod_has_these_levels(schedule):
+    """S03.3: beta_t = 1 - alpha_bar_t / alpha_bar_{t-1}."""
+    again = NoiseSchedule.from_alphas_cumprod(schedule.alpha_bar[1:])
+    assert again.T == schedule.T
+    assert torch.allclose(again.alpha_bar, schedule.alpha_bar, rtol=1e-12, atol=0)
+    # A rounded alpha_bar has an error of eps, beside 1 - alpha_bar.
+    bound = 4 * schedule.T * EPS / (1 - schedule.alpha_bar[1])
+    assert torch.allclose(again.sigma, schedule.sigma, rtol=bound.item(), atol=0)
+
+
+def test_an_infinite_last_level_is_dropped_and_told():
+    """Zero terminal SNR: sigma_3 = sqrt(0.8 / 0.2) = 2 is the largest."""
+    with pytest.warns(UserWarning, match=r"T = 4 .*sigma_3 = 2\.$") as told:
+        schedule = NoiseSchedule.from_alphas_cumprod([0.9, 0.5, 0.2, 0.0])
+    assert told[0].filename == __file__
+    assert torch.allclose(schedule.alpha_bar, torch.tensor([1, 0.9, 0.5, 0.2]).double())
+
+
+@pytest.mark.parametrize(
+    ("levels", "words"),
+    [
+        ([1.0, 0.5], "Entry 0 does not"),
+        ([0.9, 0.5, 0.5], "Entry 2 does not"),
+        ([0.9, 0.0, 0.5], "Entry 1 does not"),
+        ([0.9, 0.0, 0.0], "Entry 1 does not"),
+        ([0.9, -0.1], "Entry 1 does not"),
+        ([0.9, math.nan, 0.1], "Entry 1 does not"),
+        ([0.0], "Entry 0 does not"),
+        ([], r"shape \(0,\)"),
+        ([[0.9, 0.5]], r"shape \(1, 2\)"),
+        (0.5, r"shape \(\)"),
+    ],
+)
+def test_alphas_cumprod_that_are_no_levels_are_refused(levels, words):
+    with pytest.raises(ValueError, match=rf"decrease strictly.*{words}"):
+        NoiseSchedule.from_alphas_cumprod(levels)
+
+
 @pytest.mark.parametrize(
     ("levels", "words"),
     [

@@ -44,7 +44,8 @@ class NoiseLevelEmbedding(nn.Module):
 
     def forward(self, sigma: Tensor) -> Tensor:
         angle = sigma.log()[:, None] * self.omega
-        return self.mix(torch.cat([angle.cos(), angle.sin()], dim=1))
+        waves = torch.cat([angle.cos(), angle.sin()], dim=1)
+        return self.mix(waves.to(self.omega.dtype))  # after .half(), sigma is more precise
 
 
 class ResidualBlock(nn.Module):
