@@ -41,6 +41,7 @@ from ddrm_edu import (
     Colorization,
     CompressedSensing,
     Denoising,
+    Diagonal,
     Inpainting,
     SeparableBlur,
     SuperResolution,
@@ -63,6 +64,7 @@ def operators(side: int) -> dict[str, SVDOperator]:
     return {
         "denoising": Denoising(shape),
         "inpainting": Inpainting(mask, channels=3),
+        "diagonal": Diagonal(torch.randn(side, side, generator=draw), channels=3),
         "super-resolution x 4": SuperResolution(shape, 4),
         "colorization": Colorization(shape),
         "block of 4 x 16": BlockOperator(K, shape, (1, 4, 4)),

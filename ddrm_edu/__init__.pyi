@@ -11,6 +11,7 @@ __all__: list[str]
 from .operators import SVDOperator as SVDOperator
 from .operators import Denoising as Denoising
 from .operators import Inpainting as Inpainting
+from .operators import Diagonal as Diagonal
 from .operators import SuperResolution as SuperResolution
 from .operators import BicubicSuperResolution as BicubicSuperResolution
 from .operators import Colorization as Colorization

@@ -27,6 +27,15 @@ def inpainting_matrix(mask: np.ndarray) -> np.ndarray:
     return H
 
 
+def diagonal_matrix(weights: np.ndarray) -> np.ndarray:
+    """Entry i of y is entry i of x times its weight (S09.1)."""
+    flat = np.asarray(weights).reshape(-1)
+    H = np.zeros((len(flat), len(flat)))
+    for i, weight in enumerate(flat):
+        H[i, i] = weight
+    return H
+
+
 def super_resolution_matrix(in_shape: tuple[int, int, int], factor: int) -> np.ndarray:
     """Each row averages one ``factor x factor`` block of one channel (slides 21-23, S21.1)."""
     channels, height, width = in_shape

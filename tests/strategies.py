@@ -19,6 +19,7 @@ from oracles import (
     colorization_matrix,
     compressed_sensing_matrix,
     cosine_matrix,
+    diagonal_matrix,
     direct_sum_matrix,
     inpainting_matrix,
     kronecker_matrix,
@@ -38,6 +39,7 @@ from ddrm_edu import (
     CompressedSensing,
     Denoising,
     Dense,
+    Diagonal,
     DirectSum,
     Inpainting,
     Kronecker,
@@ -168,6 +170,19 @@ def _weights(draw, shape: tuple[int, ...]) -> np.ndarray:
     weights = rng.standard_normal(shape) * (rng.random(shape) < draw(st.floats(0.3, 1.0)))
     weights.flat[draw(st.integers(0, weights.size - 1))] = draw(st.sampled_from([-1.3, 0.4]))
     return weights
+
+
+@st.composite
+def diagonal(draw) -> OperatorCase:
+    shape = draw(image_shapes())
+    container = draw(st.sampled_from([np.array, torch.tensor, np.ndarray.tolist]))
+    if draw(st.booleans()):
+        weights = _weights(draw, shape) if draw(st.booleans()) else _masks(draw, shape)
+        return OperatorCase(Diagonal(container(weights)), diagonal_matrix(weights))
+    channels, *plane = shape
+    weights = _weights(draw, tuple(plane))
+    H = diagonal_matrix(np.stack([weights] * channels))
+    return OperatorCase(Diagonal(container(weights), channels=channels), H)
 
 
 @st.composite
@@ -389,6 +404,7 @@ OPERATORS: dict[type[SVDOperator], Callable[[], st.SearchStrategy[OperatorCase]]
     Dense: dense,
     Denoising: denoising,
     Inpainting: inpainting,
+    Diagonal: diagonal,
     SuperResolution: super_resolution,
     Colorization: colorization,
     PatchFunctional: patch_functional,

@@ -8,7 +8,7 @@ from .dense import Dense
 from .kronecker import BicubicSuperResolution, Kronecker, SeparableBlur
 from .linear_map import LinearMap
 from .lowrank import TruncatedSVD
-from .pixels import Denoising, Inpainting
+from .pixels import Denoising, Diagonal, Inpainting
 from .transforms import CircularBlur, CompressedSensing
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "CompressedSensing",
     "Denoising",
     "Dense",
+    "Diagonal",
     "DirectSum",
     "Inpainting",
     "Kronecker",

@@ -20,7 +20,7 @@ def recognise(f: LinearMap) -> str | None:
     f is called at most five times, with one to four images; more show the units of a patch, if
     there are few patches.
     """
-    guesses = [_pixels]
+    guesses = [_pixels, _diagonal]
     if len(f.in_shape) == len(f.out_shape) == 3:
         guesses += [_patches, _circular, _rows_and_columns, _zero_boundary]
     return next((sentence for guess in guesses if (sentence := guess(f))), None)
@@ -43,6 +43,18 @@ def _pixels(f: LinearMap) -> str | None:
         return f"It is the identity, Denoising({f.in_shape})."
     ordered = "" if bool((place.diff() > 0).all()) else "; there y lists them in row-major order"
     return f"Each measurement is one pixel: Inpainting(mask) keeps {f.m} of {f.n}{ordered}."
+
+
+def _diagonal(f: LinearMap) -> str | None:
+    """Every entry is multiplied by a weight, which any image without zeros shows."""
+    if f.in_shape != f.out_shape or not f.y.any():
+        return None
+    if not _agrees(f, f.y[0] / f.x[0] * f.x):
+        return None
+    return (
+        "It multiplies every entry by a weight: "
+        f"Diagonal(f(torch.ones({(1, *f.in_shape)}, dtype=torch.float64))[0])."
+    )
 
 
 def _patches(f: LinearMap) -> str | None:

@@ -58,6 +58,7 @@ from wrong_tables import (
 
 from ddrm_edu import (
     Dense,
+    Diagonal,
     EpsDenoiser,
     NoiseSchedule,
     SuperResolution,
@@ -613,6 +614,9 @@ OPERATORS = {
         is_matrix(4 * super_resolution_matrix((1, 4, 4), 2) / 2),
         SuperResolution((1, 4, 4), 2),
         Dense(2 * super_resolution_matrix((1, 4, 4), 2), (1, 4, 4), (1, 2, 2)),
+    ),
+    "a weight's sign lost": Row(
+        is_matrix(np.diag([2.0, -0.5, 0.0])), Diagonal([2.0, 0.5, 0.0]), Diagonal([2.0, -0.5, 0.0])
     ),
     "lost and kept pixels exchanged": Row(
         is_matrix(inpainting_matrix(np.array([True, False, True, False]))),

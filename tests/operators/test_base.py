@@ -35,6 +35,7 @@ from ddrm_edu import (
     CompressedSensing,
     Denoising,
     Dense,
+    Diagonal,
     Inpainting,
     Kronecker,
     PatchFunctional,
@@ -54,6 +55,7 @@ RNG = np.random.default_rng(9)
 
 
 STRUCTURES = [
+    Diagonal,
     BlockOperator,
     Kronecker,
     SeparableBlur,
@@ -556,6 +558,13 @@ SHAPE = (3, 32, 32)
 
 
 REFUSED = {
+    "weights 0": (Diagonal, (np.zeros((2, 3)),), "weights are zero everywhere"),
+    "weights not finite": (Diagonal, ([1.0, np.nan],), "weights must be finite.*1 of its 2"),
+    "weights complex": (Diagonal, ([1j],), "weights must be real"),
+    "weights one number": (Diagonal, (0.5,), r"image's shape, but was the number 0.5"),
+    "weights empty": (Diagonal, ([],), r"shape of weights must be .* was \(0,\)"),
+    "weights of a signal, channels": (Diagonal, (np.ones(3), 2), r"weights must be \(h, w\)"),
+    "weights for 0 channels": (Diagonal, (np.ones((2, 2)), 0), "channels was 0"),
     "A a vector": (Kronecker, (np.ones(3), np.eye(2)), "A must be a matrix"),
     "B not finite": (Kronecker, (np.eye(2), [[1.0, np.nan]]), "B must be finite.*1 of its 2"),
     "channels 0": (Kronecker, (np.eye(2), np.eye(2), 0), "channels must be a positive .* was 0"),

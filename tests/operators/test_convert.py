@@ -34,6 +34,7 @@ from ddrm_edu import (
     Colorization,
     Denoising,
     Dense,
+    Diagonal,
     Inpainting,
     Kronecker,
     PatchFunctional,
@@ -351,7 +352,12 @@ RECOGNISED = {
         IMAGE,
         "No structure",
     ),
-    "a weight for each pixel": (lambda x: x * torch.from_numpy(WEIGHTS), IMAGE, "No structure"),
+    "a weight for each pixel": (
+        lambda x: x * torch.from_numpy(WEIGHTS),
+        IMAGE,
+        "Diagonal(f(torch.ones((1, 3, 8, 12), dtype=torch.float64))[0]).",
+    ),
+    "weights of a signal": (lambda x: x * torch.arange(20), (20,), "Diagonal(f(torch"),
     "one number of all": (lambda x: x.sum((1, 2, 3)).reshape(-1, 1, 1, 1), IMAGE, "No structure"),
     "nothing": (
         lambda x: x.flatten(1).cumsum(1),
@@ -365,9 +371,17 @@ RECOGNISED = {
     ),
     "a shuffle of channels": (lambda x: x.roll(1, 1).cumsum(-1), IMAGE, "No structure"),
     "other means in each channel": (
-        lambda x: x * torch.tensor([1.0, 2.0, 3.0])[:, None, None].double(),
+        lambda x: (
+            torch.nn.functional.avg_pool2d(x, 2)
+            * torch.tensor([1.0, 2.0, 3.0])[:, None, None].double()
+        ),
         IMAGE,
         "BlockOperator",
+    ),
+    "another weight in each channel": (
+        lambda x: x * torch.tensor([1.0, -2.0, 0.0])[:, None, None].double(),
+        IMAGE,
+        "Diagonal",
     ),
 }
 
@@ -387,7 +401,9 @@ def advice(name: str) -> str:
     return re.search(r"\w+\(.*\)", str(refused.value).split("GiB. ")[1])[0]
 
 
-@pytest.mark.parametrize("name", ["a periodic blur", "means", "the identity"])
+@pytest.mark.parametrize(
+    "name", ["a periodic blur", "a weight for each pixel", "means", "the identity"]
+)
 def test_the_operator_that_the_message_names_does_the_same(name):
     f, shape, _ = RECOGNISED[name]
     unit = torch.zeros(1, *shape, dtype=torch.float64)
@@ -431,6 +447,7 @@ def test_a_large_image_is_refused_after_few_looks(f, words):
     [
         Denoising((2, 5, 3)),
         Inpainting(RNG.random((2, 5, 3)) < 0.5),
+        Diagonal(RNG.standard_normal((2, 5, 3))),
         SuperResolution((2, 4, 6), 2),
         Colorization((2, 3, 5), (0.4, -1.3)),
         PatchFunctional((2, 4, 6), RNG.standard_normal((1, 4, 3))),

@@ -15,6 +15,7 @@ from ddrm_edu import (
     Colorization,
     CompressedSensing,
     Denoising,
+    Diagonal,
     Inpainting,
     Kronecker,
     PatchFunctional,
@@ -78,6 +79,7 @@ def big_operators() -> list[SVDOperator]:
         Inpainting(np.random.default_rng(5).random(BIG) < 0.5),
         PatchFunctional(BIG, np.random.default_rng(6).standard_normal((3, 8, 4))),
         Denoising(BIG),
+        Diagonal(np.random.default_rng(7).standard_normal(BIG)),
     ]
 
 
