@@ -21,6 +21,7 @@ from oracles import (
     cosine_matrix,
     diagonal_matrix,
     direct_sum_matrix,
+    fourier_mask_matrix,
     inpainting_matrix,
     kronecker_matrix,
     patch_functional_matrix,
@@ -41,6 +42,7 @@ from ddrm_edu import (
     Dense,
     Diagonal,
     DirectSum,
+    FourierMask,
     Inpainting,
     Kronecker,
     PatchFunctional,
@@ -275,6 +277,17 @@ def circular_blur(draw) -> OperatorCase:
 
 
 @st.composite
+def fourier_mask(draw) -> OperatorCase:
+    _, *plane = draw(image_shapes())
+    container = draw(st.sampled_from([np.array, torch.tensor, np.ndarray.tolist]))
+    mask = draw(st.sampled_from([_masks, _weights]))(draw, tuple(plane))
+    centred = draw(st.booleans())
+    return OperatorCase(
+        FourierMask(container(mask), centred=centred), fourier_mask_matrix(mask, centred=centred)
+    )
+
+
+@st.composite
 def compressed_sensing(draw) -> OperatorCase:
     shape, seed = draw(image_shapes()), draw(st.integers(0, 2**31))
     assume(shape != (3, 5, 5))  # 75 is odd and larger than 64
@@ -413,6 +426,7 @@ OPERATORS: dict[type[SVDOperator], Callable[[], st.SearchStrategy[OperatorCase]]
     SeparableBlur: separable_blur,
     BicubicSuperResolution: bicubic_super_resolution,
     CircularBlur: circular_blur,
+    FourierMask: fourier_mask,
     CompressedSensing: compressed_sensing,
     DirectSum: direct_sum,
     ChangeOfBasis: change_of_basis,

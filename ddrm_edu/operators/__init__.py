@@ -9,7 +9,7 @@ from .kronecker import BicubicSuperResolution, Kronecker, SeparableBlur
 from .linear_map import LinearMap
 from .lowrank import TruncatedSVD
 from .pixels import Denoising, Diagonal, Inpainting
-from .transforms import CircularBlur, CompressedSensing
+from .transforms import CircularBlur, CompressedSensing, FourierMask
 
 __all__ = [
     "BicubicSuperResolution",
@@ -22,6 +22,7 @@ __all__ = [
     "Dense",
     "Diagonal",
     "DirectSum",
+    "FourierMask",
     "Inpainting",
     "Kronecker",
     "LinearMap",

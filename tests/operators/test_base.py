@@ -36,6 +36,7 @@ from ddrm_edu import (
     Denoising,
     Dense,
     Diagonal,
+    FourierMask,
     Inpainting,
     Kronecker,
     PatchFunctional,
@@ -61,6 +62,7 @@ STRUCTURES = [
     SeparableBlur,
     BicubicSuperResolution,
     CircularBlur,
+    FourierMask,
     CompressedSensing,
 ]
 
@@ -582,6 +584,11 @@ REFUSED = {
     "blur zero": (CircularBlur, (SHAPE, np.zeros((3, 3))), "zero everywhere"),
     "blur cancels": (CircularBlur, ((1, 4, 1), [[0.1, 0.2, -0.3]]), "cancel .* 4 x 1 pixels"),
     "blur complex": (CircularBlur, (SHAPE, [[1j]]), "must be real"),
+    "mask of k-space, three axes": (FourierMask, (np.ones((2, 4, 4)),), r"mask .* \(2, 4, 4\)"),
+    "mask of k-space, lines": (FourierMask, (np.ones(4),), r"shape \(4,\).*lines\.expand"),
+    "mask of k-space, nothing": (FourierMask, (np.zeros((4, 4)) > 0,), "no frequency.*~mask"),
+    "mask of k-space, complex": (FourierMask, ([[1j]],), "mask must be real"),
+    "mask of k-space, infinite": (FourierMask, ([[np.inf]],), "mask must be finite"),
     "measures 0": (CompressedSensing, (SHAPE, 0), "from 1 to .* here 3072, but was 0"),
     "measures all + 1": (CompressedSensing, (SHAPE, 3073), "from 1 to .* but was 3073"),
     "measures half": (CompressedSensing, (SHAPE, 0.5), r"was 0.5. A fraction f .* int\(f \* 3072"),

@@ -35,6 +35,7 @@ from ddrm_edu import (
     Denoising,
     Dense,
     Diagonal,
+    FourierMask,
     Inpainting,
     Kronecker,
     PatchFunctional,
@@ -357,6 +358,16 @@ RECOGNISED = {
         IMAGE,
         "Diagonal(f(torch.ones((1, 3, 8, 12), dtype=torch.float64))[0]).",
     ),
+    "k-space": (
+        FourierMask(MASK[0]),
+        (2, 8, 12),
+        "FourierMask(mask), where mask holds",
+    ),
+    "k-space in the middle": (
+        FourierMask(WEIGHTS[:7, :9], centred=True),
+        (2, 7, 9),
+        "FourierMask(mask, centred=True), where mask holds",
+    ),
     "weights of a signal": (lambda x: x * torch.arange(20), (20,), "Diagonal(f(torch"),
     "one number of all": (lambda x: x.sum((1, 2, 3)).reshape(-1, 1, 1, 1), IMAGE, "No structure"),
     "nothing": (
@@ -455,6 +466,8 @@ def test_a_large_image_is_refused_after_few_looks(f, words):
         Kronecker(RNG.standard_normal((3, 4)), RNG.standard_normal((2, 6)), 2),
         SeparableBlur((2, 6, 5), RNG.standard_normal(3), RNG.standard_normal(2)),
         CircularBlur((2, 5, 6), RNG.standard_normal((3, 4))),
+        FourierMask(RNG.standard_normal((5, 3))),
+        FourierMask(RNG.random((4, 6)) < 0.5, centred=True),
     ],
     ids=lambda op: type(op).__name__,
 )
