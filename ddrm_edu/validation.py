@@ -91,6 +91,12 @@ def require_floating(x: Any, what: str, of_shape: str = "") -> None:
             f"{what} must be a torch tensor{of_shape}, but was a {type(x).__name__}. "
             "Wrap it with torch.as_tensor."
         )
+    if x.is_complex():
+        raise ValueError(
+            f"{what} must hold real numbers, but was {x.dtype}. Pass its real and imaginary parts "
+            "as two channels, torch.stack([x.real, x.imag], dim=1) for x of shape (batch, height, "
+            "width); FourierMask(mask) measures such images, as in MRI."
+        )
     if not x.is_floating_point():
         raise ValueError(
             f"{what} must hold floating-point numbers, but was {x.dtype}. Images live on the scale "

@@ -27,6 +27,15 @@ def inpainting_matrix(mask: np.ndarray) -> np.ndarray:
     return H
 
 
+def diagonal_matrix(weights: np.ndarray) -> np.ndarray:
+    """Entry i of y is entry i of x times its weight (S09.1)."""
+    flat = np.asarray(weights).reshape(-1)
+    H = np.zeros((len(flat), len(flat)))
+    for i, weight in enumerate(flat):
+        H[i, i] = weight
+    return H
+
+
 def super_resolution_matrix(in_shape: tuple[int, int, int], factor: int) -> np.ndarray:
     """Each row averages one ``factor x factor`` block of one channel (slides 21-23, S21.1)."""
     channels, height, width = in_shape
@@ -113,6 +122,30 @@ def bicubic_rows(n: int, factor: int) -> np.ndarray:
             rows[k, i] = bicubic_weight((i + 0.5) / factor - (k + 0.5))
         rows[k] /= rows[k].sum()  # what lies beyond the border is left out
     return rows
+
+
+def fourier_mask_matrix(mask: np.ndarray, *, centred: bool) -> np.ndarray:
+    """Cosines and sines of every frequency, on the real and the imaginary part, times its weight.
+
+    Centred: frequencies and pixels are counted from ``(h // 2, w // 2)``.
+    """
+    height, width = mask.shape
+    top, left = (height // 2, width // 2) if centred else (0, 0)
+    shape = (2, height, width)
+    H = np.zeros((2 * height * width,) * 2)
+    for k in range(height):
+        for m in range(width):
+            for i in range(height):
+                for j in range(width):
+                    turns = (k - top) * (i - top) / height + (m - left) * (j - left) / width
+                    size = mask[k, m] / np.sqrt(height * width)
+                    c, s = size * np.cos(2 * np.pi * turns), size * np.sin(2 * np.pi * turns)
+                    # exp(-i angle) (a + i b) = (c a + s b) + i (c b - s a)
+                    real, imaginary = pixel(shape, 0, k, m), pixel(shape, 1, k, m)
+                    a, b = pixel(shape, 0, i, j), pixel(shape, 1, i, j)
+                    H[real, a], H[real, b] = c, s
+                    H[imaginary, a], H[imaginary, b] = -s, c
+    return H
 
 
 def compressed_sensing_matrix(order: list[int], kept: list[int]) -> np.ndarray:

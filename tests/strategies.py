@@ -19,7 +19,9 @@ from oracles import (
     colorization_matrix,
     compressed_sensing_matrix,
     cosine_matrix,
+    diagonal_matrix,
     direct_sum_matrix,
+    fourier_mask_matrix,
     inpainting_matrix,
     kronecker_matrix,
     patch_functional_matrix,
@@ -38,7 +40,9 @@ from ddrm_edu import (
     CompressedSensing,
     Denoising,
     Dense,
+    Diagonal,
     DirectSum,
+    FourierMask,
     Inpainting,
     Kronecker,
     PatchFunctional,
@@ -171,6 +175,19 @@ def _weights(draw, shape: tuple[int, ...]) -> np.ndarray:
 
 
 @st.composite
+def diagonal(draw) -> OperatorCase:
+    shape = draw(image_shapes())
+    container = draw(st.sampled_from([np.array, torch.tensor, np.ndarray.tolist]))
+    if draw(st.booleans()):
+        weights = _weights(draw, shape) if draw(st.booleans()) else _masks(draw, shape)
+        return OperatorCase(Diagonal(container(weights)), diagonal_matrix(weights))
+    channels, *plane = shape
+    weights = _weights(draw, tuple(plane))
+    H = diagonal_matrix(np.stack([weights] * channels))
+    return OperatorCase(Diagonal(container(weights), channels=channels), H)
+
+
+@st.composite
 def colorization(draw) -> OperatorCase:
     shape = draw(image_shapes())
     weights = _weights(draw, (shape[0],))
@@ -257,6 +274,17 @@ def circular_blur(draw) -> OperatorCase:
     assume(H.any())  # on an image of one column a difference is 0
     container = draw(st.sampled_from([np.array, torch.tensor, np.ndarray.tolist]))
     return OperatorCase(CircularBlur(shape, container(kernel)), H)
+
+
+@st.composite
+def fourier_mask(draw) -> OperatorCase:
+    _, *plane = draw(image_shapes())
+    container = draw(st.sampled_from([np.array, torch.tensor, np.ndarray.tolist]))
+    mask = draw(st.sampled_from([_masks, _weights]))(draw, tuple(plane))
+    centred = draw(st.booleans())
+    return OperatorCase(
+        FourierMask(container(mask), centred=centred), fourier_mask_matrix(mask, centred=centred)
+    )
 
 
 @st.composite
@@ -389,6 +417,7 @@ OPERATORS: dict[type[SVDOperator], Callable[[], st.SearchStrategy[OperatorCase]]
     Dense: dense,
     Denoising: denoising,
     Inpainting: inpainting,
+    Diagonal: diagonal,
     SuperResolution: super_resolution,
     Colorization: colorization,
     PatchFunctional: patch_functional,
@@ -397,6 +426,7 @@ OPERATORS: dict[type[SVDOperator], Callable[[], st.SearchStrategy[OperatorCase]]
     SeparableBlur: separable_blur,
     BicubicSuperResolution: bicubic_super_resolution,
     CircularBlur: circular_blur,
+    FourierMask: fourier_mask,
     CompressedSensing: compressed_sensing,
     DirectSum: direct_sum,
     ChangeOfBasis: change_of_basis,

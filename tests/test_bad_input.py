@@ -119,7 +119,12 @@ OPERATORS = [
         H,
         out_shape=(1, 3),
     ),
-    case("mask of numbers", ("boolean", "torch.float64", "mask > 0"), Inpainting, np.eye(3)),
+    case(
+        "mask of numbers",
+        ("boolean", "torch.float64", "Diagonal(mask)", "mask != 0"),
+        Inpainting,
+        np.eye(3),
+    ),
     case("mask of 0 and 1", ("boolean", "torch.int64"), Inpainting, [[0, 1], [1, 1]]),
     case("mask without True", ("no pixel", "~mask"), Inpainting, np.zeros((2, 3), dtype=bool)),
     case(

@@ -8,8 +8,8 @@ from .dense import Dense
 from .kronecker import BicubicSuperResolution, Kronecker, SeparableBlur
 from .linear_map import LinearMap
 from .lowrank import TruncatedSVD
-from .pixels import Denoising, Inpainting
-from .transforms import CircularBlur, CompressedSensing
+from .pixels import Denoising, Diagonal, Inpainting
+from .transforms import CircularBlur, CompressedSensing, FourierMask
 
 __all__ = [
     "BicubicSuperResolution",
@@ -20,7 +20,9 @@ __all__ = [
     "CompressedSensing",
     "Denoising",
     "Dense",
+    "Diagonal",
     "DirectSum",
+    "FourierMask",
     "Inpainting",
     "Kronecker",
     "LinearMap",

@@ -130,7 +130,9 @@ class LinearMap:
         if y.is_complex():
             raise ValueError(
                 f"{name} must return real numbers, but returned {y.dtype}. Return .real, or the "
-                "real and the imaginary part as two channels."
+                "real and the imaginary part as two channels. If some frequencies of complex "
+                "images are measured, as in MRI, it is FourierMask(mask), whose images and y have "
+                "these two channels."
             )
         self.eps = torch.finfo(y.dtype).eps if y.is_floating_point() else EPS
         if self.eps > SINGLE:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..validation import is_integer, positive_shape
+from ..validation import finite_tensor, is_integer, positive_shape
 from .base import SVDOperator
 
 
@@ -87,17 +87,11 @@ class Inpainting(SelectedCoordinates, PixelOperator):
         mask = mask.clone() if isinstance(mask, torch.Tensor) else torch.tensor(np.array(mask))
         if mask.dtype != torch.bool:
             raise ValueError(
-                f"mask must be boolean (True = measured), but was {mask.dtype}. "
-                "Compare it with a number first, for example mask > 0."
+                f"mask must be boolean (True = measured), but was {mask.dtype}. Numbers that weigh "
+                "the pixels are another H, Diagonal(mask); if they only say which pixels are "
+                "measured, pass mask != 0."
             )
-        if channels is not None:
-            if mask.ndim != 2 or not is_integer(channels) or channels < 1:
-                raise ValueError(
-                    "With channels= the mask must be (h, w) and channels a positive integer, "
-                    f"but the mask had shape {tuple(mask.shape)} and channels was {channels}. "
-                    "A mask of the image's own shape needs no channels=."
-                )
-            mask = mask.expand(channels, *mask.shape)
+        mask = mask.expand(_shape_of(mask, "mask", channels))
         if not mask.any():
             raise ValueError(
                 "mask measures no pixel at all (True = measured, False = lost). "
@@ -107,3 +101,72 @@ class Inpainting(SelectedCoordinates, PixelOperator):
         self._kept = mask.flatten().nonzero().squeeze(1)
         self.out_shape = (len(self._kept),)
         self.s = mask.to(torch.float64)
+
+
+class Diagonal(PixelOperator):
+    r"""Every pixel is measured with a weight of its own: :math:`y_i=w_ix_i` (ledger S09.1).
+
+    So :math:`s_i=|w_i|`, U carries the sign and V = I: weighted masks, sensitivities, vignettes.
+    A pixel of weight 0 is not measured; its place in y stays, and what stands there is ignored.
+
+    Parameters
+    ----------
+    weights : array of shape ``in_shape``, or (h, w) together with ``channels``
+        Real numbers of any sign, not all of them 0.  A boolean mask is one of 1 and 0.
+    channels : int, optional
+        Use the same (h, w) weights for this many channels; then ``in_shape = (channels, h, w)``.
+
+    Notes
+    -----
+    y has the shape of x, unlike that of :class:`Inpainting`, which lists the measured pixels.
+    A weight that is not exactly 0 is measured, however small: where noise drowns it, DDRM knows.
+
+    Raises
+    ------
+    ValueError
+        If the weights are not real and finite, or all 0, or do not fit ``channels``.
+
+    Examples
+    --------
+    >>> op = Diagonal([[1.0, -0.5, 0.0]])
+    >>> op
+    Diagonal((1, 3) -> (1, 3), rank 2)
+    >>> op.pinv(op(torch.tensor([[[2.0, 4.0, 6.0]]])))
+    tensor([[[2., 4., 0.]]])
+    """
+
+    def __init__(self, weights: Any, channels: int | None = None):
+        weights = finite_tensor(weights, "weights")
+        self.in_shape = self.out_shape = positive_shape(
+            _shape_of(weights, "weights", channels), "The shape of weights"
+        )
+        if not self.in_shape:
+            raise ValueError(
+                f"weights must be an array of the image's shape, but was the number {weights:g}. "
+                "One for all pixels is torch.full(in_shape, weight)."
+            )
+        if not weights.any():
+            raise ValueError(
+                "weights are zero everywhere, so nothing would be measured. Whole numbers that "
+                "were divided as such (//) are a usual cause."
+            )
+        self.s, self._sign = weights.abs(), weights.sign()
+
+    def U(self, x: Tensor) -> Tensor:
+        return self._sign.to(x) * x  # 0 where nothing is measured
+
+    def Ut(self, y: Tensor) -> Tensor:
+        return self._sign.to(y) * y
+
+
+def _shape_of(array: Tensor, what: str, channels: int | None) -> tuple[int, ...]:
+    """Shape of the images on which an array acts, entry by entry, alike in all ``channels``."""
+    if channels is None:
+        return tuple(array.shape)
+    if array.ndim != 2 or not is_integer(channels) or channels < 1:
+        raise ValueError(
+            f"With channels= the {what} must be (h, w) and channels a positive integer, "
+            f"but the {what} had shape {tuple(array.shape)} and channels was {channels}. "
+            f"A {what} of the image's own shape needs no channels=."
+        )
+    return (int(channels), *array.shape)

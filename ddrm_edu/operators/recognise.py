@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .linear_map import LinearMap, normal_images
+from .transforms import FourierMask
 
 LARGEST_PATCH = 1024  # entries: what shows all units is a single image, or fills 8 MiB at most
 
@@ -20,9 +21,9 @@ def recognise(f: LinearMap) -> str | None:
     f is called at most five times, with one to four images; more show the units of a patch, if
     there are few patches.
     """
-    guesses = [_pixels]
+    guesses = [_pixels, _diagonal]
     if len(f.in_shape) == len(f.out_shape) == 3:
-        guesses += [_patches, _circular, _rows_and_columns, _zero_boundary]
+        guesses += [_frequencies, _patches, _circular, _rows_and_columns, _zero_boundary]
     return next((sentence for guess in guesses if (sentence := guess(f))), None)
 
 
@@ -43,6 +44,33 @@ def _pixels(f: LinearMap) -> str | None:
         return f"It is the identity, Denoising({f.in_shape})."
     ordered = "" if bool((place.diff() > 0).all()) else "; there y lists them in row-major order"
     return f"Each measurement is one pixel: Inpainting(mask) keeps {f.m} of {f.n}{ordered}."
+
+
+def _diagonal(f: LinearMap) -> str | None:
+    """Every entry is multiplied by a weight, which any image without zeros shows."""
+    if f.in_shape != f.out_shape or not f.y.any():
+        return None
+    if not _agrees(f, f.y[0] / f.x[0] * f.x):
+        return None
+    return (
+        "It multiplies every entry by a weight: "
+        f"Diagonal(f(torch.ones({(1, *f.in_shape)}, dtype=torch.float64))[0])."
+    )
+
+
+def _frequencies(f: LinearMap) -> str | None:
+    """Every frequency of a complex image has a weight, which any random image shows."""
+    if f.in_shape != f.out_shape or f.in_shape[0] != 2 or not f.y.any():
+        return None
+    for centred in (False, True):
+        spectrum = FourierMask(torch.ones(f.in_shape[1:]), centred=centred)(f.x[:1])[0]
+        weights = (f.y[0] * spectrum).sum(0) / (spectrum**2).sum(0)  # the real part of y / Fx
+        if _agrees(f, FourierMask(weights, centred=centred)(f.x)):
+            return (
+                "It weighs the frequencies of a complex image, whose parts are the two channels: "
+                f"FourierMask(mask{', centred=True' * centred}), where mask holds the weights."
+            )
+    return None
 
 
 def _patches(f: LinearMap) -> str | None:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..validation import EPS, image_shape, is_integer, real_matrix, require_rtol
+from ..validation import EPS, finite_tensor, image_shape, is_integer, real_matrix, require_rtol
 from .base import SVDOperator
 from .dense import exact_zeros
-from .pixels import SelectedCoordinates
+from .pixels import Diagonal, SelectedCoordinates
 
 
 class CircularBlur(SVDOperator):
@@ -93,6 +94,81 @@ class CircularBlur(SVDOperator):
     def Ut(self, y: Tensor) -> Tensor:
         spec = _hartley(y)
         return self._cos.to(y) * spec + self._sin.to(y) * _mirrored(spec)
+
+
+class FourierMask(Diagonal):
+    r"""Some frequencies of a complex image are measured, as in magnetic resonance imaging.
+
+    A complex image is two real channels, its real and its imaginary part.  Its orthonormal Fourier
+    transform is orthogonal on them, and one coil without a sensitivity measures
+    :math:`y=MFx`, the :math:`F_u` of Lustig, Donoho and Pauly (2007, "Sparse MRI").  So
+    :math:`V=F^\top`, s is the mask, and U = I where it is 1.
+
+    Parameters
+    ----------
+    mask : array (h, w)
+        True where the frequency is measured; or real weights of any sign, as of :class:`Diagonal`.
+    centred : bool
+        By default frequency 0 is the first entry of the mask and of y, and the image's origin its
+        first pixel, as for ``torch.fft.fft2(..., norm="ortho")``.  If True, both are in the middle,
+        at ``(h // 2, w // 2)``, as in most files of scanners:
+        ``fftshift(fft2(ifftshift(x), norm="ortho"))``.
+
+    Notes
+    -----
+    ``in_shape`` and ``out_shape`` are ``(2, h, w)``: y is the k-space with zeros where nothing was
+    measured, as such data are stored, and what stands there is ignored; so all masks of a size have
+    measurements of one shape.  ``SelectedRows(op, keep)``, with ``keep`` the mask of both channels,
+    lists the measured numbers alone.
+
+    A picture without an imaginary part is not known to be one: its prior has to say so.
+
+    Raises
+    ------
+    ValueError
+        If the mask is not real, finite and of two dimensions, or 0 everywhere.
+
+    Examples
+    --------
+    >>> op = FourierMask([[True, False, True], [True, False, False]])
+    >>> op
+    FourierMask((2, 2, 3) -> (2, 2, 3), rank 6)
+    >>> op(torch.ones(1, 2, 2, 3))[0, 0, 0, 0]  # frequency 0: the sum over the root of 6
+    tensor(2.4495)
+    """
+
+    def __init__(self, mask: Any, *, centred: bool = False):
+        mask = finite_tensor(mask, "mask")
+        if mask.ndim != 2 or 0 in mask.shape:
+            raise ValueError(
+                "mask must be of shape (height, width), alike for the real and the imaginary part, "
+                f"but had shape {tuple(mask.shape)}. For lines of k-space repeat them: "
+                "lines.expand(height, width)."
+            )
+        if not mask.any():
+            raise ValueError(
+                "mask measures no frequency at all (True or a weight = measured, 0 = lost). Is it "
+                "inverted? Then pass ~mask."
+            )
+        super().__init__(mask, channels=2)
+        self._centred = bool(centred)
+
+    def V(self, x: Tensor) -> Tensor:
+        return self._transformed(torch.fft.ifft2, x)
+
+    def Vt(self, x: Tensor) -> Tensor:
+        return self._transformed(torch.fft.fft2, x)
+
+    def _transformed(self, transform: Callable[..., Tensor], x: Tensor) -> Tensor:
+        """The transform of the complex images whose parts are the channels of ``x``."""
+        if not len(x):
+            return x.clone()  # the FFT library refuses to transform nothing
+        if self._centred:
+            x = torch.fft.ifftshift(x, (-2, -1))
+        z = transform(torch.complex(*x.unbind(1)), norm="ortho")
+        x = torch.stack([z.real, z.imag], dim=1)
+        del z  # its memory, before another copy of x is made
+        return torch.fft.fftshift(x, (-2, -1)) if self._centred else x
 
 
 class CompressedSensing(SelectedCoordinates):

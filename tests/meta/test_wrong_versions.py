@@ -40,7 +40,7 @@ from laws import (
     vp_error,
     x0_round_trip_error,
 )
-from oracles import inpainting_matrix, super_resolution_matrix
+from oracles import fourier_mask_matrix, inpainting_matrix, super_resolution_matrix
 from wrong_tables import (
     COEFFICIENTS,
     ETAS,
@@ -58,7 +58,9 @@ from wrong_tables import (
 
 from ddrm_edu import (
     Dense,
+    Diagonal,
     EpsDenoiser,
+    FourierMask,
     NoiseSchedule,
     SuperResolution,
     SVDOperator,
@@ -555,6 +557,16 @@ class TransposedV(Dense):
     Vt, V = Dense.V, Dense.Vt
 
 
+class UnscaledFourier(FourierMask):
+    """The transform without norm="ortho"."""
+
+    def Vt(self, x):
+        return super().Vt(x) * self.s.numel() ** 0.5
+
+    def V(self, x):
+        return super().V(x) / self.s.numel() ** 0.5
+
+
 class OtherOrder(Dense):
     """Singular values in another order than the coordinates (an invented mistake)."""
 
@@ -613,6 +625,19 @@ OPERATORS = {
         is_matrix(4 * super_resolution_matrix((1, 4, 4), 2) / 2),
         SuperResolution((1, 4, 4), 2),
         Dense(2 * super_resolution_matrix((1, 4, 4), 2), (1, 4, 4), (1, 2, 2)),
+    ),
+    "a weight's sign lost": Row(
+        is_matrix(np.diag([2.0, -0.5, 0.0])), Diagonal([2.0, 0.5, 0.0]), Diagonal([2.0, -0.5, 0.0])
+    ),
+    "a Fourier transform that is not orthonormal": Row(
+        orthogonality_error,
+        UnscaledFourier(np.ones((3, 4))),
+        FourierMask(np.ones((3, 4))),
+    ),
+    "k-space that is not centred": Row(
+        is_matrix(fourier_mask_matrix(np.ones((3, 4)), centred=True)),
+        FourierMask(np.ones((3, 4))),
+        FourierMask(np.ones((3, 4)), centred=True),
     ),
     "lost and kept pixels exchanged": Row(
         is_matrix(inpainting_matrix(np.array([True, False, True, False]))),

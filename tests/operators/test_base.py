@@ -35,6 +35,8 @@ from ddrm_edu import (
     CompressedSensing,
     Denoising,
     Dense,
+    Diagonal,
+    FourierMask,
     Inpainting,
     Kronecker,
     PatchFunctional,
@@ -54,11 +56,13 @@ RNG = np.random.default_rng(9)
 
 
 STRUCTURES = [
+    Diagonal,
     BlockOperator,
     Kronecker,
     SeparableBlur,
     BicubicSuperResolution,
     CircularBlur,
+    FourierMask,
     CompressedSensing,
 ]
 
@@ -556,6 +560,13 @@ SHAPE = (3, 32, 32)
 
 
 REFUSED = {
+    "weights 0": (Diagonal, (np.zeros((2, 3)),), "weights are zero everywhere"),
+    "weights not finite": (Diagonal, ([1.0, np.nan],), "weights must be finite.*1 of its 2"),
+    "weights complex": (Diagonal, ([1j],), "weights must be real"),
+    "weights one number": (Diagonal, (0.5,), r"image's shape, but was the number 0.5"),
+    "weights empty": (Diagonal, ([],), r"shape of weights must be .* was \(0,\)"),
+    "weights of a signal, channels": (Diagonal, (np.ones(3), 2), r"weights must be \(h, w\)"),
+    "weights for 0 channels": (Diagonal, (np.ones((2, 2)), 0), "channels was 0"),
     "A a vector": (Kronecker, (np.ones(3), np.eye(2)), "A must be a matrix"),
     "B not finite": (Kronecker, (np.eye(2), [[1.0, np.nan]]), "B must be finite.*1 of its 2"),
     "channels 0": (Kronecker, (np.eye(2), np.eye(2), 0), "channels must be a positive .* was 0"),
@@ -573,6 +584,11 @@ REFUSED = {
     "blur zero": (CircularBlur, (SHAPE, np.zeros((3, 3))), "zero everywhere"),
     "blur cancels": (CircularBlur, ((1, 4, 1), [[0.1, 0.2, -0.3]]), "cancel .* 4 x 1 pixels"),
     "blur complex": (CircularBlur, (SHAPE, [[1j]]), "must be real"),
+    "mask of k-space, three axes": (FourierMask, (np.ones((2, 4, 4)),), r"mask .* \(2, 4, 4\)"),
+    "mask of k-space, lines": (FourierMask, (np.ones(4),), r"shape \(4,\).*lines\.expand"),
+    "mask of k-space, nothing": (FourierMask, (np.zeros((4, 4)) > 0,), "no frequency.*~mask"),
+    "mask of k-space, complex": (FourierMask, ([[1j]],), "mask must be real"),
+    "mask of k-space, infinite": (FourierMask, ([[np.inf]],), "mask must be finite"),
     "measures 0": (CompressedSensing, (SHAPE, 0), "from 1 to .* here 3072, but was 0"),
     "measures all + 1": (CompressedSensing, (SHAPE, 3073), "from 1 to .* but was 3073"),
     "measures half": (CompressedSensing, (SHAPE, 0.5), r"was 0.5. A fraction f .* int\(f \* 3072"),

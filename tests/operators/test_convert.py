@@ -34,6 +34,8 @@ from ddrm_edu import (
     Colorization,
     Denoising,
     Dense,
+    Diagonal,
+    FourierMask,
     Inpainting,
     Kronecker,
     PatchFunctional,
@@ -352,7 +354,22 @@ RECOGNISED = {
         IMAGE,
         "No structure",
     ),
-    "a weight for each pixel": (lambda x: x * torch.from_numpy(WEIGHTS), IMAGE, "No structure"),
+    "a weight for each pixel": (
+        lambda x: x * torch.from_numpy(WEIGHTS),
+        IMAGE,
+        "Diagonal(f(torch.ones((1, 3, 8, 12), dtype=torch.float64))[0]).",
+    ),
+    "k-space": (
+        FourierMask(MASK[0]),
+        (2, 8, 12),
+        "FourierMask(mask), where mask holds",
+    ),
+    "k-space in the middle": (
+        FourierMask(WEIGHTS[:7, :9], centred=True),
+        (2, 7, 9),
+        "FourierMask(mask, centred=True), where mask holds",
+    ),
+    "weights of a signal": (lambda x: x * torch.arange(20), (20,), "Diagonal(f(torch"),
     "one number of all": (lambda x: x.sum((1, 2, 3)).reshape(-1, 1, 1, 1), IMAGE, "No structure"),
     "nothing": (
         lambda x: x.flatten(1).cumsum(1),
@@ -366,9 +383,17 @@ RECOGNISED = {
     ),
     "a shuffle of channels": (lambda x: x.roll(1, 1).cumsum(-1), IMAGE, "No structure"),
     "other means in each channel": (
-        lambda x: x * torch.tensor([1.0, 2.0, 3.0])[:, None, None].double(),
+        lambda x: (
+            torch.nn.functional.avg_pool2d(x, 2)
+            * torch.tensor([1.0, 2.0, 3.0])[:, None, None].double()
+        ),
         IMAGE,
         "BlockOperator",
+    ),
+    "another weight in each channel": (
+        lambda x: x * torch.tensor([1.0, -2.0, 0.0])[:, None, None].double(),
+        IMAGE,
+        "Diagonal",
     ),
 }
 
@@ -388,7 +413,9 @@ def advice(name: str) -> str:
     return re.search(r"\w+\(.*\)", str(refused.value).split("GiB. ")[1])[0]
 
 
-@pytest.mark.parametrize("name", ["a periodic blur", "means", "the identity"])
+@pytest.mark.parametrize(
+    "name", ["a periodic blur", "a weight for each pixel", "means", "the identity"]
+)
 def test_the_operator_that_the_message_names_does_the_same(name):
     f, shape, _ = RECOGNISED[name]
     unit = torch.zeros(1, *shape, dtype=torch.float64)
@@ -432,6 +459,7 @@ def test_a_large_image_is_refused_after_few_looks(f, words):
     [
         Denoising((2, 5, 3)),
         Inpainting(RNG.random((2, 5, 3)) < 0.5),
+        Diagonal(RNG.standard_normal((2, 5, 3))),
         SuperResolution((2, 4, 6), 2),
         Colorization((2, 3, 5), (0.4, -1.3)),
         PatchFunctional((2, 4, 6), RNG.standard_normal((1, 4, 3))),
@@ -439,6 +467,8 @@ def test_a_large_image_is_refused_after_few_looks(f, words):
         Kronecker(RNG.standard_normal((3, 4)), RNG.standard_normal((2, 6)), 2),
         SeparableBlur((2, 6, 5), RNG.standard_normal(3), RNG.standard_normal(2)),
         CircularBlur((2, 5, 6), RNG.standard_normal((3, 4))),
+        FourierMask(RNG.standard_normal((5, 3))),
+        FourierMask(RNG.random((4, 6)) < 0.5, centred=True),
     ],
     ids=lambda op: type(op).__name__,
 )

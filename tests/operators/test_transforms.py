@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from strategies import image_shapes, random_images, seeded, seeds
 from torch.profiler import ProfilerActivity, profile
 
-from ddrm_edu import CircularBlur, CompressedSensing
+from ddrm_edu import CircularBlur, CompressedSensing, FourierMask, SelectedRows, from_function
 
 RNG = np.random.default_rng(59)
 
@@ -103,6 +103,49 @@ def test_each_method_of_a_circular_blur_makes_one_fft(method):
         getattr(op, method)(x)
     transforms = [e.name for e in recorded.events() if e.name.startswith("aten::_fft")]
     assert transforms == ["aten::_fft_r2c"]
+
+
+# -- frequencies of complex images -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize("plane", [(4, 6), (5, 7), (8, 3), (1, 9), (97, 101)], ids=str)
+def test_a_fourier_mask_is_numpys_transform_times_the_mask(plane, centred):
+    """Even, odd and prime sides; the shifts of both differ where a side is odd."""
+    mask, x = RNG.random(plane) < 0.5, random_images((2, *plane), 7)
+    mask[0, 0] = True
+    op, image = FourierMask(mask, centred=centred), x[:, 0].numpy() + 1j * x[:, 1].numpy()
+    axes = (-2, -1)
+    if centred:
+        image = np.fft.ifftshift(image, axes)
+    k_space = np.fft.fft2(image, norm="ortho")
+    if centred:
+        k_space = np.fft.fftshift(k_space, axes)
+    want = np.stack([mask * k_space.real, mask * k_space.imag], 1)
+    assert_near(op(x), want, rounding(torch.float64, op.n, largest_norm(x)))
+    assert op.out_shape == op.in_shape
+    assert op.rank == 2 * mask.sum()
+    assert not op.pixel_basis
+
+
+def test_complex_images_are_told_the_way():
+    """Neither .float() nor .real, which would lose the imaginary part."""
+    op, x = FourierMask(np.ones((3, 4))), torch.ones(1, 3, 4, dtype=torch.complex64)
+    with pytest.raises(ValueError, match=r"two channels.*FourierMask") as refused:
+        op(x)
+    assert "torch.stack([x.real, x.imag], dim=1)" in str(refused.value)
+    assert op(torch.stack([x.real, x.imag], dim=1)).shape == (1, 2, 3, 4)
+    with pytest.raises(ValueError, match=r"two channels.*MRI.*FourierMask\(mask\)"):
+        from_function(lambda x: torch.fft.fft2(torch.as_tensor(x)), (1, 3, 4))
+
+
+def test_what_stands_where_no_frequency_is_measured_is_ignored():
+    """y may be the whole k-space or the masked one, and SelectedRows lists what was measured."""
+    mask = torch.from_numpy(RNG.random((5, 6)) < 0.4)
+    op, y = FourierMask(mask), random_images((2, 5, 6), 8)
+    assert torch.equal(op.pinv(y), op.pinv(mask * y))
+    both, x = mask.expand(2, 5, 6), random_images((2, 5, 6), 9)
+    assert torch.equal(SelectedRows(op, both)(x), op(x)[:, both])
 
 
 # -- compressed sensing ----------------------------------------------------------------------------
