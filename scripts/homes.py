@@ -14,6 +14,8 @@ import nbformat
 
 ROOT = Path(__file__).parents[1]
 TABLE = ROOT / "lectures" / "HOMES.md"
+#: The tag of a formula, an ID in bold, or the head of an aside such as **Erratum E3 (a misprint).**
+_HOME = re.compile(r"(?:\\tag\{|\*\*|\*\*Erratum )([SXGYE]\d+(?:\.\d)?)(?:\}|\*\*| \()")
 
 
 class Home(NamedTuple):
@@ -37,7 +39,7 @@ def homes(ids: list[str]) -> dict[str, list[Home]]:
             for part in re.split(r"^(?=## )", cell.source, flags=re.MULTILINE):
                 if heading := re.match(r"## (.+)", part):
                     section = heading[1]
-                for id in re.findall(r"(?:\\tag\{|\*\*)([SXGYE]\d+(?:\.\d)?)(?:\}|\*\*)", part):
+                for id in _HOME.findall(part):
                     known = found.setdefault(id, [])
                     if path not in [home.path for home in known]:
                         known.append(Home(path, section, number, _checks(cells, id)))

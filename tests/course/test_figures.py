@@ -102,7 +102,7 @@ def cases_of_lecture_08():
     yield figures.weights_of_cases(ratio, {"below": ratio}, {"above": ratio})
     levels, one = torch.tensor([9.0, 3.0, 1.0, 0.0]), torch.ones(1)
     cases = torch.tensor([[1], [2], [3]])
-    yield figures.coordinate_paths(levels, torch.rand(2, 4, 1), cases, one, one, 0.5 * one)
+    yield figures.coordinate_paths(levels, torch.rand(2, 4, 1), cases, one, one, 0.5 * one, ["s"])
 
 
 def cases_of_lecture_12():

@@ -13,60 +13,47 @@ from .draw import show as show
 from .style import ACCENT, CONTRAST, FAINT, INK, MUTED, THIRD, Look
 
 
-def chain_correlations(matrices: Mapping[str, Curves], levels: Sequence[str]) -> Figure:
-    """Partial correlations between the levels of a chain, one matrix per row and column.
+def sources_of_levels(shares: Mapping[str, tuple[Array, Array]], levels: Sequence[str]) -> Figure:
+    """What each level looks at: an arrow for each parent, with its share of the variance.
 
     Parameters
     ----------
-    matrices : mapping
-        Name of the row, then name of the column, to a matrix (T, T) with entries in [-1, 1].
+    shares : mapping
+        Title of the panel to the shares (T,) of the variance given x_0 that come from ybar and
+        from the level above, from the highest level down.
     levels : sequence of T str
         Names of the variables.
     """
-    columns = next(iter(matrices.values()))
-    figure, axes = draw.panels(len(matrices), len(columns), width=2.5, height=2.35)
-    for row, (given, pictures) in zip(axes, matrices.items(), strict=True):
-        for ax, matrix in zip(row, pictures.values(), strict=True):
-            shown = np.abs(matrix)
-            dark = shown <= 0.6
-            image = draw.heat_map(ax, shown, _correlation, dark, cmap="cividis", vmin=0, vmax=1)
-            draw.matrix_ticks(ax, levels)
-            draw.frameless(ax)
-        row[0].set_ylabel(given, fontsize=10, color=INK)
-    for ax, name in zip(axes[0], columns, strict=True):
-        ax.set_title(name, fontsize=10, color=INK)
-    figure.colorbar(image, ax=axes, label="|partial correlation|", shrink=0.7)
+    figure, axes = draw.panels(1, len(shares), width=3.4, height=2.5)
+    circle = {"boxstyle": "circle,pad=0.25", "lw": 1.3}
+    node: Look = {"ha": "center", "va": "center", "fontsize": 12, "color": INK, "zorder": 4}
+    arrow: Look = {"arrowstyle": "-|>", "shrinkA": 14, "shrinkB": 15, "mutation_scale": 13}
+    word: Look = {"ha": "center", "va": "center", "fontsize": 9, "color": INK, "zorder": 5}
+    word["bbox"] = {"fc": "w", "ec": "none", "pad": 0.8}
+    last = len(levels) - 1
+    for ax, (from_y, from_above) in draw.titled(axes[0], shares):
+        top = (last / 2, 1.0)
+        ax.text(*top, r"$\bar y$", bbox={**circle, "fc": "w", "ec": ACCENT}, **node)
+        for t, name in enumerate(levels):
+            ax.text(t, 0, name, bbox={**circle, "fc": "w", "ec": MUTED}, **node)
+            if from_y[t] > 0:
+                look = {**arrow, "color": ACCENT, "lw": 1.6}
+                ax.annotate("", (t, 0), top, arrowprops=look)
+                ax.text(t + 0.32 * (top[0] - t), 0.32, _percent(from_y[t]), **word)
+            if from_above[t] > 0:
+                look = {**arrow, "color": THIRD, "lw": 2.4}
+                ax.annotate("", (t, 0), (t - 1, 0), arrowprops=look)
+                ax.text(t - 0.5, 0.17, _percent(from_above[t]), **word)
+        if not np.any(np.asarray(from_y) > 0):
+            ax.text(last / 2, 0.63, "nothing looks at it", **word)
+        ax.set(xlim=(-0.45, last + 0.45), ylim=(-0.3, 1.3))
+        ax.axis("off")
     return figure
 
 
-def _correlation(value: float) -> str:
-    """The number as short as its square is small; only a variable and itself have 1."""
-    if value < 1e-9 or value > 1 - 1e-9:
-        return f"{value:.0f}"
-    return "<.01" if value < 0.01 else f"{value:.2f}"
-
-
-def bound_at_each_y(
-    y: Array, right: Array, printed: Array, code_length: Array, density: Array
-) -> Figure:
-    """Two versions of the bound and the code length at every y, above the law of y.
-
-    Parameters
-    ----------
-    y, right, printed, code_length, density : arrays (k,)
-        Grid, bound over q(x_0 | y), bound over p_data(x_0), -E log p_theta(x_0 | y), p(y).
-    """
-    figure, axes = draw.panels(2, 1, width=6.0, height=1.9, sharex=True, height_ratios=[3, 1])
-    top, bottom = axes[:, 0]
-    top.plot(y, printed, color=CONTRAST, ls="--", lw=2, label=r"as printed, $x_0\sim p_{data}$")
-    top.plot(y, right, color=ACCENT, lw=2, label=r"corrected, $x_0\sim q(x_0\mid y)$")
-    top.plot(y, code_length, color=INK, ls=":", lw=2, label=r"$E[-\log p_\theta(x_0\mid y)]$")
-    top.set(ylabel="nats")
-    top.legend(frameon=False, loc="upper center", fontsize=9)
-    bottom.fill_between(y, 0, density, color=FAINT, lw=0)
-    bottom.plot(y, density, color=MUTED, lw=1)
-    bottom.set(xlabel="measurement y", ylabel="p(y)", yticks=[], ylim=(0, None))
-    return figure
+def _percent(share: float) -> str:
+    """A share in per cent, to two digits."""
+    return f"{100 * float(share):.2g} %"
 
 
 def rotation_scaling_rotation(
@@ -111,17 +98,21 @@ def singular_vectors(rows: Mapping[str, tuple[Array, Sequence[int], Array]]) -> 
         singular values (k,).
     """
     columns = max(len(numbers) for _, numbers, _ in rows.values())
-    figure, axes = draw.panels(len(rows), columns, width=1.15, height=1.45)
+    figure, axes = draw.panels(len(rows), columns, width=1.15, height=1.6)
     for row, (name, (vectors, numbers, values)) in zip(axes, rows.items(), strict=True):
         row[0].set_ylabel(name, fontsize=10, color=INK, labelpad=6)
         each = zip(row, np.asarray(vectors), numbers, np.asarray(values), strict=True)
         for ax, vector, i, s in each:
             peak = np.abs(vector).max()
-            ax.imshow(vector, cmap="RdBu", vmin=-peak, vmax=peak, interpolation="nearest")
+            look: Look = {"cmap": "RdBu", "vmin": -1, "vmax": 1, "interpolation": "nearest"}
+            picture = ax.imshow(np.asarray(vector) / peak, **look)
             size = f"{float(s):.2g}" if s > 1e-3 else _power_of_ten(float(s)) if s > 0 else "0"
-            ax.set_xlabel(f"$v_{{{i}}}$: {size}", fontsize=9, color=INK, labelpad=3)
+            ax.set_title(f"$v_{{{i}}}$", fontsize=10, color=INK, pad=3)
+            ax.set_xlabel(f"$s_{{{i}}}=${size}", fontsize=9, color=INK, labelpad=3)
             ax.set(xticks=[], yticks=[])
             ax.spines[:].set(visible=True, color="#b8b8b8", lw=0.8)
+    key = figure.colorbar(picture, ax=axes, shrink=0.6, aspect=30, ticks=[-1, 0, 1])
+    key.set_label("entry / largest entry of that image", fontsize=9)
     return figure
 
 
@@ -199,9 +190,9 @@ def two_noises(scenes: Pairs, axes_names: Sequence) -> Figure:
     axes_names : sequence of (str, str)
     """
     figure, axes = draw.panels(1, len(scenes), width=2.8, height=3.0)
+    reach = 1.1 * max(float(np.abs(curve).max()) for two in scenes.values() for curve in two)
     for (ax, two), names in zip(draw.titled(axes[0], scenes), axes_names, strict=True):
         diffusion, measurement = map(np.asarray, two)
-        reach = 1.1 * max(np.abs(diffusion).max(), np.abs(measurement).max())
         ax.axhline(0, color=FAINT, lw=0.8, zorder=0)
         ax.axvline(0, color=FAINT, lw=0.8, zorder=0)
         ax.fill(*measurement, color=CONTRAST, alpha=0.18, lw=0)

@@ -32,14 +32,20 @@ def weights_along_a_run(
     figure, axes = draw.panels(1, len(weights), width=3.0, height=2.7, sharey=True)
     styles = looks((INK, "-", "o"), (THIRD, ":", "^"), (ACCENT, "--", "s"))
     for ax, curves in draw.titled(axes[0], weights):
-        draw.curves(ax, sigmas, curves, styles, ms=4, lw=1.6)
+        change = changes.get(ax.get_title(), 0.0)
+        for side in (np.asarray(sigmas) >= change, np.asarray(sigmas) < change):
+            cut = {name: np.asarray(values)[side] for name, values in curves.items()}
+            draw.curves(
+                ax, np.asarray(sigmas)[side], cut, styles, ms=4, lw=1.6
+            )  # a jump is no line
         ax.set(xscale="log", xlabel=r"level entered, $\sigma_t$", ylim=(-0.08, 1.18))
-        if change := changes.get(ax.get_title()):
+        if change:
             ax.axvline(change, color=MUTED, lw=1, zorder=0)
             corner = {"ha": "right", "va": "top", "fontsize": 9}
             draw.note(ax, r"$\sigma_y/s$", (change, 1.16), (-4, -2), color=INK, **corner)
     axes[0, 0].set_ylabel("weight in the mean")
-    draw.legend(figure, axes[0, 0], 3)
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles[:3], names[:3], loc="outside lower center", ncols=3, frameon=False)
     draw.spaced(figure, h_pad=0.08)
     return figure
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -16,13 +17,13 @@ _BELOW: Look = {"loc": "outside lower center", "ncols": 3, "frameon": False}
 
 
 def kernels_given_y(x0: Array, centres: Array, covs: Array, sigmas: Array) -> Figure:
-    """Ellipses of q(x_t | x_0, y) for several y, inside the circle of q(x_t | x_0).
+    """Ellipses of q(x_t | x_0, y) for some y, and their average over y beside q(x_t | x_0).
 
     Parameters
     ----------
     x0 : array, shape (2,)
     centres : array, shape (L, Y, 2)
-        Means given each of Y measurements, at L levels.
+        Means given each of Y equally likely measurements, at L levels; every ninth is drawn.
     covs : array, shape (L, 2, 2)
         Covariances, which do not depend on y.
     sigmas : array, shape (L,)
@@ -30,26 +31,45 @@ def kernels_given_y(x0: Array, centres: Array, covs: Array, sigmas: Array) -> Fi
     """
     figure, axes = draw.panels(1, len(sigmas), width=3.7, height=3.5)
     for ax, means, cov, sigma in zip(axes[0], centres, covs, sigmas, strict=True):
-        for mean in means:
-            outline = draw.ellipse(mean, cov)
-            ax.fill(*outline, color=ACCENT, alpha=0.13, lw=0)
-            ax.plot(*outline, color=ACCENT, lw=1.1, zorder=1)
-        ax.plot(*means.T, ls="", marker="o", ms=3, color=ACCENT)
-        circle = draw.ellipse(x0, sigma**2 * np.eye(2))
-        ax.plot(*circle, color=INK, lw=2.2, ls=(0, (5, 2)), zorder=1)
-        ax.plot(*x0, marker="+", ms=11, mew=2, color=INK)
+        for mean in means[4::9]:
+            ax.plot(*draw.ellipse(mean, cov), color=ACCENT, lw=1.0, zorder=1)
+        ax.plot(*means[4::9].T, ls="", marker="o", ms=3, color=ACCENT)
         reach = 2.05 * sigma
+        _contour_of_average(ax, x0, means, cov, float(sigma), reach)
+        circle = draw.ellipse(x0, sigma**2 * np.eye(2))
+        ax.plot(*circle, color=INK, lw=2.2, ls=(0, (5, 2)), zorder=4)
+        ax.plot(*x0, marker="+", ms=11, mew=2, color=INK)
         ax.set(xlim=x0[0] + np.array([-1, 1]) * reach, ylim=x0[1] + np.array([-1, 1]) * reach)
         ax.set(aspect="equal", xlabel="first pixel")
         ax.set_title(rf"$\sigma_t = {sigma:g}$", fontsize=11)
     axes[0, 0].set_ylabel("second pixel")
     handles = [
         Line2D([], [], color=ACCENT, marker="o", ms=3, label=r"$q(x_t\mid x_0,y)$, seven $y$"),
+        Line2D([], [], color=CONTRAST, lw=4, alpha=0.7, label="its average over $y$"),
         Line2D([], [], color=INK, lw=2.2, ls=(0, (5, 2)), label=r"$q(x_t\mid x_0)$"),
         Line2D([], [], color=INK, ls="", marker="+", ms=10, mew=2, label=r"$x_0$"),
     ]
-    figure.legend(handles=handles, **_BELOW)
+    figure.legend(handles=handles, **{**_BELOW, "ncols": 4})
     return figure
+
+
+def _contour_of_average(
+    ax: Axes, x0: Array, means: Array, cov: Array, sigma: float, reach: float
+) -> None:
+    """Where the average of the laws has the density that N(x0, sigma^2 I) has at one sigma.
+
+    Laws without width along one direction have no density, and no contour is drawn.
+    """
+    if np.linalg.eigvalsh(cov)[0] < (0.04 * sigma) ** 2:
+        return
+    side = np.linspace(-reach, reach, 90)
+    points = np.stack(np.meshgrid(x0[0] + side, x0[1] + side), axis=-1)
+    off = points[:, :, None] - np.asarray(means)
+    square = np.einsum("abyi,ij,abyj->aby", off, np.linalg.inv(cov), off)
+    density = np.exp(-square / 2).mean(-1) / (2 * np.pi * np.linalg.det(cov) ** 0.5)
+    edge = np.exp(-0.5) / (2 * np.pi * sigma**2)
+    style = {"colors": [CONTRAST], "linewidths": 4, "alpha": 0.7, "zorder": 3}
+    ax.contour(points[..., 0], points[..., 1], density, levels=[edge], **style)
 
 
 def sums_of_normals(grid: Array, cdfs: Curves) -> Figure:

@@ -13,7 +13,7 @@ from torch import Tensor
 from . import draw
 from .draw import Curves
 from .draw import show as show
-from .style import ACCENT, CASES, CONTRAST, INK, MUTED, Look, looks
+from .style import ACCENT, CASES, CONTRAST, INK, MUTED, THIRD, Look, looks
 
 _BAND = "#d9d9d9"  # what the measurement says of a coordinate
 
@@ -71,7 +71,13 @@ def last_term_of_bound(var_0: Tensor, value: Tensor, best: float, least: float) 
 
 
 def coordinate_paths(
-    levels: Tensor, paths: Tensor, cases: Tensor, truth: Tensor, y_spec: Tensor, tau: Tensor
+    levels: Tensor,
+    paths: Tensor,
+    cases: Tensor,
+    truth: Tensor,
+    y_spec: Tensor,
+    tau: Tensor,
+    titles: Sequence[str],
 ) -> Figure:
     """Every coordinate on its way from noise to image, each step in the colour of its case.
 
@@ -86,6 +92,7 @@ def coordinate_paths(
     truth, y_spec : Tensor, shape (d,)
     tau : Tensor, shape (d,)
         Deviation of the noise of y_spec; infinite where nothing was measured.
+    titles : sequence of d str
     """
     d, N = len(truth), len(levels) - 1
     figure, axes = draw.panels(1, d, width=3.1, height=3.4, sharey=True)
@@ -96,6 +103,7 @@ def coordinate_paths(
     x[-1] -= 0.05 * span
     low, high = float(truth.min()) - 3, float(truth.max()) + 3
     for i, ax in enumerate(axes[0]):
+        ax.set_title(titles[i], fontsize=10.5, color=INK)
         if np.isfinite(at_noise[i]):
             ax.axhspan(y_spec[i] - tau[i], y_spec[i] + tau[i], color=_BAND, lw=0, zorder=0)
             ax.axhline(y_spec[i], color=MUTED, lw=1, zorder=1)
@@ -131,7 +139,9 @@ def _legend_of_cases(figure: Figure, ax: Axes) -> None:
     draw.legend(figure, ax, 5, "upper", fontsize=8.5)
 
 
-def run_strip(levels: Sequence[float], noisy: Tensor, predicted: Tensor) -> Figure:
+def run_strip(
+    levels: Sequence[float], noisy: Tensor, predicted: Tensor, ends: Sequence[tuple[str, Tensor]]
+) -> Figure:
     """A run seen by the network: what it is given (above) and what it predicts (below).
 
     Parameters
@@ -139,12 +149,20 @@ def run_strip(levels: Sequence[float], noisy: Tensor, predicted: Tensor) -> Figu
     levels : sequence of k numbers
     noisy, predicted : Tensor, shape (k, c, h, w)
         Variance-preserving images at these levels, and the clean images predicted from them.
+    ends : sequence of two (str, Tensor of shape (c, h, w))
+        Names and images of a first column, above and below: what was measured, and the truth.
     """
-    rows = {r"$x_{t+1}\,/\sqrt{1+\sigma_{t+1}^2}$": noisy, r"$x_{\theta,t}$": predicted}
-    titles = [rf"$\sigma={float(sigma):.2g}$" for sigma in levels]
-    figure, axes = draw.image_rows(rows, titles, (1.25 * len(levels), 2.8))
-    for ax in axes[:, 0]:
-        ax.yaxis.label.set_size(9)
+    first = [image for _, image in ends]
+    rows = {
+        r"$x_{t+1}\,/\sqrt{1+\sigma_{t+1}^2}$": [first[0], *noisy],
+        r"$x_{\theta,t}$": [first[1], *predicted],
+    }
+    titles = [ends[0][0], *(rf"$\sigma={float(sigma):.2g}$" for sigma in levels)]
+    figure, axes = draw.image_rows(rows, titles, (1.25 * len(titles), 2.95))
+    for (end, ax), name in zip(axes[:, :2], rows, strict=True):
+        end.set_ylabel("")
+        ax.set_ylabel(name, fontsize=9, color=INK)
+    axes[1, 0].set_title(ends[1][0], fontsize=10, color=INK)
     return figure
 
 
@@ -160,7 +178,7 @@ def residuals_of_runs(levels: Tensor, residuals: Curves) -> Figure:
     figure, ax = draw.panel(width=5.6, height=3.0)
     place = np.arange(len(levels))
     seen = {name: np.maximum(np.asarray(rms), 1e-17) for name, rms in residuals.items()}
-    lines = looks((CONTRAST, "--", "s"), (ACCENT, "-", "o"), (MUTED, ":", "^"))
+    lines = looks((CONTRAST, "--", "s"), (THIRD, ":", "^"), (ACCENT, "-", "o"))
     draw.curves(ax, place, seen, lines)
     ax.set_xticks(place, [f"{float(v):g}" for v in levels])
     ax.set(yscale="log", xlabel=r"level $\sigma_t$", ylabel=r"rms of $Hx_t-y$")

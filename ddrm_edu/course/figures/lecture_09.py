@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from matplotlib import pyplot as plt
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -33,7 +35,7 @@ def matrix_grid(
     widths = [sum(matrix.shape[1] for matrix, _ in row.values()) for row in rows]
     gap = 0.35 * max(len(row) for row in rows)
     figure = plt.figure(
-        figsize=(pixel * max(widths) + gap, pixel * sum(heights) + 0.6 * len(rows)),
+        figsize=(pixel * max(widths) + gap + 0.9, pixel * sum(heights) + 0.6 * len(rows)),
         layout="constrained",
     )
     grid = figure.add_gridspec(len(rows), 1, height_ratios=[pixel * h + 0.5 for h in heights])
@@ -42,6 +44,17 @@ def matrix_grid(
         cells = grid[place].subgridspec(1, len(row), width_ratios=columns)
         for k, (title, (matrix, blocks)) in enumerate(row.items()):
             draw.matrix(figure.add_subplot(cells[k]), matrix, title, blocks)
+    key = figure.colorbar(
+        ScalarMappable(Normalize(-1, 1), "RdBu"),
+        ax=figure.axes,
+        ticks=[-1, 0, 1],
+        aspect=30,
+        shrink=0.8,
+        fraction=0.05,
+        pad=0.02,
+    )
+    key.set_label("entry / largest entry of that matrix", fontsize=8.5)
+    key.ax.tick_params(labelsize=8.5)
     return figure
 
 
