@@ -207,8 +207,8 @@ def _png(figure: Figure, dpi: int = 150) -> bytes:
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=dpi)
     full = Image.open(picture).convert("RGB")
-    kinds = {"method": Image.Quantize.MAXCOVERAGE, "dither": Image.Dither.NONE}
-    few = full.quantize(256, kmeans=2, **kinds)
+    widely = Image.Quantize.MAXCOVERAGE
+    few = full.quantize(256, method=widely, kmeans=2, dither=Image.Dither.NONE)
     apart = np.abs(np.asarray(few.convert("RGB"), int) - np.asarray(full, int)).max(-1)
     small = io.BytesIO()
     (few if np.quantile(apart, 0.99) <= 24 else full).save(small, format="png", optimize=True)
