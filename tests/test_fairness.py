@@ -215,3 +215,21 @@ def test_slide_14_is_right_by_its_own_two_hints():
     both = hint_2(Gaussian([factor * x_0, rest[0]], [[variance, 0.0], [0.0, rest[1]]]))
     assert float(both.mean) == pytest.approx(x_0, abs=1e-14)
     assert float(both.cov) == pytest.approx(level**2, abs=1e-14)
+
+
+def test_lecture_00_tells_how_often_a_draw_is_behind_a_classical_method():
+    """Of the rows of the stored comparison that have one; ties count for nobody."""
+    table = (ROOT / "benchmarks/results/quality-natural.md").read_text()
+    lines = [line.split("|")[1:-1] for line in table.splitlines() if line.startswith("| ")][1:]
+    number = re.compile(r"[\d.]+")
+    scores = [[tuple(map(float, number.findall(cell))) for cell in line[2:6]] for line in lines]
+    ours = [(classical, draw, mean) for _, classical, draw, mean in scores if classical]
+    behind = [all(a < b for a, b in zip(draw, best, strict=True)) for best, draw, _ in ours]
+    ahead = [all(a > b for a, b in zip(mean, best, strict=True)) for best, _, mean in ours]
+    grey, _, (draw, _), _ = scores[-2]
+    assert (len(scores), len(ours), sum(behind), sum(ahead)) == (14, 12, 10, 6)
+    assert draw < grey[0]  # PSNR; colorization without noise
+    text = prose()[LECTURES["00"]]
+    assert "64 images and 14 tasks, 12 of them with a classical method" in text
+    assert "ahead in denoising, and *behind* in the other ten, in PSNR and in SSIM" in text
+    assert "The mean of four draws is ahead in six of the twelve" in text

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import ArrayLike
+from PIL import Image
 from torch import Tensor
 
 from ddrm_edu.pictures import axes_grid, draw_image
@@ -195,8 +196,20 @@ def show(figure: Figure, name: str, alt: str) -> None:
         figure.savefig(Path(folder) / f"{name}.png", dpi=160, metadata=metadata)
     from IPython.display import display
 
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=100, metadata={"Software": None})
+    width = round(100 * figure.get_figwidth())  # on the page, in pixels of CSS
+    data = {"image/png": _png(figure), "text/plain": alt}
     plt.close(figure)
-    data = {"image/png": picture.getvalue(), "text/plain": alt}
-    display(data, metadata={"image/png": {"alt": alt}}, raw=True)
+    display(data, metadata={"image/png": {"alt": alt, "width": width}}, raw=True)
+
+
+def _png(figure: Figure, dpi: int = 150) -> bytes:
+    """The figure as a small PNG: of 256 colours, unless a photograph would look different."""
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=dpi)
+    full = Image.open(picture).convert("RGB")
+    widely = Image.Quantize.MAXCOVERAGE
+    few = full.quantize(256, method=widely, kmeans=2, dither=Image.Dither.NONE)
+    apart = np.abs(np.asarray(few.convert("RGB"), int) - np.asarray(full, int)).max(-1)
+    small = io.BytesIO()
+    (few if np.quantile(apart, 0.99) <= 24 else full).save(small, format="png", optimize=True)
+    return small.getvalue()

@@ -161,7 +161,10 @@ def langevin_chains(axis: Tensor, density: Tensor, paths: Tensor, stages: Curves
         axes[0, 0].plot(*chain.T, **{**style, "marker": ""}, lw=0.8)
         for end, fill in ((chain[0], "w"), (chain[-1], style["color"])):
             axes[0, 0].plot(*end, **style, mfc=fill, ms=6, zorder=3)
-    axes[0, 0].set_title("three chains, start to end", fontsize=10, color=INK)
+    axes[0, 0].plot([], [], "o", color=INK, mfc="w", ms=6, label="start")
+    axes[0, 0].plot([], [], "o", color=INK, ms=6, label="end")
+    axes[0, 0].legend(frameon=False, fontsize=9, loc="lower right", handletextpad=0.1)
+    axes[0, 0].set_title("three chains", fontsize=10, color=INK)
     for ax, draws in draw.titled(axes[0, 1:], stages):
         ax.plot(*draws.T, ".", color=ACCENT, ms=2.0, alpha=0.5)
     ends = (float(axis[0]), float(axis[-1]))

@@ -66,7 +66,9 @@ def reverse_kernel(
     beta, kurtosis : Tensor, shape (m,), optional
         Excess kurtosis of the exact kernel against the size of the step: one panel more.
     """
-    figure, axes = draw.panels(1, len(kernels) + (beta is not None), width=3.3, height=2.8)
+    alone = len(kernels) == 1
+    size = {"width": 5.4 if alone else 3.3, "height": 2.8}
+    figure, axes = draw.panels(1, len(kernels) + (beta is not None), **size)
     for ax, (title, (exact, normal)) in zip(axes[0], kernels.items(), strict=False):
         ax.fill_between(x, exact, color=ACCENT, alpha=0.18, lw=0)
         ax.plot(x, exact, color=ACCENT, lw=2.2, label="exact")
@@ -128,7 +130,7 @@ def bound_bars(
         left.bar(at, values, width, ec="white", label=name, **style)
         low, high = log_likelihood[name], float(values.sum())
         right.bar(k, low, 0.62, ec="white", **style)
-        right.bar(k, high - low, 0.62, bottom=low, color="white", ec=INK, hatch="xxxx", lw=1.2)
+        right.bar(k, high - low, 0.62, bottom=low, color="white", ec=INK, lw=1.2)
         draw.note(right, f"gap {abs(high - low):.2f}", (k, high), (0, 4), ha="center", fontsize=9)
     left.axhline(0, color=INK, lw=0.8)
     left.set_xticks(place, names)

@@ -12,7 +12,7 @@ from torch import Tensor
 from ddrm_edu.pictures import axes_grid, draw_image
 
 from . import draw
-from .draw import Curves, Pair, Pairs
+from .draw import Curves, Images, Pair, Pairs
 from .draw import show as show
 from .style import ACCENT, CONTRAST, INK, LINES, MUTED, PLAIN
 
@@ -23,6 +23,7 @@ def four_units(x: Tensor, units: Mapping[str, Sequence[Tensor]], sigmas: Sequenc
     Parameters
     ----------
     x : Tensor, shape (N,)
+        The noisy scalar in units of the variance-preserving chain, the same for all levels.
     units : mapping
         Label of a unit to one curve of shape (N,) per level.
     sigmas : sequence of float
@@ -32,12 +33,14 @@ def four_units(x: Tensor, units: Mapping[str, Sequence[Tensor]], sigmas: Sequenc
     for ax, (unit, values) in zip(axes[0], units.items(), strict=True):
         ax.axhline(0, color=MUTED, lw=0.6)
         draw.curves(ax, x, dict(zip(names, values, strict=True)), PLAIN, lw=2)
-        ax.set(xlabel="$x$", ylabel=unit, xlim=(float(x[0]), float(x[-1])))
+        ax.set(xlabel=r"$x_t=x/\sqrt{1+\sigma^2}$", ylabel=unit, xlim=(float(x[0]), float(x[-1])))
     draw.legend(figure, axes[0, 0], 3, "upper")
     return figure
 
 
-def predicted_images(rows: Mapping[str, Sequence[Tensor]], times: Sequence[int]) -> Figure:
+def predicted_images(
+    rows: Mapping[str, Sequence[Tensor]], times: Sequence[int], time: str = "t+1"
+) -> Figure:
     """One row per kind of image, one column per time.
 
     Parameters
@@ -45,9 +48,37 @@ def predicted_images(rows: Mapping[str, Sequence[Tensor]], times: Sequence[int])
     rows : mapping
         Title of a row to one image (c, h, w) per time.
     times : sequence of int
+    time : str
+        What the columns count.
     """
     size = (1.3 * len(times) + 1.1, 1.32 * len(rows) + 0.2)
-    return draw.image_rows(rows, [f"$t+1 = {t}$" for t in times], size)[0]
+    return draw.image_rows(rows, [f"${time} = {t}$" for t in times], size)[0]
+
+
+def training(losses: Sequence[float], best: float, clouds: Images) -> Figure:
+    """The loss of a training against its steps, and points in the plane, one panel per cloud.
+
+    Parameters
+    ----------
+    losses : sequence of float
+        One per step; drawn as means over 50 steps.
+    best : float
+        The smallest loss that is possible, a dashed line.
+    clouds : mapping
+        Title of a panel to points (N, 2).
+    """
+    figure, axes = draw.panels(1, 1 + len(clouds), width=2.9, height=3.1)
+    left = axes[0, 0]
+    means = np.asarray(losses)[: len(losses) // 50 * 50].reshape(-1, 50).mean(1)
+    left.plot(50 * np.arange(1, len(means) + 1), means, color=ACCENT, lw=2, label="network")
+    left.axhline(best, color=INK, lw=1.4, ls="--", label="exact denoiser")
+    left.set(xlabel="step", ylabel="mean squared error of the noise", ylim=(0, None))
+    left.legend(frameon=False, fontsize=9)
+    for ax, points in draw.titled(axes[0, 1:], clouds):
+        ax.plot(*np.asarray(points).T, ".", color=ACCENT, ms=2, alpha=0.5)
+        ax.set(xlabel="$x^1$", xlim=(-2.6, 2.6), ylim=(-2.6, 2.6), aspect="equal")
+    axes[0, 1].set_ylabel("$x^2$")
+    return figure
 
 
 def loss_weights(t: Tensor, weights: Curves, shares: Curves, halves: Sequence[int]) -> Figure:
@@ -125,8 +156,11 @@ def ddim_paths(
         for k, path in enumerate(np.asarray(x).T):
             ax.plot(t, path, color=(ACCENT, CONTRAST)[int(path[-1] > 0)], lw=0.9, alpha=0.8)
             ax.plot(t[-1:], path[-1:], ".", color=INK, ms=4, zorder=3 + k)
+        for color, name in ((CONTRAST, "ends in the right bump"), (ACCENT, "ends in the left one")):
+            ax.plot([], [], color=color, label=name)
         ax.set(xlabel="$t$", ylabel="$x_t$", ylim=(-3.9, 3.9))
         ax.invert_xaxis()
+    axes[0, 0].legend(frameon=False, fontsize=8, loc="upper left")
     last = axes[0, -1]
     draw.curves(last, steps, distances, lw=1.8, ms=4)
     last.set(xscale="log", yscale="log", xlabel="number of steps", ylabel="relative $W_2$")
