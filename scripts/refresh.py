@@ -17,14 +17,8 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 def refresh(path: Path) -> None:
     """Execute one notebook in its folder and write it back."""
     notebook = nbformat.read(path, as_version=4)
-<<<<<<< HEAD
     execute(notebook, path.parent)
-    # A slider without a kernel moves nothing, and the version of Python is nobody's difference.
-=======
-    folder = {"metadata": {"path": str(path.parent)}}
-    NotebookClient(notebook, timeout=600, record_timing=False, resources=folder).execute()
     # A slider without a kernel is a line of raw text; the version of Python is nobody's difference.
->>>>>>> p0
     notebook.metadata = {"kernelspec": notebook.metadata["kernelspec"]}
     for cell in notebook.cells:
         if cell.cell_type == "code":
