@@ -39,11 +39,11 @@ def sources_of_levels(shares: Mapping[str, tuple[Array, Array]], levels: Sequenc
             if from_y[t] > 0:
                 look = {**arrow, "color": ACCENT, "lw": 1.6}
                 ax.annotate("", (t, 0), top, arrowprops=look)
-                ax.text(t + 0.32 * (top[0] - t), 0.32, _percent(from_y[t]), **word)
+                ax.text(t + 0.32 * (top[0] - t), 0.32, _percent(float(from_y[t])), **word)
             if from_above[t] > 0:
                 look = {**arrow, "color": THIRD, "lw": 2.4}
                 ax.annotate("", (t, 0), (t - 1, 0), arrowprops=look)
-                ax.text(t - 0.5, 0.17, _percent(from_above[t]), **word)
+                ax.text(t - 0.5, 0.17, _percent(float(from_above[t])), **word)
         if not np.any(np.asarray(from_y) > 0):
             ax.text(last / 2, 0.63, "nothing looks at it", **word)
         ax.set(xlim=(-0.45, last + 0.45), ylim=(-0.3, 1.3))

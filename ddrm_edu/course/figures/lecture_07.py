@@ -68,7 +68,7 @@ def _contour_of_average(
     square = np.einsum("abyi,ij,abyj->aby", off, np.linalg.inv(cov), off)
     density = np.exp(-square / 2).mean(-1) / (2 * np.pi * np.linalg.det(cov) ** 0.5)
     edge = np.exp(-0.5) / (2 * np.pi * sigma**2)
-    style = {"colors": [CONTRAST], "linewidths": 4, "alpha": 0.7, "zorder": 3}
+    style: Look = {"colors": [CONTRAST], "linewidths": 4, "alpha": 0.7, "zorder": 3}
     ax.contour(points[..., 0], points[..., 1], density, levels=[edge], **style)
 
 
