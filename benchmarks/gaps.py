@@ -63,11 +63,11 @@ INTRODUCTION = """# How far each method is from the exact posterior
 
 Written by `python benchmarks/gaps.py`: `law_of` runs each method and finds its law, so that there
 is no Monte Carlo error. Prior: N(m, C) of the 4 x 4 grey patches of the shipped photographs, with
-its exact denoiser. Each cell is the relative W2 distance sqrt(E_y W2^2 / tr Cov[x | y]) at 20 / 100
-/ 1,000 steps; a posterior mean without any spread has 1. The best of each column and number of
-steps is bold. `gaps.csv` has 5 to 1,000 steps, the parts of mean and covariance, and the
-divergences: `kl` is KL(sampler || posterior) and `kl_reverse` the other; both are infinite where a
-method draws nothing in some direction, as DDNM in the measured ones."""
+its exact denoiser. Each cell is the relative W2 distance sqrt(E_y W2^2 / tr Cov[x | y]) at the
+numbers of steps in the heading; a posterior mean without any spread has 1. The best of each column
+and number of steps is bold. `gaps.csv` has more numbers of steps, the parts of mean and covariance,
+and the divergences: `kl` is KL(sampler || posterior) and `kl_reverse` the other; both are infinite
+where a method draws nothing in some direction, as DDNM in the measured ones."""
 
 Run = Callable[..., Iterator[Step]]
 
@@ -159,9 +159,10 @@ def table(rows: dict[tuple[str, ...], dict[str, str]], levels: str, sigma_y: str
     """Relative W2 of each method at 20, 100 and 1,000 steps, operator by operator."""
     names = list(dict.fromkeys(key[0] for key in rows))
     ops = list(dict.fromkeys(key[1] for key in rows))
-    shown = [steps for steps in ("20", "100", "1000") if any(key[4] == steps for key in rows)]
+    here = {key[4] for key in rows if key[2:4] == (sigma_y, levels)}
+    shown = [steps for steps in ("20", "100", "1000") if steps in here]
     lines = [
-        f"## sigma_y = {sigma_y}, {levels} levels",
+        f"## sigma_y = {sigma_y}, {levels} levels: {' / '.join(shown)} steps",
         "",
         "| method | " + " | ".join(ops) + " |",
         "|---" * (1 + len(ops)) + "|",
