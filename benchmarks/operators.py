@@ -179,7 +179,7 @@ def deepinv_calls(physics: ModuleType, x: Tensor) -> dict[str, Calls]:
 
 
 def our_calls(x: Tensor) -> dict[str, Calls]:
-    ours = operators(SIDE)
+    ours = {name: op for name, op in operators(SIDE).items() if op.in_shape == x.shape[1:]}
     return {name: {"V": partial(op.V, x), "Vt": partial(op.Vt, x)} for name, op in ours.items()}
 
 
