@@ -37,6 +37,7 @@ from tqdm import tqdm
 from ddrm_edu import (
     BicubicSuperResolution,
     BlockOperator,
+    BlurDecimation,
     CircularBlur,
     Colorization,
     CompressedSensing,
@@ -70,6 +71,7 @@ def operators(side: int) -> dict[str, SVDOperator]:
         "colorization": Colorization(shape),
         "block of 4 x 16": BlockOperator(K, shape, (1, 4, 4)),
         "circular blur, 21 x 21": CircularBlur(shape, kernel),
+        "blur 21 x 21, every 4th pixel": BlurDecimation(shape, kernel, 4),
         "Fourier mask, 2 channels": FourierMask(mask),
         "compressed sensing": CompressedSensing(shape, 3 * side**2 // 4, generator=draw),
         "separable blur, 9 x 9": SeparableBlur(shape, torch.full((9,), 1 / 9)),
@@ -177,7 +179,7 @@ def deepinv_calls(physics: ModuleType, x: Tensor) -> dict[str, Calls]:
 
 
 def our_calls(x: Tensor) -> dict[str, Calls]:
-    ours = operators(SIDE)
+    ours = {name: op for name, op in operators(SIDE).items() if op.in_shape == x.shape[1:]}
     return {name: {"V": partial(op.V, x), "Vt": partial(op.Vt, x)} for name, op in ours.items()}
 
 

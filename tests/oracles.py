@@ -106,6 +106,20 @@ def blur_matrix(in_shape: tuple[int, int, int], kernel: np.ndarray, *, wrap: boo
     return H
 
 
+def blur_decimation_matrix(
+    in_shape: tuple[int, int, int], kernel: np.ndarray, factor: int
+) -> np.ndarray:
+    """The rows of the periodic blur that belong to every factor-th pixel."""
+    channels, height, width = in_shape
+    blur = blur_matrix(in_shape, kernel, wrap=True)
+    rows = []
+    for c in range(channels):
+        for i in range(0, height, factor):
+            for j in range(0, width, factor):
+                rows.append(blur[pixel(in_shape, c, i, j)])
+    return np.stack(rows)
+
+
 def bicubic_weight(t: float) -> float:
     """The cubic kernel of Keys (1981) with a = -1/2."""
     t = abs(t)

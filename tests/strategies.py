@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from oracles import (
     bicubic_rows,
     block_matrix,
+    blur_decimation_matrix,
     blur_matrix,
     colorization_matrix,
     compressed_sensing_matrix,
@@ -34,6 +35,7 @@ from torch import Tensor
 from ddrm_edu import (
     BicubicSuperResolution,
     BlockOperator,
+    BlurDecimation,
     ChangeOfBasis,
     CircularBlur,
     Colorization,
@@ -265,15 +267,31 @@ def bicubic_super_resolution(draw) -> OperatorCase:
 @st.composite
 def circular_blur(draw) -> OperatorCase:
     shape = draw(image_shapes())
-    taps = draw(st.tuples(st.integers(1, 8), st.integers(1, 8)))
-    # Equal weights and differences vanish at whole frequencies, so that there is a null space.
-    kernel = draw(
-        st.sampled_from([np.full(taps, 0.25), np.array([[1.0, -1.0]]), _weights(draw, taps)])
-    )
+    kernel = draw(_kernels())
     H = blur_matrix(shape, kernel, wrap=True)
     assume(H.any())  # on an image of one column a difference is 0
     container = draw(st.sampled_from([np.array, torch.tensor, np.ndarray.tolist]))
     return OperatorCase(CircularBlur(shape, container(kernel)), H)
+
+
+@st.composite
+def blur_decimation(draw) -> OperatorCase:
+    factor = draw(st.integers(1, 4))
+    channels, rows, columns = draw(image_shapes(max_side=7 // factor))
+    shape, kernel = (channels, rows * factor, columns * factor), draw(_kernels())
+    H = blur_decimation_matrix(shape, kernel, factor)
+    assume(H.any())
+    container = draw(st.sampled_from([np.array, torch.tensor, np.ndarray.tolist]))
+    return OperatorCase(BlurDecimation(shape, container(kernel), factor), H)
+
+
+@st.composite
+def _kernels(draw) -> np.ndarray:
+    taps = draw(st.tuples(st.integers(1, 8), st.integers(1, 8)))
+    # Equal weights and differences vanish at whole frequencies, so that there is a null space.
+    return draw(
+        st.sampled_from([np.full(taps, 0.25), np.array([[1.0, -1.0]]), _weights(draw, taps)])
+    )
 
 
 @st.composite
@@ -426,6 +444,7 @@ OPERATORS: dict[type[SVDOperator], Callable[[], st.SearchStrategy[OperatorCase]]
     SeparableBlur: separable_blur,
     BicubicSuperResolution: bicubic_super_resolution,
     CircularBlur: circular_blur,
+    BlurDecimation: blur_decimation,
     FourierMask: fourier_mask,
     CompressedSensing: compressed_sensing,
     DirectSum: direct_sum,

@@ -9,11 +9,12 @@ from .kronecker import BicubicSuperResolution, Kronecker, SeparableBlur
 from .linear_map import LinearMap
 from .lowrank import TruncatedSVD
 from .pixels import Denoising, Diagonal, Inpainting
-from .transforms import CircularBlur, CompressedSensing, FourierMask
+from .transforms import BlurDecimation, CircularBlur, CompressedSensing, FourierMask
 
 __all__ = [
     "BicubicSuperResolution",
     "BlockOperator",
+    "BlurDecimation",
     "ChangeOfBasis",
     "CircularBlur",
     "Colorization",

@@ -15,15 +15,25 @@ from .transforms import FourierMask
 LARGEST_PATCH = 1024  # entries: what shows all units is a single image, or fills 8 MiB at most
 
 
+LARGEST_FACTOR = 8  # of a reduction: what shows its kernel is 64 images at most
+
+
 def recognise(f: LinearMap) -> str | None:
     """A sentence that names the operator of this library which does the same as f, or None.
 
-    f is called at most five times, with one to four images; more show the units of a patch, if
-    there are few patches.
+    f is called at most six times, with one to four images; more show the units of a patch, if
+    there are few patches, or the kernel of a blur of which few pixels are kept.
     """
     guesses = [_pixels, _diagonal]
     if len(f.in_shape) == len(f.out_shape) == 3:
-        guesses += [_frequencies, _patches, _circular, _rows_and_columns, _zero_boundary]
+        guesses += [
+            _frequencies,
+            _patches,
+            _circular,
+            _decimated,
+            _rows_and_columns,
+            _zero_boundary,
+        ]
     return next((sentence for guess in guesses if (sentence := guess(f))), None)
 
 
@@ -120,6 +130,28 @@ def _circular(f: LinearMap) -> str | None:
         "It shifts along with the image, periodically: "
         f"CircularBlur({f.in_shape}, torch.roll(f(unit)[0, 0], {centre}, (0, 1))), where unit is "
         "the image with a single 1 at unit[0, 0, 0, 0]."
+    )
+
+
+def _decimated(f: LinearMap) -> str | None:
+    """A periodic blur, then every r-th pixel: r^2 unit images show the whole kernel."""
+    (channels, height, width), (out_channels, rows, columns) = f.in_shape, f.out_shape
+    r = height // rows
+    if channels != out_channels or (r * rows, r * columns) != (height, width):
+        return None
+    if not 1 < r <= LARGEST_FACTOR:
+        return None
+    units = torch.zeros(-(-r * r // channels) * channels, height, width, dtype=torch.float64)
+    for i in range(r * r):  # each channel shows another one
+        units[i, -(i // r) % height, -(i % r) % width] = 1.0
+    answers = f(units.reshape(-1, *f.in_shape)).reshape(-1, rows, columns)[: r * r]
+    response = answers.reshape(r, r, rows, columns).permute(2, 0, 3, 1).reshape(height, width)
+    spectrum = torch.fft.rfft2(f.x) * torch.fft.rfft2(response)
+    if not _agrees(f, torch.fft.irfft2(spectrum, s=(height, width))[..., ::r, ::r]):
+        return None
+    return (
+        f"It is a periodic blur of which every {r}th pixel is kept: "
+        f"BlurDecimation({f.in_shape}, kernel, {r})."
     )
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..validation import EPS, finite_tensor, image_shape, is_integer, real_matrix, require_rtol
 from .base import SVDOperator
+from .blocks import require_factor
 from .dense import exact_zeros
 from .pixels import Diagonal, SelectedCoordinates
 
@@ -65,21 +66,8 @@ class CircularBlur(SVDOperator):
     def __init__(self, in_shape: tuple[int, ...], kernel: Any, *, rtol: float | None = None):
         self.in_shape = self.out_shape = image_shape(in_shape)
         kernel = real_matrix(kernel, "kernel")
-        response = _wrapped(kernel, *self.in_shape[1:])
-        eigenvalues = torch.fft.fft2(response)
-        # Even and odd to the last bit under k -> -k: then the rotation of a pair is orthogonal.
-        real, imaginary = eigenvalues.real, eigenvalues.imag
-        real, imaginary = (real + _mirrored(real)) / 2, (imaginary - _mirrored(imaginary)) / 2
-        s = torch.hypot(real, imaginary)
-        s = torch.maximum(s, _mirrored(s))  # a vectorised hypot rounds the last few otherwise
-        default = 8 * EPS * math.sqrt(s.numel())
-        self.s = exact_zeros(s, require_rtol(rtol, default))
-        if not s.max() > default * kernel.abs().sum():
-            raise ValueError(
-                "kernel is zero everywhere, or its weights cancel where they meet around the "
-                f"image of {s.shape[0]} x {s.shape[1]} pixels, so nothing would be measured. "
-                "Give it other weights or a larger image."
-            )
+        s, real, imaginary = _eigenvalues(kernel, *self.in_shape[1:])
+        self.s = exact_zeros(s, require_rtol(rtol, _fft_rounding(s)))
         scale = s.where(self.s > 0, torch.inf)
         self._cos, self._sin = real / scale, imaginary / scale
 
@@ -94,6 +82,117 @@ class CircularBlur(SVDOperator):
     def Ut(self, y: Tensor) -> Tensor:
         spec = _hartley(y)
         return self._cos.to(y) * spec + self._sin.to(y) * _mirrored(spec)
+
+
+class BlurDecimation(SVDOperator):
+    r"""Circular blur, then every r-th pixel of every r-th row: super-resolution by any kernel.
+
+    Decimation adds up :math:`r^2` frequencies of the blurred image, those that differ by multiples
+    of h / r and w / r (Zhao et al. 2016, "Fast single image super-resolution", lemma 1).  In
+    Hartley's coordinates (:class:`CircularBlur`), after the rotation of the pairs
+    :math:`(a_k,a_{-k})` by the phase of :math:`\lambda_k`,
+
+    .. math:: \bar y_j=\frac1r\sum_{k\equiv j}|\lambda_k|\,a'_k,
+
+    one row for each block of r^2 numbers, whose SVD is a Householder reflection as in
+    :class:`PatchFunctional`.  So :math:`s_j=\frac1r\sqrt{\sum_{k\equiv j}|\lambda_k|^2}`, and U is
+    the Hartley transform of the small image.
+
+    Parameters
+    ----------
+    in_shape : tuple of int
+        (channels, height, width) of the large image; every channel is treated alike.
+    kernel : array (k, l)
+        As for :class:`CircularBlur`, its centre included:
+        ``y = CircularBlur(in_shape, kernel)(x)[..., ::factor, ::factor]``.
+    factor : int
+        r, which divides height and width.
+    rtol : float, optional
+        Singular values up to ``rtol`` times the largest count as 0; by default as for
+        :class:`CircularBlur`.
+
+    Notes
+    -----
+    Where the pixels that are kept are others than 0, r, 2 r, ..., shift the kernel.
+
+    Raises
+    ------
+    ValueError
+        If the kernel is not a finite real matrix, or zero everywhere, ``factor`` does not divide
+        the sides, or ``rtol`` is not in [0, 1).
+
+    Examples
+    --------
+    A mean over 3 x 3 pixels, of which every second is kept, so that the blocks overlap:
+
+    >>> BlurDecimation((3, 32, 32), torch.full((3, 3), 1 / 9), 2)
+    BlurDecimation((3, 32, 32) -> (3, 16, 16), rank 768)
+    """
+
+    def __init__(
+        self, in_shape: tuple[int, ...], kernel: Any, factor: int, *, rtol: float | None = None
+    ):
+        self.in_shape = channels, height, width = image_shape(in_shape)
+        require_factor(factor, self.in_shape)
+        self._factor = int(factor)
+        self.out_shape = channels, height // factor, width // factor
+        kernel = real_matrix(kernel, "kernel")
+        size, real, imaginary = _eigenvalues(kernel, height, width)
+        rounding = _fft_rounding(size)
+        size = exact_zeros(size, rounding)
+        seen = size > 0
+        scale = size.where(seen, 1.0)
+        # The rotation is part of V, so it is orthogonal where nothing is measured, too.
+        self._cos, self._sin = (real / scale).where(seen, 1.0), (imaginary / scale).where(seen, 0.0)
+        blocks = self._blocks(size / size.max())  # a sum of squares would overflow otherwise
+        norm = blocks.square().sum((0, 2), keepdim=True).sqrt()
+        s = exact_zeros(norm, require_rtol(rtol, rounding)) * size.max() / factor
+        self.s = torch.zeros(height, width, dtype=torch.float64, device=s.device)
+        self._first(self.s).copy_(s[0, :, 0])
+        # u + e_1 never cancels: all entries of u are moduli.  Reflection = I - mirror mirror^T.
+        mirror = blocks / norm.where(s > 0, torch.inf)
+        cosine = mirror[:1, :, :1].clone()
+        mirror[:1, :, :1] += (s > 0).double()
+        self._mirror = (mirror / (1 + cosine).sqrt()).reshape(height, width)
+
+    def V(self, x: Tensor) -> Tensor:
+        x = self._reflected(x)
+        opposite = _mirrored(x)
+        x.mul_(self._cos.to(x)).addcmul_(opposite, self._sin.to(x))
+        del opposite
+        return _hartley(x, out=x)
+
+    def Vt(self, x: Tensor) -> Tensor:
+        x = _hartley(x)
+        opposite = _mirrored(x)
+        x.mul_(self._cos.to(x)).addcmul_(opposite, self._sin.to(x), value=-1)
+        del opposite
+        return self._reflected(x)
+
+    def U(self, x: Tensor) -> Tensor:
+        return _hartley(self._first(-x) * (self._first(self.s) > 0).to(x))
+
+    def Ut(self, y: Tensor) -> Tensor:
+        spec = y.new_zeros(len(y), *self.in_shape)
+        self._first(spec).copy_(-_hartley(y) * (self._first(self.s) > 0).to(y))
+        return spec
+
+    def _reflected(self, x: Tensor) -> Tensor:
+        """A new ``x``, in which every block of frequencies that are added up is reflected."""
+        mirror = self._blocks(self._mirror.to(x))
+        blocks = self._blocks(x)
+        along = (blocks * mirror).sum((-4, -2), keepdim=True)
+        return torch.addcmul(blocks, along, mirror, value=-1).reshape(x.shape)
+
+    def _blocks(self, x: Tensor) -> Tensor:
+        """View (..., r, h / r, r, w / r): the numbers of a block along the axes of length r."""
+        r = self._factor
+        return x.unflatten(-1, (r, self.out_shape[2])).unflatten(-3, (r, self.out_shape[1]))
+
+    def _first(self, x: Tensor) -> Tensor:
+        """View of the first number of every block, (..., h / r, w / r)."""
+        _, rows, columns = self.out_shape
+        return x[..., :rows, :columns]
 
 
 class FourierMask(Diagonal):
@@ -237,6 +336,31 @@ class CompressedSensing(SelectedCoordinates):
         return _apply_factors(self._factors, shuffled).reshape(x.shape)
 
 
+def _eigenvalues(kernel: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Modulus, real and imaginary part of the transform of a kernel on an image of that size.
+
+    To the last bit the same at k and -k, except for the sign of the last: then the rotation of a
+    pair is orthogonal.
+    """
+    eigenvalues = torch.fft.fft2(_wrapped(kernel, height, width))
+    real, imaginary = eigenvalues.real, eigenvalues.imag
+    real, imaginary = (real + _mirrored(real)) / 2, (imaginary - _mirrored(imaginary)) / 2
+    size = torch.hypot(real, imaginary)
+    size = torch.maximum(size, _mirrored(size))  # a vectorised hypot rounds the last few otherwise
+    if not size.max() > _fft_rounding(size) * kernel.abs().sum():
+        raise ValueError(
+            "kernel is zero everywhere, or its weights cancel where they meet around the "
+            f"image of {height} x {width} pixels, so nothing would be measured. "
+            "Give it other weights or a larger image."
+        )
+    return size, real, imaginary
+
+
+def _fft_rounding(eigenvalues: Tensor) -> float:
+    """Bound on the relative rounding of an FFT of so many numbers."""
+    return 8 * EPS * math.sqrt(eigenvalues.numel())
+
+
 def _wrapped(kernel: Tensor, height: int, width: int) -> Tensor:
     """The blurred image of a point at the origin: the kernel, centred there and wrapped around."""
     response = kernel.new_zeros(height, width)
@@ -249,17 +373,20 @@ def _wrapped(kernel: Tensor, height: int, width: int) -> Tensor:
 
 def _mirrored(a: Tensor) -> Tensor:
     """``a`` at the frequency -k in the place of k, over the last two axes."""
-    return a.flip(-2, -1).roll((1, 1), (-2, -1))
+    return a.flip(-2, -1).roll(1, -2).roll(1, -1)  # both at once would need a third copy
 
 
-def _hartley(x: Tensor) -> Tensor:
-    """Orthonormal Hartley transform over the last two axes: symmetric, its own inverse."""
+def _hartley(x: Tensor, out: Tensor | None = None) -> Tensor:
+    """Orthonormal Hartley transform over the last two axes: symmetric, its own inverse.
+
+    ``out`` may be x.
+    """
     if not len(x):
         return x.clone()  # the FFT library refuses to transform nothing
     half = torch.fft.rfft2(x, norm="ortho")  # the frequencies 0 to width // 2 of the last axis
     rest = half[..., 1 : (x.shape[-1] + 1) // 2]  # conjugate to those that are left out
     rest, width = (rest.real + rest.imag).flip(-2, -1), half.shape[-1]
-    result = torch.empty_like(x)
+    result = torch.empty_like(x) if out is None else out
     result[..., :width] = half.real - half.imag
     result[..., :1, width:], result[..., 1:, width:] = rest[..., -1:, :], rest[..., :-1, :]
     return result

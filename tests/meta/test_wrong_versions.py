@@ -40,7 +40,12 @@ from laws import (
     vp_error,
     x0_round_trip_error,
 )
-from oracles import fourier_mask_matrix, inpainting_matrix, super_resolution_matrix
+from oracles import (
+    blur_decimation_matrix,
+    fourier_mask_matrix,
+    inpainting_matrix,
+    super_resolution_matrix,
+)
 from wrong_tables import (
     COEFFICIENTS,
     ETAS,
@@ -57,6 +62,7 @@ from wrong_tables import (
 )
 
 from ddrm_edu import (
+    BlurDecimation,
     Dense,
     Diagonal,
     EpsDenoiser,
@@ -557,6 +563,14 @@ class TransposedV(Dense):
     Vt, V = Dense.V, Dense.Vt
 
 
+class TurnedBackwards(BlurDecimation):
+    """The phase of every pair with the other sign."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self._sin = -self._sin
+
+
 class UnscaledFourier(FourierMask):
     """The transform without norm="ortho"."""
 
@@ -579,6 +593,7 @@ KRON_A = np.array([[0.5, 0.3, 0.2], [0.1, 0.8, 0.1]])
 KRON_B = np.array([[0.7, 0.3, 0.0, 0.0], [0.0, 0.2, 0.5, 0.3], [0.4, 0.0, 0.0, 0.6]])
 ORDER = [2, 0, 3, 4, 1]  # not its own inverse
 KEPT = np.eye(5)[ORDER[:3]]
+KERNEL = np.array([[0.5, 0.3, -0.2], [0.1, 0.8, 0.1]])
 SQUARE = random_case(4, 4, 4, 0.0, seed=1).H
 
 
@@ -633,6 +648,16 @@ OPERATORS = {
         orthogonality_error,
         UnscaledFourier(np.ones((3, 4))),
         FourierMask(np.ones((3, 4))),
+    ),
+    "conjugate frequencies not turned in pairs": Row(
+        is_matrix(blur_decimation_matrix((1, 6, 4), KERNEL, 2)),
+        TurnedBackwards((1, 6, 4), KERNEL, 2),
+        BlurDecimation((1, 6, 4), KERNEL, 2),
+    ),
+    "every second pixel, from the next one": Row(
+        is_matrix(blur_decimation_matrix((1, 6, 4), KERNEL, 2)),
+        BlurDecimation((1, 6, 4), np.pad(KERNEL, ((2, 0), (0, 0))), 2),
+        BlurDecimation((1, 6, 4), KERNEL, 2),
     ),
     "k-space that is not centred": Row(
         is_matrix(fourier_mask_matrix(np.ones((3, 4)), centred=True)),

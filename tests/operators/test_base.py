@@ -31,6 +31,7 @@ from torch import Tensor
 from ddrm_edu import (
     BicubicSuperResolution,
     BlockOperator,
+    BlurDecimation,
     CircularBlur,
     CompressedSensing,
     Denoising,
@@ -62,6 +63,7 @@ STRUCTURES = [
     SeparableBlur,
     BicubicSuperResolution,
     CircularBlur,
+    BlurDecimation,
     FourierMask,
     CompressedSensing,
 ]
@@ -584,6 +586,12 @@ REFUSED = {
     "blur zero": (CircularBlur, (SHAPE, np.zeros((3, 3))), "zero everywhere"),
     "blur cancels": (CircularBlur, ((1, 4, 1), [[0.1, 0.2, -0.3]]), "cancel .* 4 x 1 pixels"),
     "blur complex": (CircularBlur, (SHAPE, [[1j]]), "must be real"),
+    "kept 5th": (BlurDecimation, (SHAPE, [[1.0]], 5), "factor must .* width 32, but was 5"),
+    "kept 0th": (BlurDecimation, (SHAPE, [[1.0]], 0), "positive integer .* was 0"),
+    "kept, of a list": (BlurDecimation, (SHAPE, [1.0, 2.0], 2), "kernel must be a matrix"),
+    "kept, zero": (BlurDecimation, (SHAPE, np.zeros((3, 3)), 2), "zero everywhere"),
+    "kept, not finite": (BlurDecimation, (SHAPE, [[np.nan]], 2), "kernel must be finite"),
+    "kept, grey": (BlurDecimation, ((8, 8), [[1.0]], 2), r"\(channels, height, width\)"),
     "mask of k-space, three axes": (FourierMask, (np.ones((2, 4, 4)),), r"mask .* \(2, 4, 4\)"),
     "mask of k-space, lines": (FourierMask, (np.ones(4),), r"shape \(4,\).*lines\.expand"),
     "mask of k-space, nothing": (FourierMask, (np.zeros((4, 4)) > 0,), "no frequency.*~mask"),
@@ -622,6 +630,7 @@ def test_a_cut_that_would_leave_nothing_is_refused(rtol):
         (Kronecker, (np.eye(2), np.eye(2))),
         (SeparableBlur, (SHAPE, [1.0])),
         (CircularBlur, (SHAPE, [[1.0]])),
+        (BlurDecimation, (SHAPE, [[1.0]], 2)),
         (BlockOperator, (np.eye(3), SHAPE)),
     ):
         with pytest.raises(ValueError, match=rf"rtol must lie in \[0, 1\), but was {rtol:g}"):

@@ -30,6 +30,7 @@ import ddrm_edu
 from ddrm_edu import (
     BicubicSuperResolution,
     BlockOperator,
+    BlurDecimation,
     CircularBlur,
     Colorization,
     Denoising,
@@ -359,6 +360,16 @@ RECOGNISED = {
         IMAGE,
         "Diagonal(f(torch.ones((1, 3, 8, 12), dtype=torch.float64))[0]).",
     ),
+    "a periodic blur, every fourth pixel": (
+        lambda x: periodic(x)[..., ::4, ::4],
+        IMAGE,
+        "every 4th pixel is kept: BlurDecimation((3, 8, 12), kernel, 4).",
+    ),
+    "every second pixel of other channels": (
+        lambda x: (x.roll(1, 1) + x.roll(1, 2))[..., ::2, ::2] + x[..., 1::2, 1::2],
+        IMAGE,
+        "No structure",
+    ),
     "k-space": (
         FourierMask(MASK[0]),
         (2, 8, 12),
@@ -467,6 +478,8 @@ def test_a_large_image_is_refused_after_few_looks(f, words):
         Kronecker(RNG.standard_normal((3, 4)), RNG.standard_normal((2, 6)), 2),
         SeparableBlur((2, 6, 5), RNG.standard_normal(3), RNG.standard_normal(2)),
         CircularBlur((2, 5, 6), RNG.standard_normal((3, 4))),
+        BlurDecimation((2, 6, 9), RNG.standard_normal((5, 4)), 3),
+        BlurDecimation((1, 8, 4), RNG.standard_normal((5, 3)), 2),
         FourierMask(RNG.standard_normal((5, 3))),
         FourierMask(RNG.random((4, 6)) < 0.5, centred=True),
     ],

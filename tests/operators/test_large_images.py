@@ -11,6 +11,7 @@ from strategies import random_images, seeded
 from ddrm_edu import (
     BicubicSuperResolution,
     BlockOperator,
+    BlurDecimation,
     CircularBlur,
     Colorization,
     CompressedSensing,
@@ -108,12 +109,13 @@ def big_structures() -> list[SVDOperator]:
         BicubicSuperResolution(BIG, 4),
         CircularBlur(BIG, rng.standard_normal((21, 21))),
         CompressedSensing(BIG, 3 * 2**14, generator=seeded(6)),
+        BlurDecimation(BIG, rng.standard_normal((21, 21)), 4),
         FourierMask(rng.random((256, 256)) < 0.3),
         FourierMask(rng.random((255, 257)) < 0.3, centred=True),
     ]
 
 
-@pytest.fixture(scope="module", params=range(9), ids=lambda k: type(big_structures()[k]).__name__)
+@pytest.fixture(scope="module", params=range(10), ids=lambda k: type(big_structures()[k]).__name__)
 def big(request) -> SVDOperator:
     return big_structures()[request.param]
 

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from strategies import image_shapes, random_images, seeded, seeds
 from torch.profiler import ProfilerActivity, profile
 
-from ddrm_edu import CircularBlur, CompressedSensing, FourierMask, SelectedRows, from_function
+from ddrm_edu import (
+    BlurDecimation,
+    CircularBlur,
+    CompressedSensing,
+    FourierMask,
+    SelectedRows,
+    SuperResolution,
+    from_function,
+)
 
 RNG = np.random.default_rng(59)
 
@@ -103,6 +111,62 @@ def test_each_method_of_a_circular_blur_makes_one_fft(method):
         getattr(op, method)(x)
     transforms = [e.name for e in recorded.events() if e.name.startswith("aten::_fft")]
     assert transforms == ["aten::_fft_r2c"]
+
+
+# -- circular blurs of which few pixels are kept ---------------------------------------------------
+
+
+@pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
+@pytest.mark.parametrize(
+    ("shape", "factor"),
+    [((2, 24, 30), 3), ((1, 25, 35), 5), ((3, 8, 12), 4), ((1, 4, 8), 4), ((1, 9, 7), 1)],
+    ids=str,
+)
+def test_blur_decimation_is_scipys_convolution_at_every_rth_pixel(shape, factor, kernel):
+    """Odd and even counts of blocks: some are their own mirror image, most belong in pairs."""
+    op, x = BlurDecimation(shape, kernel, factor), random_images(shape, 4)
+    bound = rounding(torch.float64, op.n, np.abs(kernel).sum(), largest_norm(x))
+    assert_near(op(x), convolved(x, kernel, "wrap")[..., ::factor, ::factor], bound)
+
+
+def test_singular_values_of_a_blur_decimation_belong_to_blocks_of_frequencies():
+    """s^2 is the mean of |lambda|^2 over the r^2 frequencies that are added up."""
+    kernel = RNG.standard_normal((4, 5))
+    op = BlurDecimation((2, 12, 18), kernel, 3)
+    point = np.zeros((12, 18))
+    point[:4, :5] = kernel
+    power = np.abs(np.fft.fft2(point)) ** 2
+    want = np.sqrt(power.reshape(3, 4, 3, 6).sum((0, 2))) / 3
+    s = op.s.numpy()
+    assert np.abs(s[:4, :6] - want).max() <= rounding(torch.float64, 216, np.abs(kernel).sum())
+    assert np.count_nonzero(s) == 24
+    assert op.rank == op.m
+
+
+def test_a_mean_of_blocks_is_super_resolution():
+    """The kernel of r x r equal weights, shifted to the block: the same s, H and H^+."""
+    shape, r = (1, 6, 9), 3
+    kernel = np.zeros((5, 5))
+    kernel[:3, :3] = 1 / 9  # its centre is (2, 2): pixels i to i + 2 are seen
+    op, known, x = (
+        BlurDecimation(shape, kernel, r),
+        SuperResolution(shape, r),
+        random_images(shape, 5),
+    )
+    bound = rounding(torch.float64, op.n, largest_norm(x))
+    sorted_ = lambda op: op.spectrum().flatten().sort().values  # noqa: E731
+    assert_near(op(x), known(x), bound)
+    assert_near(op.pinv(op(x)), known.pinv(known(x)), bound)
+    assert (sorted_(op) - sorted_(known)).abs().max() <= bound
+
+
+def test_blocks_of_frequencies_that_the_kernel_cancels_are_lost():
+    """Differences of the pixels that are kept: their mean is lost, a whole block of frequencies."""
+    op = BlurDecimation((1, 3, 12), [[1.0, 0.0, 0.0, -1.0]], 3)
+    assert op.rank == 3
+    assert op.s[0, 0] == 0
+    # Its singular values are 0, sqrt 2, 2, sqrt 2.
+    assert BlurDecimation((1, 3, 12), [[1.0, 0.0, 0.0, -1.0]], 3, rtol=0.8).rank == 1
 
 
 # -- frequencies of complex images -----------------------------------------------------------------
