@@ -35,7 +35,7 @@ def matrix_grid(
     widths = [sum(matrix.shape[1] for matrix, _ in row.values()) for row in rows]
     gap = 0.35 * max(len(row) for row in rows)
     figure = plt.figure(
-        figsize=(pixel * max(widths) + gap + 0.9, pixel * sum(heights) + 0.6 * len(rows) + 0.25),
+        figsize=(pixel * max(widths) + gap + 0.9, pixel * sum(heights) + 0.6 * len(rows)),
         layout="constrained",
     )
     grid = figure.add_gridspec(len(rows), 1, height_ratios=[pixel * h + 0.5 for h in heights])
@@ -53,7 +53,7 @@ def matrix_grid(
         fraction=0.05,
         pad=0.02,
     )
-    key.set_label("entry / largest entry", fontsize=8.5)
+    key.set_label("entry / largest entry of that matrix", fontsize=8.5)
     key.ax.tick_params(labelsize=8.5)
     return figure
 
