@@ -106,11 +106,11 @@ def warn_if_out_of_range(op: SVDOperator, y: Tensor, sigma_y: float | Tensor) ->
     [-1, 1], or changed without H), or holds more noise than sigma_y says, which small singular
     values enlarge.  A y on [0, 1] is not noticed where it could be that of a bright picture.
     """
-    s = op.s.detach().double()
+    s = op.s.detach().double().cpu()
     noise = float(torch.as_tensor(sigma_y).detach().double().max())
     explained = float((noise / s[s > 0]).square().sum()) / s.numel()  # s may be broadcast
     beyond = (op.pinv(y).abs() - 1).clamp(min=0).double().flatten(1).square().mean(1)
-    found = float(beyond.max()) if len(y) else 0.0
+    found = beyond.max().item() if len(y) else 0.0
     if found > 1.5 * explained + 0.01:
         warnings.warn(
             f"H^+ y leaves the range [-1, 1] of pictures by {math.sqrt(found):.3g} (root mean "

@@ -296,7 +296,7 @@ def arguments_refused(shape: tuple[int, ...]):
     yield "integers", (100 * good).int(), ("floating-point", "torch.int32", "127.5")
     yield "8-bit", (9 * good).abs().to(torch.uint8), ("floating-point", "torch.uint8", "127.5")
     yield "booleans", good > 0, ("floating-point", "torch.bool")
-    yield "complex", good * 1j, ("floating-point", "torch.complex128")
+    yield "complex", good * 1j, ("real numbers", "torch.complex128")
     yield "numpy", good.numpy(), ("torch tensor", wanted, "ndarray", "torch.as_tensor")
     yield "a list", good.tolist(), ("torch tensor", "list")
     if len(set(shape)) > 1:

@@ -699,7 +699,7 @@ WHEN_MADE = {
         Products(lambda y: Products.transposed(2 * y)),
         Y,
         {},
-        "must be the transpose of op, but for random x and y",
+        "must be the transpose of op, but for some x and y",
     ),
     "transpose of another shape": (MM, half, Products(lambda y: y), Y, {}, "op.adjoint"),
     "lambda_": (DiffPIR, half, OP, Y, {"lambda_": 0.0}, "lambda_ must be positive"),

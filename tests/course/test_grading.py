@@ -272,6 +272,8 @@ def test_in_a_container_each_copy_is_a_user_of_its_own(tmp_path):
         pytest.skip(f"a container is imitated by bubblewrap, but {reason}")
     if os.getuid() != 0:
         pytest.skip("the imitated container needs root")
+    if Path(sys.prefix).is_relative_to("/tmp"):
+        pytest.skip("the imitated container has a /tmp of its own, and Python is installed in ours")
     room = tmp_path / "room"
     (room / "copies").mkdir(parents=True)
     escape = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(999)\n"
