@@ -21,7 +21,7 @@ from .style import FAINT, LINES, MUTED
 def matrix_grid(
     rows: Sequence[Mapping[str, tuple[Tensor, tuple[int, int] | None]]], *, pixel: float = 0.12
 ) -> Figure:
-    """Matrices as small pictures, all at one scale: blue positive, red negative, white 0.
+    """Matrices as small pictures, one scale in each row: blue positive, red negative, white 0.
 
     Parameters
     ----------
@@ -35,26 +35,22 @@ def matrix_grid(
     widths = [sum(matrix.shape[1] for matrix, _ in row.values()) for row in rows]
     gap = 0.35 * max(len(row) for row in rows)
     figure = plt.figure(
-        figsize=(pixel * max(widths) + gap + 0.9, pixel * sum(heights) + 0.6 * len(rows)),
+        figsize=(pixel * max(widths) + gap + 0.9, pixel * sum(heights) + 0.6 * len(rows) + 0.3),
         layout="constrained",
     )
-    grid = figure.add_gridspec(len(rows), 1, height_ratios=[pixel * h + 0.5 for h in heights])
+    ratios = {"height_ratios": [pixel * h + 0.5 for h in heights]}
+    ratios["width_ratios"] = [pixel * max(widths) + gap, 0.12]
+    grid = figure.add_gridspec(len(rows), 2, **ratios)
     for place, row in enumerate(rows):
         columns = [matrix.shape[1] for matrix, _ in row.values()]
-        cells = grid[place].subgridspec(1, len(row), width_ratios=columns)
+        cells = grid[place, 0].subgridspec(1, len(row), width_ratios=columns)
         for k, (title, (matrix, blocks)) in enumerate(row.items()):
             draw.matrix(figure.add_subplot(cells[k]), matrix, title, blocks)
-    key = figure.colorbar(
-        ScalarMappable(Normalize(-1, 1), "RdBu"),
-        ax=figure.axes,
-        ticks=[-1, 0, 1],
-        aspect=30,
-        shrink=0.8,
-        fraction=0.05,
-        pad=0.02,
-    )
-    key.set_label("entry / largest entry of that matrix", fontsize=8.5)
+    scale = ScalarMappable(Normalize(-1, 1), "RdBu")
+    key = figure.colorbar(scale, cax=figure.add_subplot(grid[0, 1]), ticks=[-1, 0, 1])
+    key.set_label("entry / largest entry", fontsize=8.5)
     key.ax.tick_params(labelsize=8.5)
+    draw.spaced(figure, h_pad=0.16)
     return figure
 
 
