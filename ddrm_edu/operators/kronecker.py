@@ -92,7 +92,7 @@ class Kronecker(SVDOperator):
 
 
 class SeparableBlur(Kronecker):
-    r"""Blur by a kernel that is a product, with black beyond the border: same size (ledger X10).
+    r"""Blur by a kernel that is a product, 0 (mid-grey) beyond the border: same size (ledger X10).
 
     It is the convolution with ``outer(kernel_rows, kernel_cols)``, every tap of odd and even
     kernels included, exactly as ``scipy.signal.convolve2d(x, kernel, mode="same")``.

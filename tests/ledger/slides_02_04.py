@@ -670,7 +670,7 @@ def jump_kernel(jump) -> float:
 )
 @item(
     "E20",
-    "slide 3: abar_0 = 1, which the slides need and do not state",
+    "slide 3: abar_0 = 1, the empty product, which the last step of Algorithm 1 needs",
     right=lambda beta: NoiseSchedule(beta).alpha_bar,
     wrong={"as printed": lambda beta: torch.cat([(1 - beta[1:]).cumprod(0), torch.zeros(1)])},
     bound=1e-13,

@@ -551,7 +551,7 @@ def dense(in_shape, factor):
 )
 @item(
     "E11",
-    "slide 23: with V_k as a matrix n + r^4 numbers are stored, which is O(n) for small r only",
+    "slide 23: with V_k as a matrix n + r^4 numbers are stored, which is O(n) for a fixed r",
     right=SuperResolution,
     wrong={"as printed": BlocksStored},
     bound=EXACT,

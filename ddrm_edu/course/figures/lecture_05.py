@@ -53,7 +53,7 @@ def sources_of_levels(shares: Mapping[str, tuple[Array, Array]], levels: Sequenc
 
 def _percent(share: float) -> str:
     """A share in per cent, to two digits."""
-    return f"{100 * float(share):.2g} %"
+    return f"{100 * share:.2g} %"
 
 
 def rotation_scaling_rotation(
