@@ -98,23 +98,27 @@ def require_range(low: float, high: float) -> None:
 
 
 def warn_if_out_of_range(op: SVDOperator, y: Tensor, sigma_y: float | Tensor) -> None:
-    r"""Warn if :math:`H^+y` leaves [-1, 1] by more than noise of sigma_y explains.
+    r"""Warn if :math:`H^+y` leaves [-1, 1] by more than H and noise of sigma_y explain.
 
-    Noise has the mean square :math:`\frac1n\sum\sigma_y^2/s_i^2` in :math:`H^+y`.  Half as much
-    again is allowed for what lies beyond [-1, 1], and :math:`0.1^2` for the overshoot of a picture
-    of which H sees a part only.  More than that was on another scale (0..255 in the place of
+    Without noise :math:`H^+y` is what H keeps of a picture on [-1, 1].  It leaves that range by no
+    more than what H loses, whose mean square is at most 1 less that of :math:`H^+y`, and not at all
+    if H loses nothing.  Noise adds :math:`\frac1n\sum\sigma_y^2/s_i^2`; half as much again is
+    allowed, and :math:`0.1^2`.  More than that was on another scale (0..255 in the place of
     [-1, 1], or changed without H), or holds more noise than sigma_y says, which small singular
     values enlarge.  A y on [0, 1] is not noticed where it could be that of a bright picture.
     """
     s = op.s.detach().double().cpu()
     noise = float(torch.as_tensor(sigma_y).detach().double().max())
     explained = float((noise / s[s > 0]).square().sum()) / s.numel()  # s may be broadcast
-    beyond = (op.pinv(y).abs() - 1).clamp(min=0).double().flatten(1).square().mean(1)
-    found = beyond.max().item() if len(y) else 0.0
+    kept = op.pinv(y).double().flatten(1)
+    lost = (1 - kept.square().mean(1)).clamp(min=0) if (s == 0).any() else 0.0
+    beyond = (kept.abs() - 1).clamp(min=0).square().mean(1)
+    found = (beyond - lost).max().item() if len(y) else 0.0
     if found > 1.5 * explained + 0.01:
         warnings.warn(
             f"H^+ y leaves the range [-1, 1] of pictures by {math.sqrt(found):.3g} (root mean "
-            f"square), where noise of sigma_y = {noise:.3g} explains {math.sqrt(explained):.3g}. "
+            "square) more than what H loses of a picture explains, and noise of sigma_y = "
+            f"{noise:.3g} explains {math.sqrt(explained):.3g} of it. "
             "Is y on another scale, [0, 1] or 0..255? to_symmetric(y, op, low=, high=) changes it "
             "through H. Or is there more noise in y than sigma_y, rounding included?",
             stacklevel=3,

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import scipy.signal
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ddrm_edu import (
     BicubicSuperResolution,
@@ -15,7 +17,9 @@ from ddrm_edu import (
     Colorization,
     CompressedSensing,
     Denoising,
+    Dense,
     Inpainting,
+    Kronecker,
     SeparableBlur,
     SuperResolution,
     from_symmetric,
@@ -115,14 +119,36 @@ def test_a_measured_picture_gives_no_warning_and_bytes_do(name, sigma_y):
         warn_if_out_of_range(op, (y + ones) * 127.5, sigma_y)
 
 
-@pytest.mark.parametrize("name", ["black border", "compressed"])
-def test_a_scale_that_was_not_changed_through_h_is_noticed_without_noise(name):
-    """2 y - 1 in the place of 2 y - H 1; with noise it hides in what noise may do."""
-    op = LARGE[name]()
+def test_a_scale_that_was_not_changed_through_h_is_noticed_without_noise():
+    """2 y - 1 in the place of 2 y - H 1, if H loses nothing; with noise it hides in that."""
+    op = LARGE["black border"]()
     y = measured(op, 0.0)
     wrong = y + op(torch.ones(1, *op.in_shape, dtype=y.dtype)) - 1
     with pytest.warns(UserWarning, match="leaves the range"):
         warn_if_out_of_range(op, wrong, 0.0)
+
+
+@settings(max_examples=100)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 12))
+def test_no_picture_is_warned_of_whatever_h_loses(seed, m, n):
+    """Black and white pixels are the extreme: H^+ H x leaves [-1, 1], by no more than is lost."""
+    generator = torch.Generator().manual_seed(seed)
+    op = Dense(torch.randn(m, n, generator=generator, dtype=torch.float64))
+    x = torch.randn(5, n, generator=generator, dtype=torch.float64).sign()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_if_out_of_range(op, op(x), 0.0)
+
+
+def test_columns_without_their_mean_may_leave_the_range():
+    """Edges: H^+ y of a picture that is white but for one black row reaches 2 - 2 / 32 in it."""
+    x = torch.ones(1, 1, 32, 32, dtype=torch.float64)
+    x[..., 0, :] = -1
+    op = Kronecker(torch.eye(32).double().diff(dim=0), torch.eye(32).double())
+    assert op.pinv(op(x)).abs().max() > 1.9
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_if_out_of_range(op, op(x), 0.0)
 
 
 def test_noise_that_sigma_y_leaves_out_is_noticed_where_h_enlarges_it():
