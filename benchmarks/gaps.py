@@ -11,9 +11,7 @@ which runs the method itself.
 
 from __future__ import annotations
 
-import csv
 import itertools
-import platform
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -21,6 +19,7 @@ from typing import Any
 
 import click
 import torch
+from measuring import RESULTS, Continued, machine
 from torch import Tensor
 from tqdm import tqdm
 
@@ -51,7 +50,6 @@ from ddrm_edu import (
 )
 from ddrm_edu.diffusion import Step
 
-RESULTS = Path(__file__).parent / "results"
 SIDE = 4
 NOISES = [0.02, 0.1, 0.5]
 STEPS = [5, 10, 20, 50, 100, 200, 500, 1000]
@@ -148,13 +146,6 @@ def cell(
     return gap(law, posterior_law(prior, op, sigma_y=sigma_y))._asdict()
 
 
-def read(path: Path) -> dict[tuple[str, ...], dict[str, str]]:
-    if not path.exists():
-        return {}
-    with path.open(newline="") as file:
-        return {tuple(row[name] for name in COLUMNS): row for row in csv.DictReader(file)}
-
-
 def table(rows: dict[tuple[str, ...], dict[str, str]], levels: str, sigma_y: str) -> list[str]:
     """Relative W2 of each method at 20, 100 and 1,000 steps, operator by operator."""
     names = list(dict.fromkeys(key[0] for key in rows))
@@ -193,8 +184,7 @@ def table(rows: dict[tuple[str, ...], dict[str, str]], levels: str, sigma_y: str
 def page(rows: dict[tuple[str, ...], dict[str, str]]) -> str:
     levels = list(dict.fromkeys(key[3] for key in rows))
     noises = list(dict.fromkeys(key[2] for key in rows))
-    machine = f"Python {platform.python_version()}, torch {torch.__version__}, {platform.machine()}"
-    lines = [INTRODUCTION, "", machine + ".", ""]
+    lines = [INTRODUCTION, "", machine() + ".", ""]
     for name, sigma_y in itertools.product(levels, noises):
         lines += table(rows, name, sigma_y)
     return "\n".join(lines)
@@ -206,26 +196,17 @@ def page(rows: dict[tuple[str, ...], dict[str, str]]) -> str:
 @click.option("--out", default=RESULTS / "gaps.csv", type=click.Path(path_type=Path))
 def main(steps: str, noise: str, out: Path) -> None:
     torch.set_num_threads(1)
-    prior = patch_prior()
-    runs, ops, done = methods(prior), operators(), read(out)
+    prior, done = patch_prior(), Continued(out, COLUMNS, NUMBERS)
+    runs, ops = methods(prior), operators()
     wanted = itertools.product(
         map(int, steps.split(",")), SCHEDULES, map(float, noise.split(",")), ops, runs
     )
-    with out.open("a", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS + NUMBERS)
-        if not done:
-            writer.writeheader()
-        for count, levels, sigma_y, op, name in tqdm(list(wanted)):
-            key = (name, op, str(sigma_y), levels, str(count))
-            if key in done:
-                continue
+    for count, levels, sigma_y, op, name in tqdm(list(wanted)):
+        key = (name, op, str(sigma_y), levels, str(count))
+        if key not in done.rows:
             sigmas = SCHEDULES[levels]().sigmas(count)
-            numbers = cell(runs[name], prior, ops[op], sigma_y, sigmas)
-            written = {what: f"{number:.6g}" for what, number in numbers.items()}
-            done[key] = dict(zip(COLUMNS, key, strict=True)) | written
-            writer.writerow(done[key])
-            file.flush()
-    out.with_suffix(".md").write_text(page(done))
+            done.add(key, cell(runs[name], prior, ops[op], sigma_y, sigmas))
+    out.with_suffix(".md").write_text(page(done.rows))
 
 
 if __name__ == "__main__":

@@ -111,6 +111,35 @@ def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
         )
 
 
+class Continued:
+    """Rows of a CSV file, each written as soon as it is there; a file that is there is continued.
+
+    Parameters
+    ----------
+    path : Path
+    columns, numbers : list of str
+        What tells rows apart, and what they hold, with six digits.
+    """
+
+    def __init__(self, path: Path, columns: list[str], numbers: list[str]) -> None:
+        self.path, self.columns, self.numbers = path, columns, numbers
+        self.rows: dict[tuple[str, ...], dict[str, str]] = {}
+        if path.exists():
+            with path.open(newline="") as file:
+                for row in csv.DictReader(file):
+                    self.rows[tuple(row[name] for name in columns)] = row
+
+    def add(self, key: tuple[str, ...], numbers: Mapping[str, float]) -> None:
+        row = dict(zip(self.columns, key, strict=True))
+        row |= {name: f"{numbers[name]:.6g}" for name in self.numbers}
+        with self.path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, self.columns + self.numbers)
+            if not self.rows:
+                writer.writeheader()
+            writer.writerow(row)
+        self.rows[key] = row
+
+
 def written(text: str, out: Path, name: str) -> None:
     """A page of results, which is printed as well."""
     out.mkdir(parents=True, exist_ok=True)

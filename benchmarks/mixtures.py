@@ -12,7 +12,6 @@ measurement of one image for each problem, 1,000 draws of each method, and 1,000
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Callable
 from functools import partial
@@ -21,6 +20,7 @@ from typing import Any
 
 import click
 import torch
+from measuring import RESULTS, Continued
 from torch import Tensor
 from tqdm import tqdm
 
@@ -28,7 +28,6 @@ from ddrm_edu import Dense, ExactDenoiser, GaussianMixture, MomentMatching, Nois
 from ddrm_edu.restoration import METHODS
 from ddrm_edu.samplers import dps_samples, particle_samples
 
-RESULTS = Path(__file__).parent / "results"
 COLUMNS = ["method", "d_x", "d_y", "problem", "steps", "draws"]
 NUMBERS = ["sliced_w2", "max_sliced_w2"]
 PROJECTIONS = 100
@@ -84,13 +83,6 @@ def methods() -> dict[str, Any]:
     return known
 
 
-def read(path: Path) -> dict[tuple[str, ...], dict[str, str]]:
-    if not path.exists():
-        return {}
-    with path.open(newline="") as file:
-        return {tuple(row[name] for name in COLUMNS): row for row in csv.DictReader(file)}
-
-
 def page(rows: dict[tuple[str, ...], dict[str, str]]) -> str:
     sizes = list(dict.fromkeys(key[1:3] for key in rows))
     heads = [f"d_x = {d_x}, d_y = {d_y}" for d_x, d_y in sizes]
@@ -121,54 +113,44 @@ def page(rows: dict[tuple[str, ...], dict[str, str]]) -> str:
 @click.option("--out", default=RESULTS / "mixtures.csv", type=click.Path(path_type=Path))
 def main(dims: str, problems: int, steps: int, draws: int, out: Path) -> None:
     torch.set_num_threads(1)
-    done, schedule = read(out), NoiseSchedule.linear()
+    done, schedule = Continued(out, COLUMNS, NUMBERS), NoiseSchedule.linear()
     cases = [
         (problem, d_x, d_y)
         for problem in range(problems)
         for d_x in map(int, dims.split(","))
         for d_y in (1, 2, 4)
     ]
-    with out.open("a", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS + NUMBERS)
-        if not done:
-            writer.writeheader()
-        for problem, d_x, d_y in tqdm(cases):
-            keys = {
-                name: (name, *map(str, (d_x, d_y, problem, steps, draws)))
-                for name in ["exact draws", *methods()]
-            }
-            if not keys.values() - done.keys():
-                continue
-            generator = torch.Generator().manual_seed(1000 * problem + 10 * d_x + d_y)
-            prior = mixture(d_x, generator)
-            op, sigma_y = measurement(d_x, d_y, generator)
-            truth = prior.sample(1, generator=generator)
-            z = torch.randn(1, d_y, generator=generator, dtype=torch.float64)
-            y = op(truth) + sigma_y * z
-            posterior = prior.posterior(op, y.expand(draws, -1), sigma_y=sigma_y)
-            reference, other = (posterior.sample(generator=generator) for _ in range(2))
-            for name, key in keys.items():
-                if key in done:
-                    continue
-                if name == "exact draws":
-                    x = other
-                else:
-                    x = restore(
-                        prior,
-                        op,
-                        y.expand(draws, -1),
-                        sigma_y=sigma_y,
-                        method=methods()[name],
-                        steps=steps,
-                        schedule=schedule,
-                        generator=generator,
-                    )
-                values = sliced(x, reference, problem)
-                written = {what: f"{value:.6g}" for what, value in values.items()}
-                done[key] = dict(zip(COLUMNS, key, strict=True)) | written
-                writer.writerow(done[key])
-                file.flush()
-    out.with_suffix(".md").write_text(page(done))
+    for problem, d_x, d_y in tqdm(cases):
+        keys = {
+            name: (name, *map(str, (d_x, d_y, problem, steps, draws)))
+            for name in ["exact draws", *methods()]
+        }
+        left = {name: key for name, key in keys.items() if key not in done.rows}
+        if not left:
+            continue
+        generator = torch.Generator().manual_seed(1000 * problem + 10 * d_x + d_y)
+        prior = mixture(d_x, generator)
+        op, sigma_y = measurement(d_x, d_y, generator)
+        truth = prior.sample(1, generator=generator)
+        y = op(truth) + sigma_y * torch.randn(1, d_y, generator=generator, dtype=torch.float64)
+        ys = y.expand(draws, -1)
+        posterior = prior.posterior(op, ys, sigma_y=sigma_y)
+        reference, other = (posterior.sample(generator=generator) for _ in range(2))
+        for name, key in left.items():
+            x = other
+            if name != "exact draws":
+                x = restore(
+                    prior,
+                    op,
+                    ys,
+                    sigma_y=sigma_y,
+                    method=methods()[name],
+                    steps=steps,
+                    schedule=schedule,
+                    generator=torch.Generator().manual_seed(problem),
+                )
+            done.add(key, sliced(x, reference, problem))
+    out.with_suffix(".md").write_text(page(done.rows))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ public domain), which the network has not seen; the network is the shipped one f
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable
 from functools import partial
@@ -22,6 +21,7 @@ import skimage.data
 import skimage.restoration
 import skimage.transform
 import torch
+from measuring import RESULTS, machine
 from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
@@ -37,8 +37,6 @@ from ddrm_edu import (
     restore,
     ssim,
 )
-
-RESULTS = Path(__file__).parent / "results"
 
 INTRODUCTION = """# One photograph by each method
 
@@ -139,8 +137,7 @@ def row(name: str, x: Tensor, truth: Tensor, problem: Any, seconds: float) -> st
 def main(size: int, steps: int, threads: int, out: Path) -> None:
     torch.set_num_threads(threads)
     denoiser, truth = load_denoiser("natural"), photograph(size)
-    machine = f"Python {platform.python_version()}, torch {torch.__version__}, {platform.machine()}"
-    lines = [INTRODUCTION.format(size=size, steps=steps, threads=threads, machine=machine), ""]
+    lines = [INTRODUCTION.format(size=size, steps=steps, threads=threads, machine=machine()), ""]
     for task, (op, sigma_y, classical) in tasks(size).items():
         generator = torch.Generator().manual_seed(1)
         y = op(truth) + sigma_y * torch.randn(op(truth).shape, generator=generator)

@@ -1,6 +1,5 @@
 """The stored gaps of all methods are those of the library, and show what the lecture says."""
 
-import csv
 import sys
 from pathlib import Path
 
@@ -9,9 +8,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import gaps  # noqa: E402  the script that wrote the table
+from measuring import Continued  # noqa: E402
 
-with (ROOT / "benchmarks" / "results" / "gaps.csv").open(newline="") as file:
-    ROWS = {tuple(row[name] for name in gaps.COLUMNS): row for row in csv.DictReader(file)}
+ROWS = Continued(gaps.RESULTS / "gaps.csv", gaps.COLUMNS, gaps.NUMBERS).rows
 NAMES = list(dict.fromkeys(key[0] for key in ROWS))
 
 
