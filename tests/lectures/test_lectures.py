@@ -217,6 +217,27 @@ def test_named_files_of_the_repository_exist(path):
 
 
 @every_lecture
+def test_the_time_of_a_lecture_is_the_estimate(path):
+    """Words / 75 + lines of code / 10 + 8 minutes an exercise, to 5 minutes."""
+    time = int(re.search(r"\*\*Time\.\*\* (\d+) min", read(path).cells[0].source)[1])
+    words = sum(len(cell.source.split()) for cell in cells(path, "markdown"))
+    code = [line for cell in cells(path, "code") for line in cell.source.splitlines()]
+    exercises = {found[1] for line in code if (found := re.search(r'exercise\("(\d\d\.\d)"', line))}
+    due = words / 75 + sum(map(bool, map(str.strip, code))) / 10 + 8 * len(exercises)
+    assert abs(time - due) <= 5
+
+
+def test_every_exercise_is_due_in_some_week():
+    syllabus = (ROOT / "lectures" / "README.md").read_text().split("## A syllabus")[1]
+    due = set()
+    for first, last in re.findall(r"(\d\d\.\d)(?:-(\d\d\.\d))?", syllabus.split("**Prereq")[0]):
+        numbers = range(int(first[-1]), int((last or first)[-1]) + 1)
+        due |= {f"{first[:3]}{number}" for number in numbers}
+    written = [cell.source for path in LECTURES.values() for cell in cells(path, "code")]
+    assert due == set(re.findall(r'exercise\("(\d\d\.\d)"', "\n".join(written)))
+
+
+@every_lecture
 def test_the_syllabus_lists_the_lecture_and_its_time(path):
     """Both READMEs link to it."""
     time = re.search(r"\*\*Time\.\*\* (\d+ min)", read(path).cells[0].source)[1]
