@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from .operators import SVDOperator
-from .validation import require_batch, require_floating
+from .validation import require_batch, require_floating, require_level
 
 
 def to_symmetric(
@@ -97,7 +97,7 @@ def require_range(low: float, high: float) -> None:
         )
 
 
-def warn_if_out_of_range(op: SVDOperator, y: Tensor, sigma_y: float | Tensor) -> None:
+def warn_if_out_of_range(op: SVDOperator, y: Tensor, sigma_y: float) -> None:
     r"""Warn if :math:`H^+y` leaves [-1, 1] by more than H and noise of sigma_y explain.
 
     Without noise :math:`H^+y` is what H keeps of a picture on [-1, 1].  It leaves that range by no
@@ -108,7 +108,7 @@ def warn_if_out_of_range(op: SVDOperator, y: Tensor, sigma_y: float | Tensor) ->
     values enlarge.  A y on [0, 1] is not noticed where it could be that of a bright picture.
     """
     s = op.s.detach().double().cpu()
-    noise = float(torch.as_tensor(sigma_y).detach().double().max())
+    noise = require_level(sigma_y, "sigma_y")
     explained = float((noise / s[s > 0]).square().sum()) / s.numel()  # s may be broadcast
     kept = op.pinv(y).double().flatten(1)
     lost = (1 - kept.square().mean(1)).clamp(min=0) if (s == 0).any() else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from numbers import Integral
@@ -157,9 +158,22 @@ def require_covariance(cov: Tensor, n: int) -> tuple[Tensor, Tensor]:
     return eigenvalues.clamp(min=0), axes  # rounding only, as just checked
 
 
+def one_number(value: Any, what: str) -> float:
+    """``value`` as a float; ``ValueError`` unless it is one number: text is none, nor is None."""
+    if not isinstance(value, str | bytes | bytearray):
+        with contextlib.suppress(TypeError, ValueError, RuntimeError):
+            return float(value)
+    shape = getattr(value, "shape", ())
+    given = f"of shape {tuple(shape)}" if shape else f"{value!r:.40}"
+    raise ValueError(
+        f"{what} must be one number, but was {given}, of type {type(value).__name__}. "
+        "Convert text by float(); what differs from image to image takes a call for each."
+    )
+
+
 def require_level(sigma: float | Tensor, what: str) -> float:
     """``sigma`` as a float; ``ValueError`` unless it is finite and not negative."""
-    sigma = float(sigma)
+    sigma = one_number(sigma, what)
     if not math.isfinite(sigma) or sigma < 0:
         raise ValueError(
             f"{what} is a standard deviation in the units of the image, so it must be finite and "
@@ -170,7 +184,7 @@ def require_level(sigma: float | Tensor, what: str) -> float:
 
 def require_positive(value: float, what: str, why: str = "") -> float:
     """``value`` as a float; ``ValueError`` unless it is positive and finite."""
-    value = float(value)
+    value = one_number(value, what)
     if not 0 < value < math.inf:
         raise ValueError(f"{what} must be positive and finite, but was {value:.6g}. {why}".strip())
     return value
@@ -189,7 +203,7 @@ def require_rtol(rtol: float | None, default: float) -> float:
 
 def require_unit_interval(value: float | Tensor, what: str) -> float:
     """``value`` as a float; ``ValueError`` unless it lies in [0, 1]."""
-    value = float(value)
+    value = one_number(value, what)
     if not 0 <= value <= 1:
         raise ValueError(
             f"{what} must lie in [0, 1], but was {value:.6g}: "
