@@ -3,8 +3,8 @@
     python benchmarks/mixtures.py [--dims 8,80] [--problems 10] [--steps 20] [--draws 1000]
 
 Writes ``benchmarks/results/mixtures.csv``, one line per method and problem, and ``mixtures.md``.
-A file that is there is continued.  The problems are made after Cardoso et al. 2024 (MCG-diff,
-section 5.1): component (i, j), with i and j from -2 to 2, is N(m, I) with m = (8 i, 8 j, 8 i, ...);
+A file that is there is continued.  The problems are made after Cardoso et al. 2024 (MCG-diff):
+component (i, j), with i and j from -2 to 2, is N(m, I) with m = (8 i, 8 j, 8 i, ...);
 its weight is a chi-squared number over their sum; H has random orthogonal factors and singular
 values drawn uniformly from (0, 1); sigma_y is a uniform number times the largest of them.  One
 measurement of one image for each problem, 1,000 draws of each method, and 1,000 of the posterior.
@@ -36,8 +36,8 @@ Restore = Callable[..., Tensor]
 
 INTRODUCTION = """# Draws from the posterior of a mixture of 25 Gaussians
 
-Written by `python benchmarks/mixtures.py`; how the problems are made is said at its top, after
-section 5.1 of Cardoso et al. 2024. Each cell is the sliced W2 distance over 100 random directions
+Written by `python benchmarks/mixtures.py`; how the problems are made, after Cardoso et al.
+2024, is said at its top. Each cell is the sliced W2 distance over 100 random directions
 between the draws of a method and as many of the exact posterior, mean over the problems and, in
 brackets, its standard error; then the largest over the directions. The first row is the distance
 of two sets of exact draws: below it nobody gets with this number of draws. The denoiser is exact;

@@ -126,7 +126,7 @@ def row(name: str, x: Tensor, truth: Tensor, problem: Any, seconds: float) -> st
     residual = float((op(x) - y).square().mean().sqrt())
     told = f"{residual / sigma_y:.2f} sigma_y" if sigma_y else f"{residual:.1e}"
     values = float(psnr(x.clamp(-1, 1), truth)), float(ssim(x.clamp(-1, 1), truth))
-    return f"| {name} | {values[0]:.1f} | {values[1]:.3f} | {told} | {seconds:.0f} |"
+    return f"| {name} | {values[0]:.1f} | {values[1]:.3f} | {told} | {seconds:.2g} |"
 
 
 @click.command(help=__doc__)
@@ -143,8 +143,9 @@ def main(size: int, steps: int, threads: int, out: Path) -> None:
         y = op(truth) + sigma_y * torch.randn(op(truth).shape, generator=generator)
         problem = op, y, sigma_y
         lines += [f"## {task}", "", "| method | dB | SSIM | residual | s |", "|---" * 5 + "|"]
+        begin = time.perf_counter()
         seen, rival = op.pinv(y) if not sigma_y else y, classical(op, y).float()
-        lines += [row("classical", rival, truth, problem, 0)]
+        lines += [row("classical", rival, truth, problem, time.perf_counter() - begin)]
         pictures = [truth, seen, rival]
         for name, options in tqdm(methods(sigma_y).items(), desc=task):
             begin = time.perf_counter()
