@@ -327,7 +327,7 @@ def rows_of(
 
     That is done on the CPU, so that no step waits for a GPU.
     """
-    at_once = max(1, 4096 // s.numel())
+    at_once = max(1, 16384 // s.numel())
     column = levels.to(s).reshape(-1, *[1] * s.ndim)
     for pair in zip(column[:-1].split(at_once), column[1:].split(at_once), strict=True):
         yield from map(StepCoefficients._make, _rows_of_all(coefficients(s, *pair), place, dtype))
@@ -355,9 +355,9 @@ def _rows_of_all(
     columns: Sequence[Tensor], place: Tensor, dtype: torch.dtype
 ) -> Iterator[list[Tensor]]:
     """The same row by row; each of the columns has a first axis for the rows."""
-    numbers = torch.stack(torch.broadcast_tensors(*columns)).flatten(2)
+    numbers = torch.stack(torch.broadcast_tensors(*columns)).flatten(2).to(dtype)
     counts = numbers.any(2).T.tolist()
-    numbers = numbers.to(place.device, dtype, non_blocking=True)
+    numbers = numbers.to(place.device, non_blocking=True)
     zero, index = torch.zeros((), dtype=dtype), place.flatten()
     for row, counted in zip(numbers.unbind(1), counts, strict=True):
         yield [
