@@ -88,4 +88,5 @@ from .checks import check_mc as check_mc
 from .checks import check_operator as check_operator
 from .checks import check_H as check_H
 from .checks import check_sampler as check_sampler
+from .checks import check_calibration as check_calibration
 from .course.engine import exercise as exercise

@@ -30,6 +30,12 @@ class GaussianPosterior(NamedTuple):
     mean: Tensor  #: (batch, *shape)
     cov: Tensor  #: (n, n)
 
+    def sample(self, *, generator: Generators = None) -> Tensor:
+        """One draw for each measurement, of shape ``(batch, *shape)``."""
+        variances, axes = torch.linalg.eigh(self.cov)
+        z = standard_normal(self.mean.flatten(1), generator)
+        return self.mean + (z * variances.clamp(min=0).sqrt() @ axes.T).reshape(self.mean.shape)
+
 
 class GaussianPrior:
     r"""Images drawn from N(mean, cov), with the exact denoiser and the exact posterior.
