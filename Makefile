@@ -14,7 +14,7 @@ export PYTHONUTF8 := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lectures figures lab test lowest newest proofs verify handout grade bite homes nightly \
-  mutants gpu quality benchmark refresh constraints clean
+  mutants gpu quality package benchmark refresh constraints clean
 
 help: ## this list
 	@grep -hE '^[a-z ]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -72,6 +72,9 @@ grade: setup ## marks of the notebooks below FOLDER=..., as CSV and HTML: lectur
 
 bite: setup ## plant thirty errors in the library: does a lecture fail? About 10 minutes
 	$(BIN)/python scripts/bite.py
+
+package: setup ## build sdist and wheel, install them and git's state in new environments, use each
+	$(BIN)/python scripts/package.py
 
 nightly: setup ## the property tests with new examples, 2,000 each: about an hour
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -m 'not gpu' tests

@@ -18,7 +18,6 @@ import tarfile
 import time
 import tomllib
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,20 +35,21 @@ QUICK = (
     "tests/meta/test_map.py",
 )
 SMOKE = """
+import re
 import sys
 from importlib.metadata import metadata
 from importlib.resources import files
 from pathlib import Path
 import torch
 import ddrm_edu
-from ddrm_edu import SuperResolution, exercise, load_denoiser, load_images, psnr, restore
+from ddrm_edu import SuperResolution, exercise, load_denoiser, load_images, restore
 
 home = Path(ddrm_edu.__file__).parent
 assert home.is_relative_to(sys.prefix), home
 assert (files("ddrm_edu") / "py.typed").is_file()
-assert "](https://" in metadata("ddrm-edu").get_payload() and "](lectures/" not in str(
-    metadata("ddrm-edu")
-)
+readme = metadata("ddrm-edu")["Description"]
+assert "/blob/main/lectures/README.md)" in readme
+assert not re.search(r"\]\((?!https://|#)", readme), "a relative link would break on PyPI"
 x0 = load_images("natural")[:2]
 op = SuperResolution((3, 32, 32), factor=2)
 y = op(x0)
@@ -58,9 +58,9 @@ assert (op(x) - y).norm() < 1e-4 * y.norm()
 """
 
 
-def run(*command: str | Path, cwd: Path = OUT, environment: Mapping[str, str] | None = None) -> str:
+def run(*command: str | Path, cwd: Path = OUT) -> str:
     """Run a command, and stop with all that it said if it fails."""
-    asked = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | dict(environment or {})
+    asked = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     done = subprocess.run(
         list(map(str, command)),
         cwd=cwd,
@@ -104,6 +104,12 @@ def build() -> tuple[Path, Path]:
     return sdist, wheel
 
 
+def contents(folder: Path) -> dict[Path, bytes]:
+    """All files below a folder."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder): path.read_bytes() for path in files}
+
+
 def installed(name: str, what: str | Path) -> Path:
     """Install it, and use library, command and lectures from outside the repository."""
     start = time.monotonic()
@@ -112,12 +118,17 @@ def installed(name: str, what: str | Path) -> Path:
     command = python.parent / "ddrm-edu"
     run(python, "-c", SMOKE)
     run(command, "--version")
-    run(command, "lectures", OUT / f"{name}-lectures", "--solutions")
-    copied = len(list((OUT / f"{name}-lectures" / "lectures").glob("*.ipynb")))
-    own = len(list((ROOT / "lectures").glob("[0-9][0-9]*_*.ipynb")))
-    if copied != own:
-        sys.exit(f"FAILED: {what} brought {copied} lectures of {own}")
-    print(f"installed from {name}: works, {copied} lectures ({time.monotonic() - start:.0f} s)")
+    copies = {"repository": [sys.executable, "-m", "ddrm_edu"], name: [command]}
+    for where, asked in copies.items():
+        folder = OUT / "lectures" / where
+        shutil.rmtree(folder, ignore_errors=True)
+        run(*asked, "lectures", folder, "--solutions", cwd=ROOT if where == "repository" else OUT)
+    copied = contents(OUT / "lectures" / name)
+    if copied != contents(OUT / "lectures" / "repository"):
+        sys.exit(f"FAILED: the lectures that {what} brought are not those of the repository")
+    print(
+        f"installed from {name}: works, {len(copied)} files of the lectures ({time.monotonic() - start:.0f} s)"
+    )
     return python
 
 
