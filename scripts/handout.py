@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 OUT = ROOT / "build" / "handout"
 LECTURES = sorted((ROOT / "lectures").glob("[0-9][0-9]*_*.ipynb"))
 CALL = re.compile(r'^exercise\("([\d.]+)"', re.MULTILINE)
-RUN = "*For marks only the first code cell and those below this heading are run.*"
+RUN = "*For marks only the set-up (the imports) and the cells below this heading are run.*"
 
 
 def student_copy(path: Path) -> nbformat.NotebookNode:

@@ -34,7 +34,7 @@ QUICK = (
     "tests/lectures/test_lectures.py",
     "tests/meta/test_map.py",
 )
-SMOKE = """
+SMOKE = r"""
 import re
 import sys
 from importlib.metadata import metadata
@@ -126,9 +126,8 @@ def installed(name: str, what: str | Path) -> Path:
     copied = contents(OUT / "lectures" / name)
     if copied != contents(OUT / "lectures" / "repository"):
         sys.exit(f"FAILED: the lectures that {what} brought are not those of the repository")
-    print(
-        f"installed from {name}: works, {len(copied)} files of the lectures ({time.monotonic() - start:.0f} s)"
-    )
+    seconds = time.monotonic() - start
+    print(f"installed from {name}: works, {len(copied)} files of lectures ({seconds:.0f} s)")
     return python
 
 
