@@ -46,6 +46,7 @@ from ddrm_edu import (
     FourierMask,
     Inpainting,
     SeparableBlur,
+    Stacked,
     SuperResolution,
     SVDOperator,
 )
@@ -73,6 +74,9 @@ def operators(side: int) -> dict[str, SVDOperator]:
         "circular blur, 21 x 21": CircularBlur(shape, kernel),
         "blur 21 x 21, every 4th pixel": BlurDecimation(shape, kernel, 4),
         "Fourier mask, 2 channels": FourierMask(mask),
+        "two blurs of one picture": Stacked(
+            [CircularBlur(shape, kernel), CircularBlur(shape, kernel.flip(0))]
+        ),
         "compressed sensing": CompressedSensing(shape, 3 * side**2 // 4, generator=draw),
         "separable blur, 9 x 9": SeparableBlur(shape, torch.full((9,), 1 / 9)),
         "bicubic x 4": BicubicSuperResolution(shape, 4),

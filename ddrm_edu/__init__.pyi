@@ -26,6 +26,7 @@ from .operators import Kronecker as Kronecker
 from .operators import Dense as Dense
 from .operators import TruncatedSVD as TruncatedSVD
 from .operators import DirectSum as DirectSum
+from .operators import Stacked as Stacked
 from .operators import ChangeOfBasis as ChangeOfBasis
 from .operators import SelectedRows as SelectedRows
 

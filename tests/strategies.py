@@ -27,6 +27,7 @@ from oracles import (
     kronecker_matrix,
     patch_functional_matrix,
     permutation_matrix,
+    stacked_matrix,
     super_resolution_matrix,
     transposition_matrix,
 )
@@ -50,6 +51,7 @@ from ddrm_edu import (
     PatchFunctional,
     SelectedRows,
     SeparableBlur,
+    Stacked,
     SuperResolution,
     SVDOperator,
     TruncatedSVD,
@@ -407,6 +409,37 @@ def selected_rows(draw) -> OperatorCase:
 
 
 @st.composite
+def stacked(draw) -> OperatorCase:
+    """Masks and weights, circular blurs, or one of any structure, with the identity among them."""
+    shape, count = draw(image_shapes(max_side=4)), draw(st.integers(1, 3))
+    kind = draw(st.sampled_from(["pixels", "blurs", "any"]))
+    if kind == "any":
+        op, H = draw(_operators_on(shape))
+        cases = [OperatorCase(op, H), OperatorCase(Denoising(shape), np.eye(op.n))][:count]
+    elif kind == "pixels":
+        drawn = [draw(st.sampled_from([_masks, _weights]))(draw, shape) for _ in range(count)]
+        cases = [
+            OperatorCase(Inpainting(w), inpainting_matrix(w))
+            if w.dtype == bool
+            else OperatorCase(Diagonal(w), diagonal_matrix(w))
+            for w in drawn
+        ]
+    else:
+        kernels = [draw(_kernels()) for _ in range(count)]
+        matrices_ = [blur_matrix(shape, kernel, wrap=True) for kernel in kernels]
+        assume(all(H.any() for H in matrices_))
+        cases = [
+            OperatorCase(CircularBlur(shape, kernel), H)
+            for kernel, H in zip(kernels, matrices_, strict=True)
+        ]
+    cases = draw(st.permutations(cases))
+    weights = [draw(st.sampled_from([1.0, 0.3, 7.0])) for _ in cases]
+    container = draw(st.sampled_from([list, tuple, np.array]))
+    op = Stacked([case.op for case in cases], container(weights))
+    return OperatorCase(op, stacked_matrix([case.H for case in cases], weights))
+
+
+@st.composite
 def truncated_svd(draw) -> OperatorCase:
     """Distinct singular values, so that the largest k are well defined; any k, all of them too."""
     m, n = draw(st.integers(1, 12)), draw(st.integers(1, 12))
@@ -450,6 +483,7 @@ OPERATORS: dict[type[SVDOperator], Callable[[], st.SearchStrategy[OperatorCase]]
     DirectSum: direct_sum,
     ChangeOfBasis: change_of_basis,
     SelectedRows: selected_rows,
+    Stacked: stacked,
     TruncatedSVD: truncated_svd,
 }
 

@@ -9,6 +9,7 @@ from .kronecker import BicubicSuperResolution, Kronecker, SeparableBlur
 from .linear_map import LinearMap
 from .lowrank import TruncatedSVD
 from .pixels import Denoising, Diagonal, Inpainting
+from .stacked import Stacked
 from .transforms import BlurDecimation, CircularBlur, CompressedSensing, FourierMask
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "SVDOperator",
     "SelectedRows",
     "SeparableBlur",
+    "Stacked",
     "SuperResolution",
     "TruncatedSVD",
     "as_operator",

@@ -42,6 +42,8 @@ from ddrm_edu import (
     Kronecker,
     PatchFunctional,
     SeparableBlur,
+    Stacked,
+    SuperResolution,
     SVDOperator,
     check_operator,
 )
@@ -66,6 +68,7 @@ STRUCTURES = [
     BlurDecimation,
     FourierMask,
     CompressedSensing,
+    Stacked,
 ]
 
 
@@ -597,6 +600,23 @@ REFUSED = {
     "mask of k-space, nothing": (FourierMask, (np.zeros((4, 4)) > 0,), "no frequency.*~mask"),
     "mask of k-space, complex": (FourierMask, ([[1j]],), "mask must be real"),
     "mask of k-space, infinite": (FourierMask, ([[np.inf]],), "mask must be finite"),
+    "stack of nothing": (Stacked, ([],), "at least one, but were none"),
+    "stack of functions": (Stacked, ([abs],), "Each part must be an operator .* builtin"),
+    "stack of a function": (Stacked, (abs,), "Each part must be an operator"),
+    "stack of two sizes": (
+        Stacked,
+        ([Denoising((2,)), Denoising((3,))],),
+        r"one shape.*Denoising\(\(2,\).*DirectSum",
+    ),
+    "stack without a common V": (
+        Stacked,
+        ([SuperResolution(SHAPE, 2), CircularBlur(SHAPE, [[1.0, 2.0]])],),
+        "all of SuperResolution, CircularBlur are diagonal.*needs H and H",
+    ),
+    "stack, weights": (Stacked, ([Denoising((2,))], [1, 2]), "each of 1 parts, but held 2"),
+    "stack, weight 0": (Stacked, ([Denoising((2,))], [0.0]), r"positive.*\[0.0\].*1 / sigma_i"),
+    "stack, weight infinite": (Stacked, ([Denoising((2,))], [np.inf]), "weights must be finite"),
+    "stack, one number": (Stacked, ([Denoising((2,))], 2.0), "positive numbers, one for each"),
     "measures 0": (CompressedSensing, (SHAPE, 0), "from 1 to .* here 3072, but was 0"),
     "measures all + 1": (CompressedSensing, (SHAPE, 3073), "from 1 to .* but was 3073"),
     "measures half": (CompressedSensing, (SHAPE, 0.5), r"was 0.5. A fraction f .* int\(f \* 3072"),

@@ -22,6 +22,7 @@ from ddrm_edu import (
     Kronecker,
     PatchFunctional,
     SeparableBlur,
+    Stacked,
     SuperResolution,
     SVDOperator,
     load_denoiser,
@@ -112,10 +113,12 @@ def big_structures() -> list[SVDOperator]:
         BlurDecimation(BIG, rng.standard_normal((21, 21)), 4),
         FourierMask(rng.random((256, 256)) < 0.3),
         FourierMask(rng.random((255, 257)) < 0.3, centred=True),
+        Stacked([CircularBlur(BIG, rng.standard_normal((5, 5))) for _ in range(2)]),
+        Stacked([SuperResolution(BIG, 4), Denoising(BIG)]),
     ]
 
 
-@pytest.fixture(scope="module", params=range(10), ids=lambda k: type(big_structures()[k]).__name__)
+@pytest.fixture(scope="module", params=range(12), ids=lambda k: type(big_structures()[k]).__name__)
 def big(request) -> SVDOperator:
     return big_structures()[request.param]
 
