@@ -49,6 +49,7 @@ from ddrm_edu import (
     Stacked,
     SuperResolution,
     SVDOperator,
+    WeightedRows,
 )
 
 Calls = dict[str, Callable[[], Tensor]]
@@ -74,6 +75,9 @@ def operators(side: int) -> dict[str, SVDOperator]:
         "circular blur, 21 x 21": CircularBlur(shape, kernel),
         "blur 21 x 21, every 4th pixel": BlurDecimation(shape, kernel, 4),
         "Fourier mask, 2 channels": FourierMask(mask),
+        "mean x 4, a noise map": WeightedRows(
+            SuperResolution(shape, 4), 1 + torch.rand(3, side // 4, side // 4, generator=draw)
+        ),
         "two blurs of one picture": Stacked(
             [CircularBlur(shape, kernel), CircularBlur(shape, kernel.flip(0))]
         ),

@@ -29,6 +29,7 @@ from .operators import DirectSum as DirectSum
 from .operators import Stacked as Stacked
 from .operators import ChangeOfBasis as ChangeOfBasis
 from .operators import SelectedRows as SelectedRows
+from .operators import WeightedRows as WeightedRows
 
 # H from something else, and what that takes
 from .operators import as_operator as as_operator

@@ -20,6 +20,8 @@ from .diffusion import Denoiser, Step, StepCoefficients, diffusion_steps
 from .guidance import DDNM, DiffPIR, MomentMatching, PiGDM
 from .noise import Generators, standard_normal
 from .operators import SVDOperator
+from .operators.base import require_svd
+from .operators.whitening import whitened
 from .samplers import (
     ddnm_plus_samples,
     dps_samples,
@@ -72,7 +74,7 @@ def restore(
     op: Any,
     y: Tensor,
     *,
-    sigma_y: float,
+    sigma_y: Any,
     method: str | Callable[..., Any] = "ddrm",
     steps: int = 20,
     eta: Rate | None = None,
@@ -85,8 +87,13 @@ def restore(
 
     Parameters
     ----------
-    denoiser, op, y, sigma_y, generator
+    denoiser, op, y, generator
         As in :func:`ddrm_samples`; "moment-matching" takes an ``op`` without an SVD as well.
+    sigma_y : float, or array
+        Standard deviation of the noise in y, in the units of y: one number, one for each image of
+        the batch, or a map of the shape of y or of one of its images, infinite where nothing was
+        measured.  What differs is whitened by :class:`ddrm_edu.WeightedRows`: the rows of H and y
+        are divided by it, if the SVD of H stays exact.
     method : str or callable
         A name in ``ddrm_edu.restoration.METHODS``, or a callable of one of two kinds.  One with a
         parameter ``sigmas`` is a sampler: ``method(denoiser, op, y, *, sigmas, sigma_y,
@@ -132,6 +139,9 @@ def restore(
     tensor(0.5000)
     tensor(0.5000)
     """
+    if isinstance(op, list | tuple):
+        require_svd(op, "op")
+    op, y, sigma_y = whitened(op, y, sigma_y)
     if schedule is None:
         schedule = getattr(denoiser, "schedule", None) or NoiseSchedule.linear()
     if isinstance(op, SVDOperator) and getattr(denoiser, "value_range", None):

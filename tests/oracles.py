@@ -220,6 +220,11 @@ def stacked_matrix(parts: list[np.ndarray], weights: list[float]) -> np.ndarray:
     return np.array(rows)
 
 
+def weighted_matrix(H: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Every row times its weight."""
+    return np.array([w * row for w, row in zip(np.reshape(weights, -1), H, strict=True)])
+
+
 def permutation_matrix(order: list[int]) -> np.ndarray:
     """Entry k of the result is entry ``order[k]`` of the argument."""
     Q = np.zeros((len(order), len(order)))

@@ -30,6 +30,7 @@ from oracles import (
     stacked_matrix,
     super_resolution_matrix,
     transposition_matrix,
+    weighted_matrix,
 )
 from torch import Tensor
 
@@ -55,6 +56,7 @@ from ddrm_edu import (
     SuperResolution,
     SVDOperator,
     TruncatedSVD,
+    WeightedRows,
 )
 
 seeds = st.integers(0, 2**32 - 1)
@@ -440,6 +442,20 @@ def stacked(draw) -> OperatorCase:
 
 
 @st.composite
+def weighted_rows(draw) -> OperatorCase:
+    """Any weights, zeros among them, where U moves entries; one weight for all of y elsewhere."""
+    kinds = (denoising, inpainting, diagonal, super_resolution, colorization, patch_functional)
+    if draw(st.booleans()):
+        op, H = draw(st.one_of(*(kind() for kind in (*kinds, fourier_mask, compressed_sensing))))
+        weights = np.abs(_weights(draw, op.out_shape))
+    else:
+        op, H = draw(st.one_of(dense(), circular_blur(), kronecker()))
+        weights = np.full(op.out_shape, draw(st.sampled_from([0.3, 20.0])))
+    container = draw(st.sampled_from([np.array, torch.tensor, np.ndarray.tolist]))
+    return OperatorCase(WeightedRows(op, container(weights)), weighted_matrix(H, weights))
+
+
+@st.composite
 def truncated_svd(draw) -> OperatorCase:
     """Distinct singular values, so that the largest k are well defined; any k, all of them too."""
     m, n = draw(st.integers(1, 12)), draw(st.integers(1, 12))
@@ -484,6 +500,7 @@ OPERATORS: dict[type[SVDOperator], Callable[[], st.SearchStrategy[OperatorCase]]
     ChangeOfBasis: change_of_basis,
     SelectedRows: selected_rows,
     Stacked: stacked,
+    WeightedRows: weighted_rows,
     TruncatedSVD: truncated_svd,
 }
 

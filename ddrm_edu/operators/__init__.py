@@ -11,6 +11,7 @@ from .lowrank import TruncatedSVD
 from .pixels import Denoising, Diagonal, Inpainting
 from .stacked import Stacked
 from .transforms import BlurDecimation, CircularBlur, CompressedSensing, FourierMask
+from .whitening import WeightedRows
 
 __all__ = [
     "BicubicSuperResolution",
@@ -35,6 +36,7 @@ __all__ = [
     "Stacked",
     "SuperResolution",
     "TruncatedSVD",
+    "WeightedRows",
     "as_operator",
     "from_function",
     "from_scipy",

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..validation import EPS, image_shape, is_integer, positive_shape, real_matrix
-from .base import SVDOperator
+from .base import SVDOperator, require_one_for_all, require_svd
 from .linear_map import normal_images
 
 
@@ -311,11 +311,8 @@ class SelectedRows(SVDOperator):
 
 
 def require_operator(op: Any, what: str) -> None:
-    if not isinstance(op, SVDOperator):
-        raise ValueError(
-            f"{what} must be an operator of this library, but was a {type(op).__name__}. "
-            "Make one of a matrix with Dense, of a function with from_function."
-        )
+    require_svd(op, what)
+    require_one_for_all(op, "An operator made of operators")
 
 
 def _fitting_part(part: Any, image: tuple[int, int, int]) -> tuple[SVDOperator, int, int]:

@@ -46,6 +46,7 @@ from oracles import (
     inpainting_matrix,
     stacked_matrix,
     super_resolution_matrix,
+    weighted_matrix,
 )
 from wrong_tables import (
     COEFFICIENTS,
@@ -73,6 +74,7 @@ from ddrm_edu import (
     Stacked,
     SuperResolution,
     SVDOperator,
+    WeightedRows,
     ddpm_samples,
     ddrm_coefficients,
     ddrm_samples,
@@ -582,6 +584,14 @@ class LongColumns(Stacked):
         self._shares = [(share > 0).double() for share in self._shares]
 
 
+class MisplacedWeights(WeightedRows):
+    """The singular values of two patches with each other's weights."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.s = self.s.roll(2, -1)
+
+
 class UnscaledFourier(FourierMask):
     """The transform without norm="ortho"."""
 
@@ -679,6 +689,11 @@ OPERATORS = {
         measures(stacked_matrix([np.diag([2.0, 0.5]), np.eye(2)], [3.0, 0.7])),
         LongColumns([Diagonal([2.0, 0.5]), Denoising((2,))], [3.0, 0.7]),
         Stacked([Diagonal([2.0, 0.5]), Denoising((2,))], [3.0, 0.7]),
+    ),
+    "weights of rows in the order of y": Row(
+        is_matrix(weighted_matrix(super_resolution_matrix((1, 2, 4), 2), [3.0, 0.5])),
+        MisplacedWeights(SuperResolution((1, 2, 4), 2), [[[3.0, 0.5]]]),
+        WeightedRows(SuperResolution((1, 2, 4), 2), [[[3.0, 0.5]]]),
     ),
     "k-space that is not centred": Row(
         is_matrix(fourier_mask_matrix(np.ones((3, 4)), centred=True)),

@@ -25,6 +25,7 @@ from ddrm_edu import (
     Stacked,
     SuperResolution,
     SVDOperator,
+    WeightedRows,
     load_denoiser,
     load_images,
     restore,
@@ -115,10 +116,11 @@ def big_structures() -> list[SVDOperator]:
         FourierMask(rng.random((255, 257)) < 0.3, centred=True),
         Stacked([CircularBlur(BIG, rng.standard_normal((5, 5))) for _ in range(2)]),
         Stacked([SuperResolution(BIG, 4), Denoising(BIG)]),
+        WeightedRows(Denoising(BIG), 0.1 + rng.random(BIG)),
     ]
 
 
-@pytest.fixture(scope="module", params=range(12), ids=lambda k: type(big_structures()[k]).__name__)
+@pytest.fixture(scope="module", params=range(13), ids=lambda k: type(big_structures()[k]).__name__)
 def big(request) -> SVDOperator:
     return big_structures()[request.param]
 
