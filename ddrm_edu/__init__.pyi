@@ -35,6 +35,7 @@ from .operators import WeightedRows as WeightedRows
 from .operators import as_operator as as_operator
 from .operators import from_function as from_function
 from .operators import from_scipy as from_scipy
+from .operators import LinearMap as LinearMap
 from .operators import memory_needed as memory_needed
 
 # what is known of images: networks, closed forms, pictures

@@ -19,12 +19,12 @@ import warnings
 import torch
 from torch import Tensor
 
-from .operators import SVDOperator
+from .operators import LinearMap, SVDOperator
 from .validation import require_batch, require_floating, require_level
 
 
 def to_symmetric(
-    y: Tensor, op: SVDOperator | None = None, *, low: float = 0.0, high: float = 1.0
+    y: Tensor, op: SVDOperator | LinearMap | None = None, *, low: float = 0.0, high: float = 1.0
 ) -> Tensor:
     r"""The measurement y of a picture in [low, high] as that of the same picture in [-1, 1].
 
@@ -35,7 +35,7 @@ def to_symmetric(
     ----------
     y : Tensor, shape (batch, *out_shape)
         Floating-point, in the units of the picture.
-    op : SVDOperator, optional
+    op : SVDOperator or LinearMap, optional
         H; without it y is the picture itself.
     low, high : float
         Black and white of the picture: 0 and 255 for bytes, 0 and 65535 for 16 bits.
@@ -66,7 +66,11 @@ def to_symmetric(
         ones = torch.ones_like(y)
     else:
         require_batch(y, op.out_shape, "y")
-        ones = op(torch.ones(op.batch or 1, *op.in_shape, dtype=y.dtype, device=y.device))
+        ones = op(
+            torch.ones(
+                getattr(op, "batch", None) or 1, *op.in_shape, dtype=y.dtype, device=y.device
+            )
+        )
     return (2 * y - (low + high) * ones) / (high - low)
 
 

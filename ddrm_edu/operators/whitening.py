@@ -114,8 +114,26 @@ class WeightedRows(SVDOperator):
         return found if batch > 1 or op.batch else found[0]
 
 
-def whitened(op: Any, y: Tensor, sigma_y: Any) -> tuple[Any, Tensor, Any]:
+class _WeightedMap:
+    """``w * op(x)`` and its transpose, for methods that need no more of H."""
+
+    def __init__(self, op: Any, weights: Tensor):
+        self.in_shape, self.out_shape = op.in_shape, op.out_shape
+        self._op, self._weights = op, weights
+
+    def __call__(self, x: Tensor) -> Tensor:
+        Hx = self._op(x)
+        return self._weights.to(Hx) * Hx
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        Hty: Tensor = self._op.adjoint(self._weights.to(y) * y)
+        return Hty
+
+
+def whitened(op: Any, y: Tensor, sigma_y: Any, *, svd: bool = True) -> tuple[Any, Tensor, Any]:
     """H, y and sigma_y, such that the noise of y is alike everywhere: ``sigma_y`` is one number.
+
+    Without ``svd`` it is enough that the new H has products with H and H^T.
 
     Parameters
     ----------
@@ -150,8 +168,13 @@ def whitened(op: Any, y: Tensor, sigma_y: Any) -> tuple[Any, Tensor, Any]:
             "take the rounding of its numbers, such as 1/510 for bytes on the scale [-1, 1], and "
             "for images without noise a call of their own."
         )
-    rows = WeightedRows(op, 1 / sigma)
-    weights = rows.weights.to(y)
+    weights = (1 / sigma).to(y)
+    try:
+        rows: Any = WeightedRows(op, 1 / sigma)
+    except ValueError:
+        if svd:
+            raise
+        rows = _WeightedMap(op, weights)
     return rows, torch.where(weights > 0, weights * y, 0.0), 1.0
 
 
