@@ -29,7 +29,7 @@ from torch import Tensor
 from .diffusion import Denoiser, Step, StepCoefficients, diffusion_steps, same
 from .noise import Generators, standard_normal
 from .operators import SVDOperator
-from .operators.base import require_singular_values
+from .operators.base import require_singular_values, require_svd
 from .schedule import decreasing_sigmas
 from .validation import require_batch, require_finite, require_level, require_unit_interval
 
@@ -276,6 +276,7 @@ def checked_run(
 ) -> tuple[Tensor, Tensor, float]:
     """The run's own levels, all singular values and ``sigma_y``, or a sentence on what is wrong."""
     levels = decreasing_sigmas(sigmas)
+    require_svd(op, "op")
     require_batch(y, op.out_shape, "y")
     require_finite(y, "y")
     sigma_y = require_level(sigma_y, "sigma_y")

@@ -20,7 +20,7 @@ from .denoisers import score_from_x0
 from .diffusion import Denoiser
 from .gaussian import Gaussian, Readings
 from .noise import Generators, standard_normal
-from .operators.base import SVDOperator, dense_map
+from .operators.base import SVDOperator, dense_map, require_one_for_all
 from .validation import finite_tensor, real_tensor, require_batch, require_finite, require_level
 
 
@@ -198,6 +198,7 @@ class GaussianPrior:
 
 
 def require_fit(op: SVDOperator, shape: tuple[int, ...]) -> None:
+    require_one_for_all(op, "A law in closed form")
     if tuple(op.in_shape) != shape:
         raise ValueError(
             f"The operator acts on images of shape {tuple(op.in_shape)}, "
