@@ -88,7 +88,7 @@ grade: setup ## marks of the notebooks below FOLDER=..., as CSV and HTML: lectur
 	@$(BIN)/ddrm-edu grade $(ARGS) -- "$$FOLDER"
 
 bite: setup ## plant thirty errors in the library: does a lecture fail? About 10 minutes
-	$(BIN)/python scripts/bite.py
+	$(BIN)/python scripts/bite.py $(LIST)
 
 nightly: setup ## the property tests with new examples, 2,000 each: about an hour
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -m 'not gpu' tests
