@@ -71,7 +71,7 @@ grade: setup ## marks of the notebooks below FOLDER=..., as CSV and HTML: lectur
 	@$(BIN)/ddrm-edu grade $(ARGS) -- "$$FOLDER"
 
 bite: setup ## plant thirty errors in the library: does a lecture fail? About 10 minutes
-	$(BIN)/python scripts/bite.py
+	$(BIN)/python scripts/bite.py $(LIST)
 
 package: setup ## build sdist and wheel, install them and git's state in new environments, use each
 	$(BIN)/python scripts/package.py
