@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BUILD := build/lectures
-LECTURES := $(sort $(wildcard lectures/[0-9][0-9]_*.ipynb))
+LECTURES := $(sort $(wildcard lectures/[0-9][0-9]*_*.ipynb))
 SOLUTIONS := $(sort $(wildcard lectures/solutions/[0-9][0-9]_*.ipynb))
 
 .DEFAULT_GOAL := help
