@@ -21,7 +21,8 @@ from tqdm import tqdm
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "tests" / "bite"
-LECTURES = {path.name[:2]: path for path in sorted((ROOT / "lectures").glob("[0-9][0-9]_*.ipynb"))}
+FILES = sorted((ROOT / "lectures").glob("[0-9][0-9]*_*.ipynb"))
+LECTURES = {path.name.split("_")[0]: path for path in FILES}
 
 
 def fails(lecture: str, library: Path) -> bool:
