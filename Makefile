@@ -14,7 +14,7 @@ export PYTHONUTF8 := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lectures figures lab test lowest newest proofs verify handout grade bite homes nightly \
-  mutants gpu quality package benchmark refresh constraints clean
+  mutants kill gpu quality package benchmark refresh constraints clean
 
 help: ## this list
 	@grep -hE '^[a-z ]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -86,6 +86,9 @@ $(VENV)/.mutants: $(READY)
 	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt \
 	  --editable '.[mutants]'
 	@touch $@
+
+kill: setup ## kill a training at every write: is anything lost? About 3 minutes
+	$(BIN)/python scripts/kill.py $(ARGS)
 
 gpu: setup ## the tests that need a CUDA device; writes benchmarks/results/gpu-*.json
 	$(BIN)/python -m pytest -m gpu -s tests/test_gpu.py

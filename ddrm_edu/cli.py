@@ -169,8 +169,14 @@ def check(
 @main.command()
 @click.argument("name", type=click.Choice(["natural", "fashion"]))
 @click.option("--run", type=click.Path(path_type=Path), required=True, help="Folder of this run.")
-@click.option("--images", "total_images", type=int, default=800_000, help="Images to see in all.")
-@click.option("--batch", type=int, default=64)
+@click.option(
+    "--images",
+    "total_images",
+    type=click.IntRange(1),
+    default=800_000,
+    help="Images to see in all.",
+)
+@click.option("--batch", type=click.IntRange(1), default=64)
 @click.option("--learning-rate", type=float, default=1e-3)
 @click.option("--widths", default="64,96,128", help="Channels of each level, finest first.")
 @click.option("--blocks", type=int, default=2, help="Residual blocks per level.")
@@ -180,7 +186,9 @@ def check(
     "--from", "source", metavar="NAME|FILE", help="Weights to start from: a model, or .safetensors."
 )
 @click.option("--device", default="cpu", help="cpu or cuda.")
-@click.option("--threads", type=int, default=None, help="CPU threads; all by default.")
+@click.option(
+    "--threads", type=click.IntRange(1, 1024), default=None, help="CPU threads; all by default."
+)
 def train(
     name: str, run: Path, widths: str, source: str | None, threads: int | None, **options: Any
 ) -> None:
@@ -196,7 +204,13 @@ def train(
 
     if threads:
         torch.set_num_threads(threads)
-    levels = tuple(int(width) for width in widths.split(","))
+    try:
+        levels = tuple(int(width) for width in widths.split(","))
+    except ValueError:
+        raise click.BadParameter(
+            f"--widths expects whole numbers with commas between them, such as 64,96,128, but was "
+            f"{widths!r}."
+        ) from None
     start = None
     if source:
         file = Path(source)
