@@ -13,7 +13,7 @@ SOLUTIONS := $(sort $(wildcard lectures/solutions/[0-9][0-9]*_*.ipynb))
 export PYTHONUTF8 := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lectures figures lab test lowest newest proofs verify handout grade bite homes nightly \
+.PHONY: help setup lectures figures lab test lowest newest proofs verify handout grade bite again homes nightly \
   mutants kill gpu quality package benchmark refresh constraints clean
 
 help: ## this list
@@ -26,8 +26,8 @@ $(READY): pyproject.toml constraints.txt
 
 # The lectures run two at a time, each with one thread; OMP_NUM_THREADS=2 in front overrides that,
 # and then threads that wait must sleep: they would take the core of those that work.
-lectures figures handout grade test lowest newest bite refresh: export OMP_NUM_THREADS ?= 1
-lectures figures handout grade test lowest newest bite refresh: export OMP_WAIT_POLICY ?= passive
+lectures figures handout grade test lowest newest bite again refresh: export OMP_NUM_THREADS ?= 1
+lectures figures handout grade test lowest newest bite again refresh: export OMP_WAIT_POLICY ?= passive
 
 lectures: setup ## run the lectures from top to bottom, write figures/ and HTML pages
 	@$(BIN)/python scripts/lectures.py --pages '$(BUILD)' --figures '$(FIGURES)'
@@ -106,6 +106,9 @@ refresh: setup ## store new outputs in the lectures after an intended change; th
 
 homes: setup ## the table of where each statement of the lecture lives, lectures/HOMES.md
 	$(BIN)/python scripts/homes.py
+
+again: setup ## run every cell of the lectures once more after the last one: about 6 minutes
+	$(BIN)/python scripts/again.py $(LECTURES)
 
 constraints: setup ## pin the versions that are installed now
 	{ sed -n '/^#/p' constraints.txt; \

@@ -77,12 +77,18 @@ class Manager(AsyncKernelManager):
         return str(Path(folder) / "kernel.json")
 
 
-def execute(notebook: nbformat.NotebookNode, folder: Path, seconds: int = 300) -> None:
-    """Run all cells in ``folder``, each within ``seconds``; the notebook gets their outputs."""
+def execute(
+    notebook: nbformat.NotebookNode, folder: Path, seconds: int = 300, *, allow_errors: bool = False
+) -> None:
+    """Run all cells in ``folder``, each within ``seconds``; the notebook gets their outputs.
+
+    With ``allow_errors`` a cell that raises does not stop the rest.
+    """
     NotebookClient(
         notebook,
         kernel_manager_class=Manager,
         timeout=seconds,
+        allow_errors=allow_errors,
         record_timing=False,
         resources={"metadata": {"path": str(folder)}},
     ).execute()
