@@ -14,7 +14,7 @@ export PYTHONUTF8 := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lectures figures lab test lowest newest proofs verify handout grade bite homes nightly \
-  mutants gpu quality package benchmark refresh constraints clean
+  mutants gpu quality package benchmark refresh constraints lock clean
 
 help: ## this list
 	@grep -hE '^[a-z ]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -109,6 +109,17 @@ constraints: setup ## pin the versions that are installed now
 	  $(BIN)/python -m pip freeze --all --exclude-editable | sed '/^pip==/d; s/+cpu$$//'; } \
 	  > constraints.new
 	mv constraints.new constraints.txt
+
+# The pins need 3.11.5, and the oldest Python of a lock is one with which all of it can be had.
+lock: ## the hashes of all that constraints.txt may bring in, on any system: requirements.lock
+	@mkdir -p build
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	{ sed -n '/^#/p' requirements.lock; \
+	  build/lock/bin/uv pip compile pyproject.toml --extra lectures --extra test --quiet \
+	  --constraint constraints.txt --generate-hashes --universal --python-version 3.11.5 \
+	  --no-header --no-annotate; } > build/lock/requirements.lock
+	mv build/lock/requirements.lock requirements.lock
 
 clean: ## remove everything that make made
 	rm -rf $(VENV) build
