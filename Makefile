@@ -30,7 +30,7 @@ lectures figures handout grade test lowest newest bite refresh: export OMP_NUM_T
 lectures figures handout grade test lowest newest bite refresh: export OMP_WAIT_POLICY ?= passive
 
 lectures: setup ## run the lectures from top to bottom, write figures/ and HTML pages
-	@$(BIN)/python scripts/lectures.py --pages '$(BUILD)' --figures '$(FIGURES)'
+	@$(BIN)/python scripts/lectures.py --pages '$(BUILD)' --figures '$(FIGURES)' $(ARGS)
 
 figures: lectures ## the same: every figure is drawn by the lecture that shows it
 
