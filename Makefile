@@ -40,8 +40,8 @@ lab: setup ## open JupyterLab on the lectures
 PARALLEL := -n auto --maxprocesses 4
 
 test: setup ## ruff, mypy, unit and property tests, doctests, and every output of the lectures
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff check --no-cache .
+	$(BIN)/ruff format --no-cache --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $(PARALLEL)
 	$(BIN)/python -m pytest $(PARALLEL) --dist loadfile --nbval lectures

@@ -211,6 +211,16 @@ def test_types_ship_and_no_error_is_silenced_without_a_reason():
                 assert re.fullmatch(r"# type: ignore\[[\w-]+\] # \w.{9,}", silenced), path
 
 
+def test_tests_run_where_nothing_can_be_written(tmp_path):
+    """Of a source tree that is read-only: pytest warns, and warnings are errors here."""
+    (tmp_path / "file").touch()
+    command = [sys.executable, "-m", "pytest", "-q", "-o", f"cache_dir={tmp_path}/file/cache"]
+    one = "tests/test_packaging.py::test_readme_has_at_most_150_lines"
+    run = subprocess.run([*command, one], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout
+    assert "1 passed" in run.stdout
+
+
 def test_links_of_the_readme_lead_to_files():
     text = (ROOT / "README.md").read_text()
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
