@@ -9,8 +9,12 @@ FIGURES := figures
 LECTURES := $(sort $(wildcard lectures/[0-9][0-9]*_*.ipynb))
 SOLUTIONS := $(sort $(wildcard lectures/solutions/[0-9][0-9]*_*.ipynb))
 
-# Greek and Russian letters are printed, and read from files, whatever the locale.
+# Greek and Russian letters are printed, and read from files and paths, whatever the locale.  Python
+# 3.11 reads the path of an editable installation by the locale even in its UTF-8 mode.
 export PYTHONUTF8 := 1
+ifneq (,$(filter C POSIX,$(LC_ALL)))
+export LC_ALL := C.UTF-8
+endif
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lectures figures lab test lowest newest proofs verify handout grade bite homes nightly \

@@ -92,6 +92,21 @@ def test_two_runs_in_a_path_with_spaces_and_cyrillic_without_home_and_locale(cou
     assert sorted(os.listdir(course / "build" / "lectures")) == ["00_first.html"]
 
 
+@pytest.mark.parametrize(
+    ("given", "used"), [("C", "C.UTF-8"), ("POSIX", "C.UTF-8"), ("de_DE.UTF-8", "de_DE.UTF-8")]
+)
+def test_an_interpreter_finds_an_editable_installation_in_a_cyrillic_path(course, given, used):
+    """Python 3.11 reads its path by the locale: ASCII would end the interpreter at its start."""
+    interpreter = course / "bin" / "python"
+    interpreter.parent.mkdir()
+    interpreter.write_text("#!/bin/sh\necho $LC_ALL $PYTHONUTF8\n")
+    interpreter.chmod(0o755)
+    command = ["make", "-o", ".venv/.ready", "BIN=bin", "lectures"]
+    environment = {"PATH": os.environ["PATH"], "LC_ALL": given}
+    said = subprocess.check_output(command, cwd=course, env=environment, text=True)
+    assert said == f"{used} 1\n"
+
+
 def test_a_cell_that_fails_is_told_and_the_other_lectures_run_on(course):
     folder = course / "lectures"
     write(folder / "01_wrong.ipynb", "a = 1", "assert a == 2, 'one is not two'")
