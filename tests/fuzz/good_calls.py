@@ -395,7 +395,7 @@ GOOD: dict[str, Callable[[], Call]] = {
     "EpsDenoiser.__call__": lambda: (d.EpsDenoiser(eps_net), {"x": x_of(2, 1, 4, 4), "sigma": 0.7}),
     "SampleDenoiser.__call__": lambda: (d.SampleDenoiser(eps_net, d.NoiseSchedule.linear()), {"x": x_of(2, 1, 4, 4), "sigma": 0.7}),
     "VDenoiser.__call__": lambda: (d.VDenoiser(eps_net), {"x": x_of(2, 1, 4, 4), "sigma": 0.7}),
-    "from_diffusers": lambda: (d.from_diffusers, {"source": Net(), "scheduler": scheduler(), "class_labels": 1, "device": torch.device("cpu"), "dtype": torch.float64}),
+    "from_diffusers": lambda: (d.from_diffusers, {"source": Net().eval(), "scheduler": scheduler(), "class_labels": 1, "device": torch.device("cpu"), "dtype": torch.float64}),
     "Tiled": lambda: (spoken(d.Tiled), {"x": x_of(1, 1, 6, 6), "sigma": 0.7, "denoiser": denoiser, "size": 4, "overlap": 2}),
     "Tiled.__call__": lambda: (_tiled(), {"x": x_of(1, 1, 6, 6), "sigma": 0.7}),
     "Tiled.count": lambda: (_tiled().count, {"height": 9, "width": 6}),
