@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from .boundary import checked
 from .ddpm import ddpm_samples
 from .ddrm import Rate, ddrm_coefficients, ddrm_samples
 from .diffusion import Denoiser, Step, StepCoefficients, diffusion_steps
@@ -67,6 +68,7 @@ METHODS: dict[str, Method] = {
 """What ``restore(method=NAME)`` knows, with the options that are the class's defaults."""
 
 
+@checked
 def restore(
     denoiser: Denoiser,
     op: Any,
@@ -196,6 +198,13 @@ def _in_the_loop(
     eta: Rate | None = None,
 ) -> Iterator[Step]:
     """DDPM's steps with the denoiser that ``make`` makes, which sees y; or DDRM's where s = 0."""
+    try:
+        inspect.signature(make).bind(denoiser, op, y, sigma_y=sigma_y)
+    except TypeError as error:
+        raise ValueError(
+            "A method without a parameter sigmas is called as method(denoiser, op, y, "
+            f"sigma_y=sigma_y), but: {error}."
+        ) from None
     guided = make(denoiser, op, y, sigma_y=sigma_y)
     if not callable(guided):
         raise ValueError(
@@ -244,4 +253,10 @@ def _rates(
 
 
 def _parameters(function: Callable[..., Any]) -> frozenset[str]:
-    return frozenset(inspect.signature(function).parameters)
+    try:
+        return frozenset(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"method must say what it takes, but {function!r:.60} has no signature. Wrap it in a "
+            "function: method(denoiser, op, y, *, sigmas, sigma_y, generator)."
+        ) from None

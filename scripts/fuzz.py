@@ -38,7 +38,10 @@ def main() -> int:
     for each in outcomes(targets, options.seed, options.share, options.limit):
         found.append(each)
         if each.status in options.status:
-            print(f"{each.status:12} {each.target}({each.argument} = {each.kind}): {each.told}", flush=True)
+            print(
+                f"{each.status:12} {each.target}({each.argument} = {each.kind}): {each.told}",
+                flush=True,
+            )
     print(table(found))
     bad = sum(each.status in BAD for each in found)
     if not options.only and options.share == 1:

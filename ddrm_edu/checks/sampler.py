@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..boundary import checked
 from ..ddrm import Rate
 from ..law import sampler_law
 from ..operators import SVDOperator
@@ -26,6 +27,7 @@ from .runs import Normal, Problem, Run, Runs, SamplerRaised, boundary_problem
 from .scores import Chance, Exact, apart, covariance_scores, cross_scores, variance_scores
 
 
+@checked
 def check_sampler(
     sampler: Callable[..., Any],
     *,

@@ -1,15 +1,15 @@
 """The campaign: every good call with one argument replaced by each kind of bad one, and what came.
 
-    sentence        a ValueError, TypeError ... that the package raises itself, in a sentence
-    same            the result of the good call
-    other           another finite result
-    own error       what the caller's own function raised, as it was
-    UNCLEAR         an exception from inside torch, numpy or Python
-    NaN             NaN or infinite numbers from finite ones
-    CHANGED         an argument is another one after the call
-    RANDOM STATE    the global random state of torch, numpy or Python moved
-    TOO LONG        over the limit of seconds
-    out of memory   an absurd size that was asked for
+sentence        a ValueError, TypeError ... that the package raises itself, in a sentence
+same            the result of the good call
+other           another finite result
+own error       what the caller's own function raised, as it was
+UNCLEAR         an exception from inside torch, numpy or Python
+NaN             NaN or infinite numbers from finite ones
+CHANGED         an argument is another one after the call
+RANDOM STATE    the global random state of torch, numpy or Python moved
+TOO LONG        over the limit of seconds
+out of memory   an absurd size that was asked for
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def consumed(result: Any) -> Any:
 
 
 def random_states() -> list[bytes]:
-    kind, keys, *rest = np.random.get_state(legacy=True)
+    kind, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002
     return [
         torch.get_rng_state().numpy().tobytes(),
         kind.encode() + np.asarray(keys).tobytes() + repr(rest).encode(),
@@ -141,7 +141,7 @@ def told(error: BaseException) -> tuple[bool, str]:
 def attempt(target: str, replaced: str, value: Any, limit: float) -> tuple[str, str, dict]:
     """One call: its class, what it says, and the numbers in its result."""
     torch.manual_seed(1)
-    np.random.seed(1)
+    np.random.seed(1)  # noqa: NPY002
     random.seed(1)
     function, arguments = GOOD[target]()
     if replaced:
@@ -159,7 +159,11 @@ def attempt(target: str, replaced: str, value: Any, limit: float) -> tuple[str, 
     old = signal.signal(signal.SIGALRM, alarm)
     signal.setitimer(signal.ITIMER_REAL, limit)
     try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        with (
+            warnings.catch_warnings(),
+            redirect_stdout(io.StringIO()),
+            redirect_stderr(io.StringIO()),
+        ):
             warnings.simplefilter("ignore")
             found = numbers_in(consumed(function(*positional, **named)))
     except TooLong:
@@ -187,7 +191,9 @@ def attempt(target: str, replaced: str, value: Any, limit: float) -> tuple[str, 
     if changed:
         return "CHANGED", f"{changed[0]} {text}", found
     if not drawn and (moved := random_states()) != states:
-        which = [n for n, a, b in zip(("torch", "numpy", "random"), states, moved, strict=True) if a != b]
+        which = [
+            n for n, a, b in zip(("torch", "numpy", "random"), states, moved, strict=True) if a != b
+        ]
         return "RANDOM STATE", f"{', '.join(which)} {text}", found
     return status or "result", text, found
 
@@ -220,7 +226,12 @@ def outcomes(
                 given_finite &= not (family == "result" and ("NaN" in kind or "inf" in kind))
                 status, text, found = attempt(target, argument, bad, limit)
                 if status == "result":
-                    if finite_good and given_finite and not finite(found) and target not in INFINITE:
+                    if (
+                        finite_good
+                        and given_finite
+                        and not finite(found)
+                        and target not in INFINITE
+                    ):
                         status = "NaN"
                     else:
                         equal = found.keys() == good.keys() and all(

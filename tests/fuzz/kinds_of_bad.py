@@ -1,7 +1,7 @@
 """Bad arguments by kind: what stands in the place of one good argument of a call.
 
-Each kind is a function of the good value; ``kinds(value)`` yields those that fit its type, after those
-that fit every argument.  Nothing here knows the library, but for ``other_operators``.
+Each kind is a function of the good value; ``kinds(value)`` yields those that fit every argument,
+then those that fit its type.  Nothing here knows the library, but for ``other_operators``.
 """
 
 from __future__ import annotations
@@ -124,12 +124,20 @@ def _arrays(value: Tensor | np.ndarray) -> Iterator[Kind]:
         family = "number" if abs(scale) <= 1 and scale != 1e-40 and scale != 1e-300 else None
         family = family or "huge and tiny"
         yield kind(family, f"{scale:g} times", lambda x, k=scale: back(x * k))
-        double = kind(family, f"{scale:g} times, in double", lambda x, k=scale: back(x.double() * k))
+        double = kind(
+            family, f"{scale:g} times, in double", lambda x, k=scale: back(x.double() * k)
+        )
         yield double
     yield kind("wrong shape", "the first entry", lambda x: back(x[0] if x.ndim else x))
     yield kind("wrong shape", "one dimension more", lambda x: back(x[None]))
-    yield kind("wrong shape", "the axes turned", lambda x: back(x.T.contiguous() if x.ndim == 2 else x.movedim(0, -1) if x.ndim else x))
-    yield kind("wrong shape", "twice as wide", lambda x: back(torch.cat([x, x], -1) if x.ndim else x))
+    yield kind(
+        "wrong shape",
+        "the axes turned",
+        lambda x: back(x.T.contiguous() if x.ndim == 2 else x.movedim(0, -1) if x.ndim else x),
+    )
+    yield kind(
+        "wrong shape", "twice as wide", lambda x: back(torch.cat([x, x], -1) if x.ndim else x)
+    )
     yield kind("wrong shape", "flat", lambda x: back(x.reshape(-1)))
     yield kind("wrong shape", "no batch at all", lambda x: back(x[:0] if x.ndim else x))
     yield kind("wrong shape", "twice the batch", lambda x: back(torch.cat([x, x]) if x.ndim else x))
@@ -176,7 +184,11 @@ def _numbers(value: float) -> Iterator[Kind]:
     yield kind("wrong dtype", "a complex tensor", lambda: torch.tensor(complex(value)))
     yield kind("meta", "a number on meta", lambda: torch.tensor(float(value), device="meta"))
     yield kind("right, in another way", "0-d tensor", lambda: torch.tensor(value))
-    yield kind("right, in another way", "0-d with gradient", lambda: torch.tensor(float(value), requires_grad=True))
+    yield kind(
+        "right, in another way",
+        "0-d with gradient",
+        lambda: torch.tensor(float(value), requires_grad=True),
+    )
     yield kind("right, in another way", "numpy float64", lambda: np.float64(value))
     yield kind("odd numpy", "longdouble", lambda: np.longdouble(value))
     yield kind("odd numpy", "numpy complex", lambda: np.complex64(value))
@@ -186,18 +198,35 @@ def _numbers(value: float) -> Iterator[Kind]:
 def _lists(value: tuple | list) -> Iterator[Kind]:
     make = type(value)
     for name, entry in (
-        ("NaN", NAN), ("inf", INF), ("None", None), ("text", "1"), ("negative", -1), ("0", 0),
-        ("half", 1.5), ("a list", [1]), ("True", True), ("complex", 1j), ("1e300", 1e300),
-        ("1e-300", 1e-300), ("numpy", np.int64(1)), ("a tensor", torch.tensor(1)),
-    ):  # fmt: skip
-        family = {"NaN": "NaN, inf", "inf": "NaN, inf", "1e300": "huge and tiny"}.get(name, "number")
+        ("NaN", NAN),
+        ("inf", INF),
+        ("None", None),
+        ("text", "1"),
+        ("negative", -1),
+        ("0", 0),
+        ("half", 1.5),
+        ("a list", [1]),
+        ("True", True),
+        ("complex", 1j),
+        ("1e300", 1e300),
+        ("1e-300", 1e-300),
+        ("numpy", np.int64(1)),
+        ("a tensor", torch.tensor(1)),
+    ):
+        family = {"NaN": "NaN, inf", "inf": "NaN, inf", "1e300": "huge and tiny"}.get(
+            name, "number"
+        )
         family = "wrong type" if name in ("None", "text", "a list", "complex") else family
         yield family, f"last entry {name}", lambda entry=entry: make([*value[:-1], entry])
     yield "wrong shape", "one entry fewer", lambda: make(value[:-1])
     yield "wrong shape", "one entry more", lambda: make([*value, value[-1]])
     yield "wrong shape", "one entry", lambda: make(value[:1])
     yield "wrong shape", "backwards", lambda: make(value[::-1])
-    yield "right, in another way", "the other sequence", lambda: (list if make is tuple else tuple)(value)
+    yield (
+        "right, in another way",
+        "the other sequence",
+        lambda: (list if make is tuple else tuple)(value),
+    )
     yield "right, in another way", "an array", lambda: np.array(value)
     yield "right, in another way", "a tensor", lambda: torch.tensor(value)
 
