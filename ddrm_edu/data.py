@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from .boundary import checked
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -105,6 +107,7 @@ def image_names(name: str = "natural", size: int = 32) -> list[str]:
     return [f"{number:02d}" for number in range(len(load_images(name, size)))]
 
 
+@checked
 def load_images(name: str = "natural", size: int = 32) -> Tensor:
     """The real pictures that ship with the package; no network has seen any of them.
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .validation import require_floating
+from .boundary import checked
+from .validation import require_floating, require_positive
 
 
+@checked
 def psnr(x: Tensor, truth: Tensor, *, data_range: float = 2.0) -> Tensor:
     """Peak signal-to-noise ratio in dB, one number per image.
 
@@ -23,9 +25,11 @@ def psnr(x: Tensor, truth: Tensor, *, data_range: float = 2.0) -> Tensor:
         Infinite for equal images.
     """
     x, truth = _pair(x, truth)
+    data_range = require_positive(data_range, "data_range")
     return 10 * torch.log10(data_range**2 / (x - truth).square().mean((-3, -2, -1)))
 
 
+@checked
 def ssim(x: Tensor, truth: Tensor, *, data_range: float = 2.0) -> Tensor:
     """Structural similarity (Wang et al. 2004, Gaussian window of 11 pixels), one number per image.
 
@@ -39,6 +43,7 @@ def ssim(x: Tensor, truth: Tensor, *, data_range: float = 2.0) -> Tensor:
     from skimage.metrics import structural_similarity
 
     x, truth = _pair(x, truth)
+    data_range = require_positive(data_range, "data_range")
     if min(x.shape[-2:]) < 11:
         raise ValueError(
             f"ssim compares windows of 11 x 11 pixels, but the image is {tuple(x.shape[-2:])}. "

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .boundary import checked
 from .denoisers import EpsDenoiser, SampleDenoiser, VDenoiser
 from .schedule import NoiseSchedule
 from .validation import is_integer
@@ -23,6 +24,7 @@ from .validation import is_integer
 KINDS = {"epsilon": EpsDenoiser, "v_prediction": VDenoiser, "sample": SampleDenoiser}
 
 
+@checked
 def from_diffusers(
     source: Any,
     scheduler: Any = None,

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .boundary import checked
 from .files import read_numbers, read_picture
 from .operators import (
     BicubicSuperResolution,
@@ -54,6 +55,7 @@ FITTING = {  # options that say something about some tasks only, and whether onl
 }
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """What was lost, in the words of the command line."""
@@ -191,6 +193,7 @@ def of_grey(op: SVDOperator, weights: Sequence[float]) -> SVDOperator:
     return ChangeOfBasis(DirectSum(tall, [(scaled, 0, 0)]), Q, Qt, (channels, height, width))
 
 
+@checked
 def color_weights(text: str, channels: int) -> tuple[float, ...]:
     """``rec601``, ``mean`` or one number per channel."""
     if text in WEIGHTS:
@@ -207,6 +210,7 @@ def color_weights(text: str, channels: int) -> tuple[float, ...]:
     return weights
 
 
+@checked
 def bayer(pattern: str, height: int, width: int) -> Tensor:
     """Which colour a pixel of a camera measures, (3, height, width); ``RGGB`` begins with red."""
     mask = torch.zeros(3, height, width, dtype=torch.bool)
@@ -216,6 +220,7 @@ def bayer(pattern: str, height: int, width: int) -> Tensor:
     return mask
 
 
+@checked
 def kernel_of(text: str | None) -> np.ndarray:
     """The kernel (k, l) that ``gaussian:SIGMA``, ``motion:LENGTH,ANGLE`` or a file describes.
 

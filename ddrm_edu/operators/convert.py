@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from ..boundary import checked
 from ..validation import positive_shape
 from .base import SVDOperator
 from .dense import Dense
@@ -27,6 +28,7 @@ class TooLarge(ValueError):
     """A dense decomposition would need more memory than is allowed."""
 
 
+@checked
 def as_operator(
     H: Any,
     in_shape: tuple[int, ...] | None = None,
@@ -106,6 +108,7 @@ def as_operator(
     return Dense(f.matrix(), f.in_shape, f.out_shape, rtol=rtol)
 
 
+@checked
 def from_function(
     f: Callable[[Any], Any],
     in_shape: tuple[int, ...],
@@ -138,6 +141,7 @@ def from_function(
     return as_operator(LinearMap(f, in_shape, out_shape), rtol=rtol, memory_limit=memory_limit)
 
 
+@checked
 def from_scipy(
     A: Any,
     in_shape: tuple[int, ...] | None = None,
@@ -167,6 +171,7 @@ def from_scipy(
     return as_operator(linear_map(A, in_shape, out_shape, name="A"), **options)
 
 
+@checked
 def memory_needed(in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> int:
     """Bytes that :func:`as_operator` takes at its peak for images of these shapes.
 

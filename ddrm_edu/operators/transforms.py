@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..validation import EPS, finite_tensor, image_shape, is_integer, real_matrix, require_rtol
-from .base import SVDOperator
+from .base import SVDOperator, in_single
 from .blocks import require_factor
 from .dense import exact_zeros
 from .pixels import Diagonal, SelectedCoordinates
@@ -267,8 +267,8 @@ class FourierMask(Diagonal):
             return x.clone()  # the FFT library refuses to transform nothing
         if self._centred:
             x = torch.fft.ifftshift(x, (-2, -1))
-        z = transform(torch.complex(*x.unbind(1)), norm="ortho")
-        x = torch.stack([z.real, z.imag], dim=1)
+        z = transform(torch.complex(*in_single(x).unbind(1)), norm="ortho")
+        x = torch.stack([z.real, z.imag], dim=1).to(x)
         del z  # its memory, before another copy of x is made
         return torch.fft.fftshift(x, (-2, -1)) if self._centred else x
 
@@ -386,7 +386,9 @@ def _hartley(x: Tensor, out: Tensor | None = None) -> Tensor:
     """
     if not len(x):
         return x.clone()  # the FFT library refuses to transform nothing
-    half = torch.fft.rfft2(x, norm="ortho")  # the frequencies 0 to width // 2 of the last axis
+    half = torch.fft.rfft2(
+        in_single(x), norm="ortho"
+    )  # the frequencies 0 to width // 2 of the last axis
     rest = half[..., 1 : (x.shape[-1] + 1) // 2]  # conjugate to those that are left out
     rest, width = (rest.real + rest.imag).flip(-2, -1), half.shape[-1]
     result = torch.empty_like(x) if out is None else out
