@@ -66,9 +66,9 @@ def main() -> None:
 )
 @click.option(
     "--border",
-    type=click.Choice(["wrap", "zero"]),
+    type=click.Choice(["wrap", "zero", "mirror", "replicate"]),
     default="wrap",
-    help="deblur: the picture is repeated beyond its border, or black there.",
+    help="deblur: beyond its border the picture is repeated, black, mirrored, or its last pixel.",
 )
 @click.option(
     "--weights", default="rec601", help="colorize: grey of R,G,B: rec601, mean or three numbers."

@@ -25,6 +25,7 @@ from .operators import (
     SeparableBlur,
     SuperResolution,
     SVDOperator,
+    SymmetricBlur,
     as_operator,
 )
 from .operators.convert import loaded, shape_of
@@ -124,7 +125,9 @@ class Task:
             kernel = kernel_of(self.kernel)
             if self.border == "wrap":
                 return CircularBlur(shape, kernel)
-            return SeparableBlur(shape, *_factors(kernel))
+            if self.border == "mirror" and _is_symmetric(kernel):
+                return SymmetricBlur(shape, kernel)
+            return SeparableBlur(shape, *_factors(kernel, self.border), border=self.border)
         if self.name == "demosaic":
             return Inpainting(bayer(self.pattern, *shape[1:]))
         if self.name == "compressed-sensing":
@@ -275,13 +278,22 @@ def _motion(length: float, angle: float = 0.0) -> np.ndarray:
     return kernel
 
 
-def _factors(kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _is_symmetric(kernel: np.ndarray) -> bool:
+    """Of odd sides, and the same upside down and left to right."""
+    mirrored = kernel[::-1], kernel[:, ::-1]
+    rounding = 4 * np.finfo(float).eps * np.abs(kernel).max()
+    odd = all(side % 2 for side in kernel.shape)
+    return odd and all(np.abs(kernel - other).max() <= rounding for other in mirrored)
+
+
+def _factors(kernel: np.ndarray, border: str) -> tuple[np.ndarray, np.ndarray]:
     """The kernel as an outer product of two lists of weights."""
     U, s, Vt = np.linalg.svd(kernel)
     if len(s) > 1 and s[1] > 1e-6 * s[0]:
+        symmetric = ", or symmetric along both axes with --border mirror"
         raise ValueError(
-            "--border zero (black beyond the border) is exact and fast only for a kernel that is "
-            "the product of a column and a row, as a Gaussian is, but this one is none. Take "
-            "--border wrap, or give your own H: --task FILE.py:NAME."
+            f"--border {border} is exact and fast only for a kernel that is the product of a "
+            f"column and a row, as a Gaussian is{symmetric}, but this one is not. Take --border "
+            "wrap, or give your own H: --task FILE.py:NAME."
         )
     return U[:, 0] * s[0], Vt[0]
