@@ -7,6 +7,7 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +29,8 @@ from .operators import (
     SymmetricBlur,
     as_operator,
 )
-from .operators.convert import loaded, shape_of
+from .operators.convert import TooLarge, loaded, made, shape_of
+from .operators.linear_map import LinearMap, linear_map
 
 TASKS = (
     "denoise",
@@ -69,6 +71,7 @@ class Task:
     in_shape: str | None = None
     share: float = 0.25
     h_seed: int = 0
+    svd: bool = True  #: of a large own H; without, the method needs H and H^T only
 
     @property
     def own(self) -> bool:
@@ -110,10 +113,10 @@ class Task:
             kernel_of(self.kernel)
         color_weights(self.weights, 3)
 
-    def operator(self, shape: tuple[int, int, int], kept: Tensor | None = None) -> SVDOperator:
+    def operator(self, shape: tuple[int, int, int], kept: Tensor | None = None) -> Any:
         """H of pictures x of this shape (c, h, w); ``kept (h, w)`` are the pixels of inpaint."""
         if self.own:
-            return own_operator(self.name, self.in_shape)
+            return own_operator(self.name, self.in_shape, svd=self.svd)
         if self.name == "inpaint":
             return Inpainting(kept, channels=shape[0])
         if self.name == "superres":
@@ -137,16 +140,23 @@ class Task:
         return Denoising(shape)
 
 
-def own_operator(target: str, in_shape: str | None) -> SVDOperator:
+def own_operator(target: str, in_shape: str | None, *, svd: bool = True) -> SVDOperator | LinearMap:
     """The H of FILE.py:NAME, of images (c, h, w); it is tried for linearity, if it is a function.
+
+    Without ``svd`` what is too large to be decomposed is a :class:`LinearMap` with its transpose.
 
     Raises
     ------
     ValueError
         If there is none, or it is no linear map of images of three dimensions.
     """
-    H, _ = loaded(target)
-    op = as_operator(H, shape_of(in_shape))
+    H = made(loaded(target)[0])
+    try:
+        op: SVDOperator | LinearMap = as_operator(H, shape_of(in_shape))
+    except TooLarge:
+        if svd:
+            raise
+        op = linear_map(H, shape_of(in_shape)).with_transpose()
     if len(op.in_shape) != 3:
         raise ValueError(
             f"A network sees images (channels, height, width), but {target} acts on {op.in_shape}. "
