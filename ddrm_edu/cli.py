@@ -66,9 +66,9 @@ def main() -> None:
 )
 @click.option(
     "--border",
-    type=click.Choice(["wrap", "zero"]),
+    type=click.Choice(["wrap", "zero", "mirror", "replicate"]),
     default="wrap",
-    help="deblur: the picture is repeated beyond its border, or black there.",
+    help="deblur: beyond its border the picture is repeated, black, mirrored, or its last pixel.",
 )
 @click.option(
     "--weights", default="rec601", help="colorize: grey of R,G,B: rec601, mean or three numbers."
@@ -116,14 +116,17 @@ def restore(context: click.Context, source: Path, out: Path | None, **options: A
     import matplotlib
 
     matplotlib.use("Agg")
+    from .restoration import METHODS
     from .restoring_files import Options, restore_files
     from .tasks import Task
 
     default = click.core.ParameterSource.DEFAULT
     given = {name for name in options if context.get_parameter_source(name) != default}
     words = ("mask", "factor", "kernel", "border", "weights", "pattern", "in_shape", "share")
+    method = options["method"]
     task = Task(
         name=options.pop("task"),
+        svd=method not in METHODS or "svd" in METHODS[method].needs,
         **{word: options.pop(word) for word in (*words, "h_seed")},
     )
     restore_files(source, out, Options(task=task, given=frozenset(given), **options), click.echo)

@@ -100,7 +100,9 @@ def image_shape(shape: Any) -> tuple[int, int, int]:
     if len(sides) != 3:
         raise ValueError(
             f"in_shape must be (channels, height, width), but was {sides}. "
-            "A single grey image has shape (1, height, width)."
+            "A single grey image has shape (1, height, width), and a signal (1, 1, n). The slices "
+            "of a volume count as channels where each is measured alike. Denoising, Inpainting, "
+            "Diagonal, Dense and LinearMap take images of any shape."
         )
     channels, height, width = sides
     return channels, height, width

@@ -95,8 +95,9 @@ def as_operator(
         advice = recognise(f) or (
             "No structure of this library was recognised: one weighted sum per patch is a "
             "PatchFunctional, one matrix for all patches a BlockOperator, A X B^T a Kronecker "
-            "product, a convolution a CircularBlur or a SeparableBlur. Take a smaller image, or "
-            "keep the largest singular values only, by TruncatedSVD."
+            "product, a convolution a CircularBlur or a SeparableBlur. For a large image "
+            "restore(method='diffpir') needs H and H^T only, as LinearMap(f, in_shape); else take "
+            "a smaller one, or keep the largest singular values only, by TruncatedSVD."
         )
         raise TooLarge(
             f"A dense operator from {f.in_shape} to {f.out_shape} needs about {needed / GIB:.3g} "

@@ -163,6 +163,9 @@ class LinearMap:
             )
         return y.to(torch.float64).reshape(-1, *self.out_shape)
 
+    def __repr__(self) -> str:
+        return f"{self.title}, {self.in_shape} -> {self.out_shape}, without an SVD"
+
     @cached_property
     def adjoint(self) -> LinearMap | None:
         """The map that came with it as its transpose, if one did; whether it is, is not tried."""
