@@ -59,7 +59,7 @@ def operator_of(task: str, shape: tuple[int, int, int]) -> SVDOperator:
     Examples
     --------
     >>> operator_of("inpaint:0.5", (1, 2, 4))
-    Inpainting((1, 2, 4) -> (5,), rank 5)
+    Inpainting((1, 2, 4) -> (3,), rank 3)
     """
     name, _, words = task.partition(":")
     given = words.split(":") if words else []

@@ -48,7 +48,7 @@ def scores(
     if len(draws) > 1:
         mean = draws.mean(0).clamp(-1, 1)
         exact = op.pixel_basis and sigma_y == 0
-        where = (op.s == 0).reshape(truth.shape[1:]) if exact else None
+        where = op.spectrum() == 0 if exact else None
         found |= {
             "mean_psnr": psnr(mean, truth),
             "mean_ssim": similarity(mean),
