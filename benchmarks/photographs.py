@@ -1,6 +1,6 @@
 """Photographs at their native size: restored, measured and drawn.
 
-    python benchmarks/photographs.py [--motif coffee] [--every] [--no-draw]
+    python benchmarks/photographs.py [--motif coffee] [--every]
 
 Three motifs, four tasks; the classical rivals, the paper's DDRM and the recommended method; with
 ``--every`` other methods as well.  Writes ``benchmarks/results/photographs.csv``, which is
@@ -10,6 +10,7 @@ continued where it stopped, ``photographs.md``, a picture of each motif and task
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from functools import partial
@@ -139,7 +140,9 @@ EVERY = FEW | {
 }
 
 
-def numbers(x: Tensor, truth: Tensor, problem: Problem, y: Tensor, seconds: float):
+def numbers(
+    x: Tensor, truth: Tensor, problem: Problem, y: Tensor, seconds: float
+) -> dict[str, float]:
     shown = x.clamp(-1, 1)
     return {
         "psnr": float(psnr(shown, truth)),
@@ -188,25 +191,28 @@ def stacked(strips: list[Image.Image]) -> Image.Image:
     return sheet
 
 
-def picture_of(
-    motif: str, task: str, problem: Problem, y: Tensor, images: dict[str, Tensor], rows: Any
-) -> Image.Image:
+def picture_of(motif: str, task: str, rows: dict[tuple[str, ...], dict[str, str]]) -> Image.Image:
     """Measured, best classical, the paper's, the recommended, truth; dB and SSIM below."""
+    here = {key[3]: row for key, row in rows.items() if key[:3] == (motif, str(SIDE), task)}
+    problem, truth = tasks()[task], photograph(motif)
+
+    def pixels(method: str) -> np.ndarray:
+        return np.asarray(Image.open(kept(motif, task, method)))
 
     def told(method: str, name: str) -> str:
-        row = rows[motif, str(SIDE), task, method]
+        row = here[method]
         return f"{name}\n{float(row['psnr']):.1f} dB, SSIM {float(row['ssim']):.3f}"
 
-    rivals = [method for method in images if method in CLASSICAL]
-    best = max(rivals, key=lambda name: float(rows[motif, str(SIDE), task, name]["psnr"]))
+    rivals = [method for method in CLASSICAL if method in here]
+    best = max(rivals, key=lambda name: float(here[name]["psnr"]))
     noise = f", sigma_y = {problem.sigma_y:g}" if problem.sigma_y else ""
     return strip(
         {
-            f"{task}{noise}\nmeasured": seen(problem, y),
-            told(best, f"classical: {best}"): pixels_of(images[best]),
-            told(PAPER, PAPER): pixels_of(images[PAPER]),
-            told(RECOMMENDED, RECOMMENDED): pixels_of(images[RECOMMENDED]),
-            "truth\n ": pixels_of(photograph(motif)),
+            f"{task}{noise}\nmeasured": seen(problem, measurement(problem, truth)),
+            told(best, f"classical: {best}"): pixels(best),
+            told(PAPER, PAPER): pixels(PAPER),
+            told(RECOMMENDED, RECOMMENDED): pixels(RECOMMENDED),
+            "truth\n ": pixels_of(truth),
         }
     )
 
@@ -246,49 +252,59 @@ def page(rows: dict[tuple[str, ...], dict[str, str]]) -> str:
     return "\n".join(lines)
 
 
+def applies(name: str, op: SVDOperator) -> bool:
+    """Total variation, slow on large pictures, only where no other knows the task better."""
+    special = isinstance(op, Inpainting | SuperResolution)
+    return name not in BASELINES or (BASELINES[name].applies(op) and not (name == "tv" and special))
+
+
+def kept(motif: str, task: str, name: str) -> Path:
+    """Where the pixels of a restored picture stay until they are drawn."""
+    words = f"{motif}-{task}-{name}".replace(" ", "-").replace(",", "")
+    return ROOT / "build" / "photographs" / f"{words}.png"
+
+
 @click.command(help=__doc__)
 @click.option("--motif", "motifs", multiple=True, type=click.Choice(list(CORNERS)))
 @click.option("--every", is_flag=True, help="All methods, not only those that are drawn.")
-@click.option("--draw/--no-draw", default=True)
 @click.option("--threads", default=1, show_default=True)
 @click.option("--out", default=RESULTS, type=click.Path(path_type=Path))
-def main(motifs: tuple[str, ...], every: bool, draw: bool, threads: int, out: Path) -> None:
+def main(motifs: tuple[str, ...], every: bool, threads: int, out: Path) -> None:
     torch.set_num_threads(threads)
     denoiser, done = load_denoiser("natural"), Continued(out / "photographs.csv", COLUMNS, NUMBERS)
-    for motif in motifs or CORNERS:
-        for side in (CUT, SIDE):
-            truth = photograph(motif, side)
-            for task, problem in tasks(side).items():
-                op, sigma_y = problem
-                y, images = measurement(problem, truth), {}
-                for name, method in tqdm((EVERY if every else FEW).items(), desc=f"{motif} {task}"):
-                    key = (motif, str(side), task, name)
-                    drawn = draw and side == SIDE and name in FEW
-                    if name in BASELINES and not BASELINES[name].applies(op):
-                        continue
-                    if key in done.rows and not drawn:
-                        continue
-                    kept = out / f".{'-'.join(key).replace(' ', '-')}.npy"
-                    if key in done.rows and kept.exists():
-                        images[name] = torch.from_numpy(np.load(kept))
-                        continue
-                    begin = time.process_time()
-                    x = method(denoiser, op, y, sigma_y).float()
-                    if key not in done.rows:
-                        seconds = time.process_time() - begin
-                        done.add(key, numbers(x, truth, problem, y, seconds))
-                    images[name] = x
-                if draw and side == SIDE:
-                    file = f"photographs-{motif}-{task.replace(' ', '-')}.jpg"
-                    sheet = picture_of(motif, task, problem, y, images, done.rows)
-                    sheet.save(out / file, quality=90, subsampling=0, optimize=True)
-                    if (motif, task) in README:
-                        sheet.save(ROOT / "build" / f"readme-{README.index((motif, task))}.png")
+    kept("", "", "").parent.mkdir(parents=True, exist_ok=True)
+    methods = EVERY if every else FEW
+    work = [
+        (motif, side, task, name)
+        for motif in motifs or CORNERS
+        for side in (CUT, SIDE)
+        for task, problem in tasks(side).items()
+        for name in methods
+        if applies(name, problem.op)
+    ]
+    for motif, side, task, name in tqdm(work):
+        key = (motif, str(side), task, name)
+        if key in done.rows and (side == CUT or kept(motif, task, name).exists()):
+            continue
+        problem, truth = tasks(side)[task], photograph(motif, side)
+        y = measurement(problem, truth)
+        begin = time.process_time()
+        x = methods[name](denoiser, problem.op, y, problem.sigma_y).float()
+        seconds = time.process_time() - begin
+        if side == SIDE:
+            Image.fromarray(pixels_of(x)).save(kept(motif, task, name))
+        if key not in done.rows:
+            done.add(key, numbers(x, truth, problem, y, seconds))
     (out / "photographs.md").write_text(page(done.rows))
-    strips = [ROOT / "build" / f"readme-{number}.png" for number in range(len(README))]
-    if draw and all(path.exists() for path in strips):
-        whole = stacked([Image.open(path) for path in strips])
-        whole.save(ROOT / "figures" / "photographs.jpg", quality=88, optimize=True)
+    sheets = {}
+    for motif, task in itertools.product(CORNERS, tasks()):
+        if (motif, str(SIDE), task, RECOMMENDED) in done.rows:
+            sheets[motif, task] = sheet = picture_of(motif, task, done.rows)
+            file = f"photographs-{motif}-{task.replace(' ', '-')}.jpg"
+            sheet.save(out / file, quality=88, subsampling=0, optimize=True)
+    if set(README) <= set(sheets):
+        whole = stacked([sheets[pair] for pair in README])
+        whole.save(ROOT / "figures" / "photographs.jpg", quality=85, optimize=True)
 
 
 if __name__ == "__main__":
