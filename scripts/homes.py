@@ -30,7 +30,7 @@ class Home(NamedTuple):
 def homes(ids: list[str]) -> dict[str, list[Home]]:
     """Every place that says to be the home of an ID; cells are counted from 1, as In [n] is."""
     found: dict[str, list[Home]] = {id: [] for id in ids}
-    for path in sorted((ROOT / "lectures").glob("[0-9][0-9]_*.ipynb")):
+    for path in sorted((ROOT / "lectures").glob("[0-9][0-9]*_*.ipynb")):
         cells = nbformat.read(path, as_version=4).cells
         section = ""
         for number, cell in enumerate(cells, 1):
@@ -73,7 +73,7 @@ def table(items: list, theorems: dict) -> str:
         theorem = theorems.get(id)
         kernel = f"[{theorem.name}](../proofs/{theorem.file})" if theorem else ""
         for home in places:
-            where = f"[{home.path.name[:2]}]({home.path.name}) {home.section}"
+            where = f"[{home.path.name.split('_')[0]}]({home.path.name}) {home.section}"
             cells = ", ".join(f"In [{count}]" for count in home.checks)
             lines.append(f"| {id} | {_plain(statements[id])} | {where} | {cells} | {kernel} |")
     return "\n".join(lines) + "\n"

@@ -1,6 +1,6 @@
 """Run notebooks from top to bottom and store their new outputs, without times and widget states.
 
-python scripts/refresh.py lectures/07_the_theorem.ipynb ...
+python scripts/refresh.py lectures/07a_the_theorem.ipynb ...
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The lectures and their solutions as tests read them."""
+"""The lectures and their solutions as tests read them.
+
+A long lecture has parts, 07a and 07b; sections, exercises and figures are numbered through both.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,11 @@ from pathlib import Path
 import nbformat
 
 ROOT = Path(__file__).parents[1]
-LECTURES = {path.name[:2]: path for path in sorted((ROOT / "lectures").glob("[0-9][0-9]_*.ipynb"))}
+FILES = sorted((ROOT / "lectures").glob("[0-9][0-9]*_*.ipynb"))
+LECTURES = {path.name.split("_")[0]: path for path in FILES}  # "06", "07a", "07b" ...
+PARTS: dict[str, list[str]] = {}  # of each number: ["06"], ["07a", "07b"] ...
+for key in LECTURES:
+    PARTS.setdefault(key[:2], []).append(key)
 SOLUTIONS = {path.name[:2]: path for path in sorted((ROOT / "lectures/solutions").glob("*.ipynb"))}
 
 

@@ -94,6 +94,7 @@ class Exercise(NamedTuple):
     """One exercise; ``cases(answer)`` yields what the answer gives and what is due."""
 
     id: str
+    lecture: str  # "06", or "07b": a lecture in parts keeps one series of numbers
     title: str
     kind: Literal["paper", "code"]
     cases: Generator
@@ -188,6 +189,7 @@ def question(
     title: str,
     *,
     kind: Literal["paper", "code"],
+    part: str = "",
     of: str = "",
     words: str = "",
     rtol: float = RTOL,
@@ -200,6 +202,8 @@ def question(
         ``NN.k``, NN the lecture.
     title : str
     kind : {"paper", "code"}
+    part : str
+        ``"a"`` or ``"b"`` if the lecture has parts: the one in which the exercise stands.
     of : str
         Parameters of the function that is asked for, ``"s, c, sigma_y"``; empty if the answer is
         no function.  The cases call it with these arguments and get plain values
@@ -216,10 +220,19 @@ def question(
 
     def register(cases: Generator) -> Generator:
         given = vars(cases)
-        if missing := [part for part in ("hints", "mistakes") if part not in given]:
+        if missing := [each for each in ("hints", "mistakes") if each not in given]:
             raise ValueError(f"Exercise {id} lacks @{' and @'.join(missing)} below its @question.")
         EXERCISES[id] = Exercise(
-            id, title, kind, cases, of, words, rtol, given["hints"], given["mistakes"]
+            id=id,
+            lecture=id.split(".")[0] + part,
+            title=title,
+            kind=kind,
+            cases=cases,
+            parameters=of,
+            words=words,
+            rtol=rtol,
+            hints=given["hints"],
+            mistakes=given["mistakes"],
         )
         return cases
 
@@ -256,11 +269,12 @@ def _with(**parts: Sequence[Any]) -> Callable[[Generator], Generator]:
 
 
 def load(lecture: str) -> list[Exercise]:
-    """The exercises of a lecture, named by its two digits."""
-    name = f"{__package__}.exercises.lecture_{lecture}"
+    """The exercises of a lecture, ``"06"``, or of one part of it, ``"07b"``."""
+    name = f"{__package__}.exercises.lecture_{lecture[:2]}"
     if importlib.util.find_spec(name):
         importlib.import_module(name)
-    return [each for id, each in sorted(EXERCISES.items()) if id.startswith(f"{lecture}.")]
+    known = sorted(EXERCISES.items())
+    return [each for id, each in known if lecture in (each.lecture, id.split(".")[0])]
 
 
 def exercise(id: str, answer: Answer = ..., *, hints: int = 0) -> None:

@@ -15,6 +15,17 @@ def test_an_unknown_number_is_refused_with_the_numbers_that_exist():
         exercise("77.1", 1)
 
 
+def test_a_part_of_a_lecture_has_exercises_of_its_own_and_the_lecture_has_all():
+    numbers = {name: [each.id for each in load(name)] for name in ("07a", "07b", "07", "07c", "0")}
+    assert numbers == {
+        "07a": ["07.1", "07.2"],
+        "07b": ["07.3", "07.4"],
+        "07": ["07.1", "07.2", "07.3", "07.4"],
+        "07c": [],
+        "0": [],
+    }
+
+
 def test_a_number_cannot_be_given_twice_and_kinds_are_paper_and_code():
     load("00")
     with pytest.raises(ValueError, match=r"Exercise 00\.1 exists already"):

@@ -16,14 +16,14 @@ from matplotlib.collections import Collection
 from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from notebooks import LECTURES, cells
+from notebooks import LECTURES, PARTS, cells
 
 from ddrm_edu import pictures
 from ddrm_edu.course.figures import draw, style
 
 FOLDER = Path(draw.__file__).parent
 FILES = {path.stem[-2:]: path for path in sorted(FOLDER.glob("lecture_*.py"))}
-every_lecture = pytest.mark.parametrize("lecture", LECTURES)
+every_number = pytest.mark.parametrize("number", PARTS)
 
 
 @pytest.fixture(autouse=True)
@@ -32,32 +32,33 @@ def no_figure_stays_open():
     plt.close("all")
 
 
-def used(lecture: str) -> set[str]:
-    """The names that a lecture takes from its figures."""
-    source = "\n".join(cell.source for cell in cells(LECTURES[lecture], "code"))
+def used(number: str) -> set[str]:
+    """The names that a lecture takes from its figures, in all its parts."""
+    code = [cell for part in PARTS[number] for cell in cells(LECTURES[part], "code")]
+    source = "\n".join(cell.source for cell in code)
     return set(re.findall(r"\bfigures\.(\w+)\(", source))
 
 
-@every_lecture
-def test_a_lecture_shows_all_figures_of_its_file_and_no_others(lecture):
+@every_number
+def test_a_lecture_shows_all_figures_of_its_file_and_no_others(number):
     defined = {
         node.name
-        for node in ast.parse(FILES[lecture].read_text()).body
+        for node in ast.parse(FILES[number].read_text()).body
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
     }
     shared = {"show", "restoration_grid"}
-    assert used(lecture) - shared == defined
-    module = importlib.import_module(f"ddrm_edu.course.figures.lecture_{lecture}")
+    assert used(number) - shared == defined
+    module = importlib.import_module(f"ddrm_edu.course.figures.lecture_{number}")
     assert module.show is draw.show
-    for name in used(lecture) & {"restoration_grid"}:
+    for name in used(number) & {"restoration_grid"}:
         assert getattr(module, name) is pictures.restoration_grid
 
 
-@every_lecture
+@pytest.mark.parametrize("lecture", LECTURES)
 def test_a_lecture_opens_the_file_of_its_figures_only(lecture):
     source = "\n".join(cell.source for cell in cells(LECTURES[lecture], "code"))
     imports = re.findall(r"^from ddrm_edu\.course.*$", source, re.MULTILINE)
-    assert imports == [f"from ddrm_edu.course.figures import lecture_{lecture} as figures"]
+    assert imports == [f"from ddrm_edu.course.figures import lecture_{lecture[:2]} as figures"]
 
 
 @pytest.mark.parametrize("path", [*FILES.values(), Path(draw.__file__)], ids=lambda path: path.stem)

@@ -328,8 +328,41 @@ def test_the_cells_that_run_are_the_set_up_and_the_exercises(tmp_path):
     tagged = {"cell_type": "code", "source": ["a\n", "b"], "metadata": {"tags": ["setup"]}}
     dear = {"cell_type": "code", "source": "dear", "metadata": {}}
     called = {"cell_type": "code", "source": "  exercise('07.2', f)", "metadata": {}}
-    path.write_text(json.dumps({"cells": [dear, dear, tagged, dear, called]}))
-    assert cells_to_run(path) == (["dear", "a\nb", "  exercise('07.2', f)"], "07")
+    install = {"cell_type": "code", "source": "pip", "metadata": {"tags": ["install"]}}
+    path.write_text(json.dumps({"cells": [install, dear, dear, tagged, dear, called]}))
+    assert cells_to_run(path) == (["dear", "a\nb", "  exercise('07.2', f)"], "07a")
+
+
+@pytest.mark.parametrize(
+    ("name", "calls", "lecture"),
+    [
+        ("07a_the_theorem.ipynb", [], "07a"),
+        ("07b_the_whole_vector-Anna.ipynb", [], "07b"),
+        ("07_all.ipynb", [], "07"),
+        ("homework.ipynb", ["07.3"], "07b"),
+        ("07b_wrong_name.ipynb", ["07.1", "07.2"], "07a"),
+        ("both.ipynb", ["07.1", "07.2", "07.3"], "07"),
+        ("06_and_a_glance_at_07.ipynb", ["06.1", "06.2", "07.4"], "06"),
+    ],
+)
+def test_a_copy_of_a_part_is_told_by_its_exercises_or_else_by_its_name(
+    name, calls, lecture, tmp_path
+):
+    path = tmp_path / name
+    path.write_text(notebook("first", *(f'exercise("{id}", ...)' for id in calls)))
+    assert cells_to_run(path)[1] == lecture
+
+
+def test_copies_of_both_parts_get_marks_for_what_is_due_in_each(tmp_path):
+    own = {"a": ["07.1", "07.2"], "b": ["07.3", "07.4"]}
+    for part, ids in own.items():
+        stub = f'exercise("{ids[0]}", ...)'
+        (tmp_path / f"07{part}_copy.ipynb").write_text(notebook(SETUP, stub))
+    marks = grade(tmp_path, limits=LIMITS, unsafe=True)
+    found = {part: [(m.exercise, m.status) for m in marks if part in m.copy[:3]] for part in own}
+    assert found == {
+        part: [(first, "empty"), (second, "missing")] for part, (first, second) in own.items()
+    }
 
 
 @pytest.mark.parametrize(

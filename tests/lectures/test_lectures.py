@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import statistics
 
 import pytest
-from notebooks import LECTURES, ROOT, SOLUTIONS, cells, read, tagged
+from notebooks import LECTURES, PARTS, ROOT, SOLUTIONS, cells, read, tagged
 
 NOTEBOOKS = [*LECTURES.values(), *SOLUTIONS.values()]
 CHECK = re.compile(r"\b(check(_mc|_operator|_sampler)?|assert_\w+|exercise)\(")
 FIGURES = ROOT / "figures"
+LONGER = {"01", "03", "05", "09", "13", "14"}  # than 90 minutes: to be cut
 
 every_lecture = pytest.mark.parametrize("path", LECTURES.values(), ids=lambda path: path.stem)
+every_number = pytest.mark.parametrize("number", PARTS)
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -98,18 +101,32 @@ def test_a_notebook_is_smaller_than_a_megabyte(path):
 @every_lecture
 def test_a_lecture_opens_with_aim_time_needs_and_slides(path):
     first = read(path).cells[0].source
-    assert re.match(rf"# {path.name[:2]} · \S", first)
+    assert re.match(rf"# {path.name.split('_')[0]} · \S", first)
     for word in ("**Aim.**", "**Time.**", "**You need**", "**Slides.**"):
         assert word in first
 
 
 @every_lecture
-def test_sections_are_numbered_and_end_with_summary_exercises_and_sources(path):
+def test_sections_are_three_or_more_and_end_with_summary_exercises_and_sources(path):
     headings = list(sections(path))
     assert headings[-3:] == ["What we verified", "Exercises", "Sources"]
-    numbers = [heading.split(" · ")[0] for heading in headings[:-3]]
+    assert len(headings) >= 6
+
+
+@every_number
+def test_sections_are_numbered_through_all_parts_of_a_lecture(number):
+    found = [heading for part in PARTS[number] for heading in sections(LECTURES[part])]
+    numbers = [heading.split(" · ")[0] for heading in found if " · " in heading]
     assert numbers == [str(k) for k in range(1, len(numbers) + 1)]
-    assert len(numbers) >= 3
+    assert len(found) == len(numbers) + 3 * len(PARTS[number])
+
+
+@every_number
+def test_parts_of_a_lecture_are_a_and_b_and_lead_to_each_other(number):
+    parts = PARTS[number]
+    assert parts in ([number], [f"{number}a", f"{number}b"])
+    for one, other in itertools.permutations(parts, 2):
+        assert f"]({LECTURES[other].name})" in read(LECTURES[one]).cells[0].source
 
 
 @every_lecture
@@ -125,7 +142,8 @@ def test_a_lecture_breaks_something_and_shows_the_check_that_fails(path):
 
 @every_lecture
 def test_cells_are_short_and_few(path):
-    lengths = [len(cell.source.splitlines()) for cell in cells(path, "code")]
+    own = [cell for cell in cells(path, "code") if not tagged(cell, "install")]
+    lengths = [len(cell.source.splitlines()) for cell in own]
     assert 12 <= len(lengths) <= 50
     assert max(lengths) <= 30
     assert statistics.median(lengths) <= 14
@@ -167,20 +185,26 @@ def test_every_figure_has_a_description_a_number_and_a_file(path):
         assert re.search(r"\d", text), f"no number beside the figure of:\n{cell.source}"
 
 
-@every_lecture
-def test_names_of_figures_begin_with_the_lecture_and_lie_in_the_folder(path):
-    lecture = path.name[:2]
-    shown = sum(cell.source.count("figures.show(") for cell in cells(path, "code"))
-    names = re.findall(rf'"({lecture}_\w+)"', "\n".join(c.source for c in cells(path, "code")))
-    files = {file.stem for file in FIGURES.glob(f"{lecture}_*.png")}
-    assert shown
+def code_of(number: str) -> dict[str, str]:
+    """All code of each part of a lecture."""
+    parts = PARTS[number]
+    return {part: "\n".join(c.source for c in cells(LECTURES[part], "code")) for part in parts}
+
+
+@every_number
+def test_names_of_figures_begin_with_the_lecture_and_lie_in_the_folder(number):
+    shown = [source.count("figures.show(") for source in code_of(number).values()]
+    names = re.findall(rf'"({number}_\w+)"', "\n".join(code_of(number).values()))
+    files = {file.stem for file in FIGURES.glob(f"{number}_*.png")}
+    assert all(shown)
+    assert len(names) == len(set(names)), "a figure is written twice"
     assert {name for name in names if name in files} == set(names)
-    assert len(files) >= shown
+    assert len(files) >= sum(shown)
 
 
 def test_no_figure_is_left_over():
     """Every file in figures/ is shown by a lecture (in a loop its name is made of parts)."""
-    sources = {key: "".join(c.source for c in cells(p, "code")) for key, p in LECTURES.items()}
+    sources = {number: "".join(code_of(number).values()) for number in PARTS}
     for file in FIGURES.glob("*.png"):
         parts = {file.stem[:cut] for cut in range(4, len(file.stem) + 1)}
         assert any(f'"{part}' in sources[file.stem[:2]] for part in parts), file.name
@@ -218,13 +242,16 @@ def test_named_files_of_the_repository_exist(path):
 
 @every_lecture
 def test_the_time_of_a_lecture_is_the_estimate(path):
-    """Words / 75 + lines of code / 10 + 8 minutes an exercise, to 5 minutes."""
+    """Words / 75 + lines of code / 10 + 8 minutes an exercise, to 5 minutes; and 90 at most."""
     time = int(re.search(r"\*\*Time\.\*\* (\d+) min", read(path).cells[0].source)[1])
     words = sum(len(cell.source.split()) for cell in cells(path, "markdown"))
     code = [line for cell in cells(path, "code") for line in cell.source.splitlines()]
     exercises = {found[1] for line in code if (found := re.search(r'exercise\("(\d\d\.\d)"', line))}
     due = words / 75 + sum(map(bool, map(str.strip, code))) / 10 + 8 * len(exercises)
     assert abs(time - due) <= 5
+    if path.name.split("_")[0] not in LONGER:
+        assert due <= 90
+        assert time <= 90
 
 
 def test_every_exercise_is_due_in_some_week():
@@ -235,6 +262,18 @@ def test_every_exercise_is_due_in_some_week():
         due |= {f"{first[:3]}{number}" for number in numbers}
     written = [cell.source for path in LECTURES.values() for cell in cells(path, "code")]
     assert due == set(re.findall(r'exercise\("(\d\d\.\d)"', "\n".join(written)))
+
+
+def test_no_week_of_the_syllabus_takes_longer_than_130_minutes():
+    first, syllabus = (ROOT / "lectures" / "README.md").read_text().split("## A syllabus")
+    minutes = {
+        key: int(time) for key, time in re.findall(r"\| \[(\d\d[ab]?) .*\| (\d+) min", first)
+    }
+    assert list(minutes) == list(LECTURES)
+    weeks = re.findall(r"^\| \d+ \| (.*?) \|", syllabus, re.MULTILINE)
+    read_in = [re.findall(r"\d\d[ab]?", week) for week in weeks]
+    assert max(sum(minutes[key] for key in keys) for keys in read_in) <= 130
+    assert sorted(itertools.chain(*read_in)) == [key for key in LECTURES if key[:2] != "12"]
 
 
 @every_lecture

@@ -12,7 +12,9 @@ from ddrm_edu.denoisers import score_from_x0, x0_from_eps, x0_from_v
 from ddrm_edu.schedule import to_ve, to_vp
 
 
-@question("04.1", "The weight in the unit of the image", kind="paper", of="sigma, sigma_next")
+@question(
+    "04.1", "The weight in the unit of the image", kind="paper", part="a", of="sigma, sigma_next"
+)
 @hints(
     "The two kernels differ in their means only: by K (x_0 - x_theta) at the variance v.",
     "In the coordinates x_0 + sigma eps, K = 1 - sigma'^2 / sigma^2 and "
@@ -42,7 +44,7 @@ def _x0_hat(x: Tensor, sigma: float, v: Tensor) -> Tensor:
     return (x - sigma * math.sqrt(1 + sigma**2) * v) / (1 + sigma**2)
 
 
-@question("04.2", "The score of a velocity network", kind="code", of="x, sigma, v")
+@question("04.2", "The score of a velocity network", kind="code", part="a", of="x, sigma, v")
 @hints(
     "First find x0_hat from x and v, then apply Tweedie's formula.",
     "x and v are two equations for x_0 and eps: x = x_0 + sigma eps and "
@@ -101,6 +103,7 @@ def _step(
     "04.3",
     "DDIM in the coordinates of the slides",
     kind="code",
+    part="b",
     of="x, eps, abar, abar_next, eta, z",
 )
 @hints(

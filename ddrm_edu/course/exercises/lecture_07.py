@@ -17,7 +17,9 @@ def _std_of_fresh(sigma: float, b: float, eta_b: float) -> float:
     return math.sqrt(sigma**2 - eta_b**2 * b)
 
 
-@question("07.1", "Fresh noise that is not so fresh", kind="paper", of="sigma, b, eta_b, rho")
+@question(
+    "07.1", "Fresh noise that is not so fresh", kind="paper", part="a", of="sigma, b, eta_b, rho"
+)
 @hints(
     "Write x_t - x_0 as a sum of two terms, each a number times a unit noise.",
     "Var(A + B) = Var A + Var B + 2 Cov(A, B), and the first two add up to sigma_t^2.",
@@ -92,6 +94,7 @@ def _parts(
     "07.2",
     "The bars of one step",
     kind="code",
+    part="a",
     of="s, sigma, sigma_next, sigma_y, eta, eta_b",
 )
 @hints(
@@ -154,6 +157,7 @@ def _both(*, mixed: float = 2.0, direct_only: bool = False, at_next: bool = Fals
     "07.3",
     "A kernel that uses both",
     kind="paper",
+    part="b",
     of="sigma, sigma_next, b, kappa, a_y, a_x",
 )
 @hints(
@@ -193,7 +197,7 @@ def both_parents(answer: Answer) -> Cases:
         yield case, answer(sigma, sigma_next, b, kappa, a_y, a_x), want
 
 
-@question("07.4", "Read a statement", kind="paper")
+@question("07.4", "Read a statement", kind="paper", part="b")
 @hints(
     "Ask of each part of the formula whether it makes sense under the hypotheses: a division, a "
     "root, a variance.",

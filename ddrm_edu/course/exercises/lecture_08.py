@@ -18,7 +18,9 @@ from ddrm_edu.priors import GaussianPrior
 _LEVELS = tensor([9.0, 2.0, 0.75, 0.5, 0.125, 0.0])
 
 
-@question("08.1", "How long does a coordinate listen?", kind="code", of="s, sigma_y, sigmas")
+@question(
+    "08.1", "How long does a coordinate listen?", kind="code", part="a", of="s, sigma_y, sigmas"
+)
 @hints(
     "Case 1 asks for s > 0 and s sigma_t >= sigma_y, with sigma_t the level after the step.",
     "The levels that are entered are sigmas[1:], the final 0 among them.",
@@ -49,7 +51,7 @@ def steps_in_case_1(answer: Answer) -> Cases:
         yield f"s = {s}, sigma_y = {sigma_y}", answer(s, sigma_y, _LEVELS), int(sum(steps))
 
 
-@question("08.2", "The best variance for the last kernel", kind="paper", of="error, n")
+@question("08.2", "The best variance for the last kernel", kind="paper", part="a", of="error, n")
 @hints(
     "Write the term as a function of v_0 and set its derivative to 0.",
     "The term is error / (2 v) + n / 2 log(2 pi v); it is smallest at v = error / n.",
@@ -81,7 +83,7 @@ def smallest_last_term(answer: Answer) -> Cases:
         yield f"error = {error:g}, n = {n}", answer(error, n), bound.last
 
 
-@question("08.3", "How far back does a state remember?", kind="paper", of="case, eta, k")
+@question("08.3", "How far back does a state remember?", kind="paper", part="b", of="case, eta, k")
 @hints(
     "Write x_t - x_0 as a sum: what it shares with the state before, and fresh noise.",
     "In case 2 every state has the share sqrt(1 - eta^2) of the one noise of y-bar.",

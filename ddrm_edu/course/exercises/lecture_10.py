@@ -22,7 +22,7 @@ from ddrm_edu.priors import GaussianPrior
 from ddrm_edu.restoration import restore
 
 
-@question("10.1", "What a mean of draws should gain", kind="paper", of="v, k")
+@question("10.1", "What a mean of draws should gain", kind="paper", part="a", of="v, k")
 @hints(
     "The error is x_0 minus the mean of the draws. Which of the two are random, given y?",
     "Given y both have the same expectation, so the expected square is a variance.",
@@ -65,7 +65,7 @@ def _seen(x: Tensor) -> Tensor:
     return grey.reshape(n, h // 2, 2, w // 4, 4).mean((2, 4))[:, None]
 
 
-@question("10.2", "A camera of your own", kind="code", of="in_shape")
+@question("10.2", "A camera of your own", kind="code", part="a", of="in_shape")
 @hints(
     "One number is measured for each patch of the image: which operator does that?",
     "PatchFunctional(in_shape, k) takes the weights k of one patch, of shape (3, 2, 4).",
@@ -151,7 +151,7 @@ def _with_residuals(
     return restored
 
 
-@question("10.3", "An unknown noise level", kind="code", of="y, op, restored, candidates")
+@question("10.3", "An unknown noise level", kind="code", part="b", of="y, op, restored, candidates")
 @hints(
     "Compute the residual y - op(restored(sigma)) for each candidate, and one number from it.",
     "The root mean square is the root of the mean of the squares over all entries of y.",

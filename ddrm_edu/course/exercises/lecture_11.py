@@ -15,7 +15,7 @@ from ddrm_edu.priors import GaussianPrior
 from ddrm_edu.schedule import NoiseSchedule
 
 
-@question("11.1", "The rate of a temperature", kind="paper", of="tau")
+@question("11.1", "The rate of a temperature", kind="paper", part="a", of="tau")
 @hints(
     "Solve for the square root first.",
     "sqrt(1 - eta^2) = 2 tau - 1, which lies between 0 and 1.",
@@ -65,7 +65,7 @@ def _variance(
     return variance
 
 
-@question("11.2", "The law of one pixel", kind="code", of="C, levels, eta")
+@question("11.2", "The law of one pixel", kind="code", part="a", of="C, levels, eta")
 @hints(
     "Write the step as a multiple F of x plus fresh noise plus a constant.",
     "With L = sqrt(1 - eta^2) sigma' / sigma the prediction has the share 1 - L, and "
@@ -109,7 +109,7 @@ def _largest_share(times: float = 1.0) -> Answer:
     return share
 
 
-@question("11.3", "How much of both", kind="paper", of="sigma_next, sigma, b, kappa, l")
+@question("11.3", "How much of both", kind="paper", part="b", of="sigma_next, sigma, b, kappa, l")
 @hints(
     "v >= 0 is a quadratic inequality in a.",
     "b a^2 + 2 l kappa a - (sigma_t^2 - l^2 sigma_{t+1}^2) <= 0: take the positive root.",

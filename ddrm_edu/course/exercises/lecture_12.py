@@ -12,7 +12,7 @@ from ddrm_edu.course.operator_cases import an_operator, examined
 from ddrm_edu.operators import BlockOperator, CircularBlur, Dense, PatchFunctional
 
 
-@question("12.1", "The spectrum of two taps", kind="paper", of="a, b, k, n")
+@question("12.1", "The spectrum of two taps", kind="paper", part="a", of="a, b, k, n")
 @hints(
     "Put the wave x_j = exp(2 pi i j k / n) into H: it comes out multiplied by one number.",
     "That number is a + b exp(-2 pi i k / n), and the singular value is its modulus.",
@@ -60,7 +60,7 @@ def _without_last_column(shape: tuple[int, int, int]) -> Tensor:
     return H
 
 
-@question("12.2", "A camera that sees only edges", kind="code", of="shape")
+@question("12.2", "A camera that sees only edges", kind="code", part="a", of="shape")
 @hints(
     "The same weights everywhere and a periodic image: this is a CircularBlur with two taps.",
     "The centre of a kernel is ((k - 1) // 2, (l - 1) // 2), and a convolution flips it: a tap to "
@@ -121,7 +121,7 @@ def _bayer(
     return lambda shape: BlockOperator(K.reshape(4, 12), shape, patch=(3, 2, 2))
 
 
-@question("12.3", "A Bayer sensor with crosstalk", kind="code", of="shape")
+@question("12.3", "A Bayer sensor with crosstalk", kind="code", part="b", of="shape")
 @hints(
     "Four weighted sums of every cell of 2 x 2 pixels: a BlockOperator with patch=(3, 2, 2).",
     "K has 4 rows and 12 columns; a patch is flattened channel by channel and row by row, so "
