@@ -14,7 +14,7 @@ export PYTHONUTF8 := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lectures figures lab test lowest newest proofs verify handout grade bite homes nightly \
-  mutants gpu quality package benchmark refresh constraints clean
+  mutants gpu quality photographs evaluate package benchmark refresh constraints clean
 
 help: ## this list
 	@grep -hE '^[a-z ]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,13 @@ lectures: setup ## run the lectures from top to bottom, write figures/ and HTML 
 	@$(BIN)/python scripts/lectures.py --pages '$(BUILD)' --figures '$(FIGURES)'
 
 figures: lectures ## the same: every figure is drawn by the lecture that shows it
+
+photographs: setup ## photographs of 256 x 256, restored and drawn; the README's figure; about 10 minutes
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/photographs.py
+
+evaluate: setup ## the tables over held-out images (fetches CIFAR-10); resumes; about an hour
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/evaluate.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/recommendations.py
 
 lab: setup ## open JupyterLab on the lectures
 	$(BIN)/jupyter lab lectures

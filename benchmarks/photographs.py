@@ -253,9 +253,12 @@ def page(rows: dict[tuple[str, ...], dict[str, str]]) -> str:
 
 
 def applies(name: str, op: SVDOperator) -> bool:
-    """Total variation, slow on large pictures, only where no other knows the task better."""
-    special = isinstance(op, Inpainting | SuperResolution)
-    return name not in BASELINES or (BASELINES[name].applies(op) and not (name == "tv" and special))
+    """The classical methods that are made for a task; the others' iterations are slow at 256."""
+    if name not in BASELINES:
+        return True
+    if isinstance(op, Inpainting | SuperResolution):
+        return name in ("biharmonic", "bicubic") and BASELINES[name].applies(op)
+    return name == "wiener" or (isinstance(op, Denoising) and name in ("nlm", "tv"))
 
 
 def kept(motif: str, task: str, name: str) -> Path:
