@@ -18,7 +18,7 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lectures figures lab test lowest newest proofs verify handout grade bite again homes nightly \
-  mutants kill gpu quality package benchmark refresh constraints lock clean
+  mutants kill fuzz gpu quality photographs evaluate package benchmark refresh constraints lock site browser clean
 
 help: ## this list
 	@grep -hE '^[a-z ]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -37,6 +37,13 @@ lectures: setup ## run the lectures from top to bottom, write figures/ and HTML 
 	@$(BIN)/python scripts/lectures.py --pages '$(BUILD)' --figures '$(FIGURES)' $(ARGS)
 
 figures: lectures ## the same: every figure is drawn by the lecture that shows it
+
+photographs: setup ## photographs of 256 x 256, restored and drawn; the README's figure; about 10 minutes
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/photographs.py
+
+evaluate: setup ## the tables over held-out images (fetches CIFAR-10); resumes; about an hour
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/evaluate.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/recommendations.py
 
 lab: setup ## open JupyterLab on the lectures
 	$(BIN)/jupyter lab lectures

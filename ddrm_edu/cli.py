@@ -1,4 +1,4 @@
-"""Command line: ``ddrm-edu restore``, ``check``, ``train``, ``grade`` and ``lectures``."""
+"""Command line: ``restore``, ``evaluate``, ``check``, ``train``, ``grade`` and ``lectures``."""
 
 from __future__ import annotations
 
@@ -130,6 +130,83 @@ def restore(context: click.Context, source: Path, out: Path | None, **options: A
         **{word: options.pop(word) for word in (*words, "h_seed")},
     )
     restore_files(source, out, Options(task=task, given=frozenset(given), **options), click.echo)
+
+
+def _numbers(kind: type) -> Any:
+    """Numbers with commas, such as 20,50."""
+
+    def read(context: click.Context, parameter: click.Parameter, text: str) -> list[Any]:
+        try:
+            return [kind(word) for word in text.split(",")]
+        except ValueError:
+            raise ValueError(
+                f"{parameter.opts[0]} expects numbers with commas, such as "
+                f"{'20,50' if kind is int else '0,0.05'}, but was {text!r}."
+            ) from None
+
+    return read
+
+
+@main.command()
+@click.argument("images", metavar="[IMAGES|FOLDER]", default="natural")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder of results."
+)
+@click.option(
+    "--task",
+    "tasks",
+    multiple=True,
+    default=("denoise", "inpaint:0.5", "superres:2"),
+    help="denoise, inpaint:SHARE, box:SIDE, superres:FACTOR, deblur:gaussian:SIGMA, colorize, "
+    "compressed-sensing:SHARE, FILE.py:NAME ...; may be repeated.",
+)
+@click.option("--sigma-y", "noises", callback=_numbers(float), default="0.05", help="On [-1, 1].")
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    default=("pinv", "wiener", "tv", "nlm", "biharmonic", "bicubic", "ddrm", "moment-matching"),
+    help="A method of restore with options, such as moment-matching:cg_steps=3, or a classical "
+    "one; may be repeated.",
+)
+@click.option(
+    "--eta",
+    "etas",
+    default="own",
+    help="With commas: own (the method's), tight, numbers, A/B (measured / not measured).",
+)
+@click.option("--steps", callback=_numbers(int), default="20", help="With commas.")
+@click.option("--draws", type=int, default=1, help="Draws of each image: energy score, coverage.")
+@click.option("--count", type=int, help="The first so many images.  [default: all; 64 of a split]")
+@click.option("--size", type=int, help="FOLDER: reduce the centre of each to SIZE x SIZE.")
+@click.option("--chunk", type=int, default=16, help="Images of one unit of work.")
+@click.option("--seed", type=int, default=0)
+@click.option(
+    "--model",
+    default="natural",
+    help="Pretrained prior: natural or fashion; a model of diffusers; or FILE.py:NAME, a denoiser.",
+)
+@click.option("--device", default="cpu", help="cpu or cuda; each process takes its own GPU.")
+@click.option("--lpips", is_flag=True, help="LPIPS, too: needs torchmetrics and its weights.")
+@click.option("--tables", "only_tables", is_flag=True, help="Only write the tables anew.")
+def evaluate(**options: Any) -> None:
+    """Measure restoration over held-out images: tasks x noise x methods x eta x steps.
+
+    IMAGES are natural, natural:64, natural:128 or fashion, which ship with the package; the test
+    split cifar10 or fashion-mnist; or a FOLDER of your own pictures.
+
+    \b
+    ddrm-edu evaluate natural --task inpaint:0.7 --task superres:2 --sigma-y 0,0.05 \\
+      --method biharmonic --method ddrm --method moment-matching --eta own,1 --steps 20,50 -o runs
+
+    The folder gets images.csv, table.csv, table.md and figure.png.  Stop it whenever you like: the
+    same command goes on, and more tasks, methods and steps may be added to a folder, but a folder
+    of other images, models or draws is refused.  Many processes, here or on other machines that
+    see the folder, share the work: torchrun --nproc-per-node 2 -m ddrm_edu evaluate ...
+    """
+    from .evaluation.command import evaluate
+
+    evaluate(**options, say=click.echo)
 
 
 @main.command()
