@@ -10,7 +10,7 @@ SOLUTIONS := $(sort $(wildcard lectures/solutions/[0-9][0-9]_*.ipynb))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lectures figures lab test lowest newest proofs verify handout grade bite homes nightly \
-  mutants gpu quality benchmark refresh constraints clean always
+  mutants gpu quality benchmark refresh constraints clean always site
 
 help: ## this list
 	@grep -hE '^[a-z ]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,16 @@ $(BUILD)/%.html: lectures/%.ipynb always
 	  --to html --template described --TemplateExporter.extra_template_basedirs=scripts/templates \
 	  --output-dir $(BUILD) $<
 	@echo "ran $<"
+
+# Sphinx has an environment of its own, which sees what .venv has.
+SITE := build/site-env
+
+site: $(SITE)/.ready ## the lectures, the reference and the ledger as a web site, in build/site/html
+	@OMP_NUM_THREADS=1 $(SITE)/bin/python docs/build.py
+
+$(SITE)/.ready: docs/requirements.txt scripts/borrow.py $(READY)
+	$(PYTHON) scripts/borrow.py $(SITE) $(BIN)/python -r docs/requirements.txt
+	@touch $@
 
 lab: setup ## open JupyterLab on the lectures
 	$(BIN)/jupyter lab lectures
