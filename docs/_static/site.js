@@ -35,7 +35,33 @@ function reachable() {
   }
 }
 
+// The menus of furo are labels of boxes that are not displayed: no key reaches them.
+const MENUS = { __navigation: "Menu of the site", __toc: "Contents of this page" };
+
+function pressable() {
+  for (const label of document.querySelectorAll("label[for]")) {
+    const box = document.getElementById(label.htmlFor);
+    if (box?.type !== "checkbox" || label.classList.contains("overlay")) continue;
+    const of = label.parentElement.querySelector("a.reference")?.textContent;
+    label.tabIndex = 0;
+    label.setAttribute("role", "button");
+    label.setAttribute("aria-label", MENUS[box.id] ?? `Pages below ${of}`);
+    label.setAttribute("aria-expanded", box.checked);
+    box.addEventListener("change", () => label.setAttribute("aria-expanded", box.checked));
+    label.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      box.click();
+    });
+  }
+}
+
+// A page that was opened from a disk may not read others, of which a search would show parts.
+if (location.protocol === "file:" && window.DOCUMENTATION_OPTIONS)
+  DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+
 fold();
+pressable();
 window.addEventListener("load", () => {
   const typeset = window.MathJax?.startup?.promise ?? Promise.resolve();
   typeset.then(reachable);

@@ -10,7 +10,7 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 
-ID = re.compile(r"(?<![\w.-])([SXGYE]\d+(?:\.\d)?)(?![\w-]|\.\d)")
+ID = re.compile(r"(?<![\w.])([SXGYE]\d+(?:\.\d)?)(?!\w|\.\d)")
 KNOWN = frozenset(IDS)
 #: Where an ID is not prose.
 CLOSED = (

@@ -17,4 +17,5 @@ def _instead_of_sphinx(app: Sphinx) -> None:
 
 
 def setup(app: Sphinx) -> None:
+    app.set_html_assets_policy("always")  # the sidebar of every page has a title with a formula
     app.connect("builder-inited", _instead_of_sphinx, priority=900)

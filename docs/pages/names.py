@@ -68,6 +68,17 @@ def _as_rest(
         lines[k] = re.sub(r"(?<![\w`|\\])\|(\w+)\|(?!\w)", r"\\|\1\\|", line)
 
 
+def _back_to_the_entry(
+    app: Sphinx, page: str, template: str, context: dict, doctree: object
+) -> None:
+    """From a source to its entry: Sphinx takes all names of a module for public ones if one is."""
+    if page.startswith("_modules/"):
+        context["body"] = re.sub(
+            r"(/api/modules/([\w.]+)\.html#)ddrm_edu\.(?=\w+[\".])", r"\1\2.", context["body"]
+        )
+
+
 def setup(app: Sphinx) -> None:
+    app.connect("html-page-context", _back_to_the_entry)
     app.connect("autodoc-process-docstring", _as_rest, priority=100)
     app.add_post_transform(OneName)
