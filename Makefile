@@ -17,8 +17,13 @@ export LC_ALL := C.UTF-8
 endif
 
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: help setup lectures figures lab test lowest newest proofs verify handout grade bite again homes nightly \
   mutants kill fuzz gpu quality photographs evaluate package benchmark refresh constraints lock site browser clean
+=======
+.PHONY: help setup lectures figures lab test lowest newest proofs verify handout grade bite homes nightly \
+  mutants gpu quality benchmark refresh constraints clean always site
+>>>>>>> site
 
 help: ## this list
 	@grep -hE '^[a-z ]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -44,6 +49,16 @@ photographs: setup ## photographs of 256 x 256, restored and drawn; the README's
 evaluate: setup ## the tables over held-out images (fetches CIFAR-10); resumes; about an hour
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/evaluate.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/recommendations.py
+
+# Sphinx has an environment of its own, which sees what .venv has.
+SITE := build/site-env
+
+site: $(SITE)/.ready ## the lectures, the reference and the ledger as a web site, in build/site/html
+	@OMP_NUM_THREADS=1 $(SITE)/bin/python docs/build.py
+
+$(SITE)/.ready: docs/requirements.txt scripts/borrow.py $(READY)
+	$(PYTHON) scripts/borrow.py $(SITE) $(BIN)/python -r docs/requirements.txt
+	@touch $@
 
 lab: setup ## open JupyterLab on the lectures
 	$(BIN)/jupyter lab lectures

@@ -1,10 +1,10 @@
 r"""Denoising diffusion restoration models: coefficients -> step -> loop (slides 10-18).
 
-One step maps the spectral coordinates of x from noise level sigma to sigma_next,
+One step maps the spectral coordinates of x from noise level sigma to sigma_next::
 
     x_next = c.x0 * x0_hat + c.xt * x + c.y * y_spec + c.noise * z,      z ~ N(0, I),
 
-and all of slide 11 is the table of its four coefficients:
+and all of slide 11 is the table of its four coefficients::
 
     case                             c.y                    c.xt                 c.noise^2
     1  s > 0, sigma_next >= tau      eta_b                  0                    sigma_next^2
