@@ -17,13 +17,8 @@ export LC_ALL := C.UTF-8
 endif
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
 .PHONY: help setup lectures figures lab test lowest newest proofs verify handout grade bite again homes nightly \
   mutants kill fuzz gpu quality photographs evaluate package benchmark refresh constraints lock site browser clean
-=======
-.PHONY: help setup lectures figures lab test lowest newest proofs verify handout grade bite homes nightly \
-  mutants gpu quality benchmark refresh constraints clean always site
->>>>>>> site
 
 help: ## this list
 	@grep -hE '^[a-z ]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
