@@ -175,9 +175,11 @@ def mc_finding(
         f"({chance.count} comparisons, N = {N:,}, {level})."
     )
     within = f"N = {N:,}: every |z| <= {chance.bound:.1f}, {level}"
-    unasked = {} if cov is not None else {"variance": math.nan, "correlation": math.nan}
-    unasked |= {} if mean is not None else {"mean": math.nan}
-    power = chance.power._replace(**unasked)
+    power = chance.power
+    if cov is None:
+        power = power._replace(variance=math.nan, correlation=math.nan)
+    if mean is None:
+        power = power._replace(mean=math.nan)
     return Finding.measured(
         name, abs(chance.worst), chance.bound, sentence, within=within, power=power
     )
