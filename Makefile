@@ -5,12 +5,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BUILD := build/lectures
+FIGURES := figures
 LECTURES := $(sort $(wildcard lectures/[0-9][0-9]*_*.ipynb))
-SOLUTIONS := $(sort $(wildcard lectures/solutions/[0-9][0-9]_*.ipynb))
+SOLUTIONS := $(sort $(wildcard lectures/solutions/[0-9][0-9]*_*.ipynb))
+
+# Greek and Russian letters are printed, and read from files, whatever the locale.
+export PYTHONUTF8 := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lectures figures lab test lowest newest proofs verify handout grade bite again homes nightly \
-  mutants gpu quality benchmark refresh constraints clean always
+  mutants gpu quality package benchmark refresh constraints clean
 
 help: ## this list
 	@grep -hE '^[a-z ]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -18,13 +22,7 @@ help: ## this list
 setup: $(READY) ## create .venv with the pinned versions of constraints.txt
 
 $(READY): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "Python 3.11 or later is needed; name one with: make PYTHON=python3.12 ..."; exit 1; }
-	@echo "Setting up $(VENV): about 2 minutes the first time ..."
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt \
-	  --editable '.[lectures,test]'
-	@touch $@
+	@$(PYTHON) scripts/environment.py $(VENV) lectures,test
 
 # The lectures run two at a time, each with one thread; OMP_NUM_THREADS=2 in front overrides that,
 # and then threads that wait must sleep: they would take the core of those that work.
@@ -32,24 +30,9 @@ lectures figures handout grade test lowest newest bite again refresh: export OMP
 lectures figures handout grade test lowest newest bite again refresh: export OMP_WAIT_POLICY ?= passive
 
 lectures: setup ## run the lectures from top to bottom, write figures/ and HTML pages
-	@$(MAKE) --no-print-directory -j 2 $(LECTURES:lectures/%.ipynb=$(BUILD)/%.html)
-	@echo
-	@echo "Made:"
-	@ls -1 $(BUILD)/*.html figures/*.png | sed 's/^/  /'
-	@echo "Read the lectures in a browser: open $(BUILD)/00_start_here.html"
-	@echo "  (its formulas are set by MathJax from the web; in JupyterLab they need no network)"
-	@echo "Run them yourself: make lab"
+	@$(BIN)/python scripts/lectures.py --pages '$(BUILD)' --figures '$(FIGURES)'
 
 figures: lectures ## the same: every figure is drawn by the lecture that shows it
-
-$(BUILD)/%.html: lectures/%.ipynb always
-	@mkdir -p $(BUILD)
-	@DDRM_EDU_FIGURES=$(CURDIR)/figures PYTHONPATH=scripts:$$PYTHONPATH \
-	  $(BIN)/jupyter nbconvert --log-level WARN --execute \
-	  --ExecutePreprocessor.kernel_manager_class=kernels.Manager \
-	  --to html --template described --TemplateExporter.extra_template_basedirs=scripts/templates \
-	  --output-dir $(BUILD) $<
-	@echo "ran $<"
 
 lab: setup ## open JupyterLab on the lectures
 	$(BIN)/jupyter lab lectures
@@ -88,7 +71,10 @@ grade: setup ## marks of the notebooks below FOLDER=..., as CSV and HTML: lectur
 	@$(BIN)/ddrm-edu grade $(ARGS) -- "$$FOLDER"
 
 bite: setup ## plant thirty errors in the library: does a lecture fail? About 10 minutes
-	$(BIN)/python scripts/bite.py
+	$(BIN)/python scripts/bite.py $(LIST)
+
+package: setup ## build sdist and wheel, install them and git's state in new environments, use each
+	$(BIN)/python scripts/package.py
 
 nightly: setup ## the property tests with new examples, 2,000 each: about an hour
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -m 'not gpu' tests
@@ -113,7 +99,7 @@ benchmark: setup ## time and memory beside what they cannot be without; on a qui
 	for each in restore operators; do $(BIN)/python benchmarks/$$each.py $(ARGS) || exit 1; done
 
 refresh: setup ## store new outputs in the lectures after an intended change; then look at them
-	DDRM_EDU_FIGURES=$(CURDIR)/figures $(BIN)/python scripts/refresh.py $(LECTURES) $(SOLUTIONS)
+	DDRM_EDU_FIGURES='$(CURDIR)/figures' $(BIN)/python scripts/refresh.py $(LECTURES) $(SOLUTIONS)
 
 homes: setup ## the table of where each statement of the lecture lives, lectures/HOMES.md
 	$(BIN)/python scripts/homes.py

@@ -20,6 +20,7 @@ import torch
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 from memory import peak_bytes  # noqa: E402  the meter of the memory tests
+from peers.source import stand_in_for_torchvision  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results"
 LEAST = 2e-3  # seconds; a call that takes less is repeated
@@ -83,6 +84,7 @@ def machine(device: str = "cpu") -> str:
 
 def imported(name: str) -> ModuleType | None:
     """A module, or None where it is not installed."""
+    stand_in_for_torchvision()
     try:
         return importlib.import_module(name)
     except ImportError:

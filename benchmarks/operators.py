@@ -46,8 +46,10 @@ from ddrm_edu import (
     FourierMask,
     Inpainting,
     SeparableBlur,
+    Stacked,
     SuperResolution,
     SVDOperator,
+    WeightedRows,
 )
 
 Calls = dict[str, Callable[[], Tensor]]
@@ -73,6 +75,12 @@ def operators(side: int) -> dict[str, SVDOperator]:
         "circular blur, 21 x 21": CircularBlur(shape, kernel),
         "blur 21 x 21, every 4th pixel": BlurDecimation(shape, kernel, 4),
         "Fourier mask, 2 channels": FourierMask(mask),
+        "mean x 4, a noise map": WeightedRows(
+            SuperResolution(shape, 4), 1 + torch.rand(3, side // 4, side // 4, generator=draw)
+        ),
+        "two blurs of one picture": Stacked(
+            [CircularBlur(shape, kernel), CircularBlur(shape, kernel.flip(0))]
+        ),
         "compressed sensing": CompressedSensing(shape, 3 * side**2 // 4, generator=draw),
         "separable blur, 9 x 9": SeparableBlur(shape, torch.full((9,), 1 / 9)),
         "bicubic x 4": BicubicSuperResolution(shape, 4),

@@ -26,13 +26,16 @@ from .operators import Kronecker as Kronecker
 from .operators import Dense as Dense
 from .operators import TruncatedSVD as TruncatedSVD
 from .operators import DirectSum as DirectSum
+from .operators import Stacked as Stacked
 from .operators import ChangeOfBasis as ChangeOfBasis
 from .operators import SelectedRows as SelectedRows
+from .operators import WeightedRows as WeightedRows
 
 # H from something else, and what that takes
 from .operators import as_operator as as_operator
 from .operators import from_function as from_function
 from .operators import from_scipy as from_scipy
+from .operators import LinearMap as LinearMap
 from .operators import memory_needed as memory_needed
 
 # what is known of images: networks, closed forms, pictures
@@ -88,4 +91,5 @@ from .checks import check_mc as check_mc
 from .checks import check_operator as check_operator
 from .checks import check_H as check_H
 from .checks import check_sampler as check_sampler
+from .checks import check_calibration as check_calibration
 from .course.engine import exercise as exercise

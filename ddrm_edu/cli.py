@@ -1,4 +1,4 @@
-"""Command line: ``ddrm-edu restore``, ``check``, ``train`` and ``grade``."""
+"""Command line: ``ddrm-edu restore``, ``check``, ``train``, ``grade`` and ``lectures``."""
 
 from __future__ import annotations
 
@@ -224,3 +224,15 @@ def grade(
     for copy, count in grading.totals(marks):
         click.echo(f"{copy}: " + ", ".join(f"{n} {status}" for status, n in count.items()))
     click.echo("wrote " + ", ".join(map(str, grading.write(marks, out))))
+
+
+@main.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--solutions", is_flag=True, help="The notebooks with the solutions, too.")
+@click.option("--force", is_flag=True, help="Replace files that exist.")
+def lectures(folder: Path, solutions: bool, force: bool) -> None:
+    """Copy the lectures to FOLDER, to read them, run them and write in them."""
+    from .course.copies import copy_lectures
+
+    copies = copy_lectures(folder, solutions=solutions, force=force)
+    click.echo(f"wrote {len(copies)} notebooks below {folder}; begin with {copies[0]}")

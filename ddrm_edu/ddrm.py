@@ -13,6 +13,8 @@ and all of slide 11 is the table of its four coefficients:
     3  s = 0                         0                      k sigma_next/sigma   (eta sigma_next)^2
 
 with tau = sigma_y / s (the noise of y_spec), k = sqrt(1 - eta^2) and c.x0 = 1 - c.xt - c.y.
+On slides 11 and 17 x and sigma carry the index t + 1, x_next and sigma_next the index t; y_spec is
+their y-bar, and x0_hat stands in the place of slide 11's x-bar_0.
 Every row leaves q(x_next | x_0) = N(x_0, sigma_next^2 I): Proposition 3.1, slides 12-16.
 """
 
@@ -27,7 +29,7 @@ from torch import Tensor
 from .diffusion import Denoiser, Step, StepCoefficients, diffusion_steps, same
 from .noise import Generators, standard_normal
 from .operators import SVDOperator
-from .operators.base import require_singular_values
+from .operators.base import require_singular_values, require_svd
 from .schedule import decreasing_sigmas
 from .validation import require_batch, require_finite, require_level, require_unit_interval
 
@@ -120,11 +122,11 @@ def ddrm_coefficients(
         )
     eta_b = _eta_b(eta_b, s, sigma_next, sigma_y)
 
-    measured, case_1 = s > 0, in_case_1(s, sigma_next, sigma_y)
-    y = torch.where(case_1, eta_b, torch.where(measured, k * ratio, 0.0))
-    xt = torch.where(measured, 0.0, k * sigma_next / sigma)
-    # sigma_next^2 - (eta_b tau)^2, factored, so that at the boundary it is exactly 0 or a rounding
-    # error above it; _eta_b has already refused every eta_b that would make it truly negative.
+    case_1, case_3 = in_case_1(s, sigma_next, sigma_y), s <= 0  # case 2: all others
+    y = torch.where(case_1, eta_b, torch.where(case_3, 0.0, k * ratio))
+    xt = torch.where(case_3, k * sigma_next / sigma, 0.0)
+    # sigma_next^2 - (eta_b tau)^2, factored, so that where eta_b is the largest that is allowed it
+    # is exactly 0 or a rounding error above it; _eta_b has refused all that are larger.
     variance_1 = (sigma_next - eta_b * tau).clamp(min=0) * (sigma_next + eta_b * tau)
     variance = torch.where(case_1, variance_1, (eta * sigma_next) ** 2)
     return StepCoefficients(x0=1 - xt - y, xt=xt, y=y, noise=variance.sqrt())
@@ -181,13 +183,15 @@ def _per_coordinate(rate: float | Tensor, what: str, s: Tensor) -> Tensor:
     """``rate`` as a float64 tensor that broadcasts with ``s``."""
     rate = torch.as_tensor(rate, dtype=torch.float64, device=s.device)
     try:
-        torch.broadcast_shapes(rate.shape, s.shape)
+        fits = len(torch.broadcast_shapes(rate.shape, s.shape)) == s.ndim
     except RuntimeError:
+        fits = False
+    if not fits:
         raise ValueError(
             f"{what} must be one number or one per coordinate, of a shape that broadcasts with "
             f"that of the singular values, {tuple(s.shape)}, but had shape {tuple(rate.shape)}. "
             "Give it the shape of one image, op.in_shape."
-        ) from None
+        )
     return rate
 
 
@@ -272,6 +276,7 @@ def checked_run(
 ) -> tuple[Tensor, Tensor, float]:
     """The run's own levels, all singular values and ``sigma_y``, or a sentence on what is wrong."""
     levels = decreasing_sigmas(sigmas)
+    require_svd(op, "op")
     require_batch(y, op.out_shape, "y")
     require_finite(y, "y")
     sigma_y = require_level(sigma_y, "sigma_y")
@@ -306,7 +311,8 @@ def spectral_samples(
     y_spec = op.measure_spec(y)
     first = StepCoefficients(*of_all(start, place, y.dtype))
     z = standard_normal(y_spec, generator)
-    x_spec = z.mul_(first.noise).addcmul_(first.y, y_spec)  # first.noise * z + first.y * y_spec
+    # first.noise * z + first.y * y_spec: 0 takes the place of an x_0 of which nothing is known
+    x_spec = z.mul_(first.noise).addcmul_(first.y.to(y.device), y_spec)
     V, Vt = (same, same) if op.pixel_basis else (op.V, op.Vt)
     return diffusion_steps(
         denoiser,
@@ -327,16 +333,17 @@ def rows_of(
 
     That is done on the CPU, so that no step waits for a GPU.
     """
-    at_once = max(1, 4096 // s.numel())
+    at_once = max(1, 8192 // s.numel())
     column = levels.to(s).reshape(-1, *[1] * s.ndim)
     for pair in zip(column[:-1].split(at_once), column[1:].split(at_once), strict=True):
         yield from map(StepCoefficients._make, _rows_of_all(coefficients(s, *pair), place, dtype))
 
 
 def distinct(s: Tensor, *rates: Rate) -> tuple[Tensor, Tensor]:
-    """The distinct entries of s, usually few, and for each coordinate which of them is its own.
+    """``values`` and ``place``: values.flatten()[place] is s, up to broadcasting.
 
-    If coordinates have their own rates, every one of them counts as distinct.
+    The values are the distinct entries of s, usually few, and place has size 1 along an axis on
+    which s does not change.  If coordinates have their own rates, nothing is merged.
     """
     if any(isinstance(rate, Tensor) and rate.ndim for rate in rates):
         return s, torch.arange(s.numel(), device=s.device).reshape(s.shape)
@@ -354,13 +361,16 @@ def of_all(numbers: Iterable[Tensor], place: Tensor, dtype: torch.dtype) -> list
 def _rows_of_all(
     columns: Sequence[Tensor], place: Tensor, dtype: torch.dtype
 ) -> Iterator[list[Tensor]]:
-    """The same row by row; each of the columns has a first axis for the rows."""
-    numbers = torch.stack(torch.broadcast_tensors(*columns)).flatten(2)
-    counts = numbers.any(2).T.tolist()
-    numbers = numbers.to(place.device, dtype, non_blocking=True)
+    """For each step, the first axis of every column: column[step].flatten()[place].
+
+    A column that is 0 for every s comes as a single 0, which ``combine`` skips.
+    """
+    numbers = torch.stack([c.to(dtype) for c in torch.broadcast_tensors(*columns)]).flatten(2)
+    nonzero = numbers.any(2).T.tolist()
+    numbers = numbers.to(place.device, non_blocking=True)
     zero, index = torch.zeros((), dtype=dtype), place.flatten()
-    for row, counted in zip(numbers.unbind(1), counts, strict=True):
+    for row, row_nonzero in zip(numbers.unbind(1), nonzero, strict=True):
         yield [
-            number.index_select(0, index).view(place.shape) if any_ else zero
-            for number, any_ in zip(row, counted, strict=True)
+            number.index_select(0, index).view(place.shape) if is_nonzero else zero
+            for number, is_nonzero in zip(row, row_nonzero, strict=True)
         ]

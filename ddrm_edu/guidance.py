@@ -34,7 +34,7 @@ from .denoisers import Level
 from .diffusion import Denoiser
 from .operators import SVDOperator
 from .operators.base import require_singular_values
-from .operators.linear_map import require_transpose
+from .operators.linear_map import LinearMap, require_transpose
 from .schedule import NoiseSchedule
 from .validation import (
     is_integer,
@@ -149,7 +149,8 @@ class SeesY:
     denoiser : callable
         ``denoiser(x, sigma) -> x0_hat``, which does not see y.
     op : SVDOperator
-        The measurement H; :class:`MomentMatching` takes any object with ``op(x)``,
+        The measurement H.  :class:`DDNM`, :class:`DiffPIR` and :class:`MomentMatching` need H and
+        H^T only: they take a :class:`ddrm_edu.LinearMap` as well, or any object with ``op(x)``,
         ``op.adjoint(y)``, ``in_shape`` and ``out_shape``.
     y : Tensor, shape (batch, *out_shape)
         The measurement :math:`y=Hx_0+z,\ z\sim N(0,\sigma_y^2I)`.
@@ -187,14 +188,18 @@ class SeesY:
         if not has_svd and "svd" in self.needs:
             raise ValueError(
                 f"{name} needs the singular values of H, but op was a {type(op).__name__}. "
-                "as_operator(H, in_shape) decomposes H; MomentMatching needs H and H^T only."
+                "as_operator(H, in_shape) decomposes H; DDNM, DiffPIR and MomentMatching need H "
+                "and H^T only."
             )
+        if isinstance(op, LinearMap):
+            op = op.with_transpose()
         if not has_svd:
             require_transpose(op, y)
         require_batch(y, op.out_shape, "y")
         require_finite(y, "y")
         self.denoiser, self.op, self.y = denoiser, op, y.detach().clone()
         self.sigma_y = require_level(sigma_y, "sigma_y")
+        self._left = torch.zeros(0)
         if has_svd:
             require_singular_values(op)
             self.s = op.s.detach().double().cpu()  # in float64, which op.to(y) may round
@@ -204,6 +209,14 @@ class SeesY:
     @property
     def schedule(self) -> NoiseSchedule | None:
         return getattr(self.denoiser, "schedule", None)
+
+    @property
+    def residual(self) -> float:
+        """Of the iteration in the last call, over what it began with; the largest of the batch.
+
+        0 if there was none, because the SVD of H says the solution.
+        """
+        return float(self._left.max()) if len(self._left) else 0.0
 
     @torch.no_grad()
     def __call__(self, x: Tensor, sigma: Level) -> Tensor:
@@ -241,7 +254,70 @@ def _no_gradient(v: Tensor) -> Tensor:
 # ------------------------------------------------------------------------- without the gradient
 
 
-class DDNM(SeesY):
+class Proximal(SeesY):
+    r"""The mean of :math:`N(\hat x_0,vI)` given y, with :math:`\rho=\sigma_y^2/v`.
+
+    In spectral coordinates :math:`(s^2\bar y+\rho\hat x_0)/(s^2+\rho)`.  Without an SVD of H it is
+    :math:`\hat x_0+d`, where d minimises
+    :math:`\lVert y-H\hat x_0-Hd\rVert^2+\rho\lVert d\rVert^2`, by conjugate gradients from d = 0
+    (Hestenes and Stiefel 1952), which for rho = 0 tend to :math:`H^+(y-H\hat x_0)`.
+
+    Parameters
+    ----------
+    cg_steps : int
+        Most steps of that iteration, which ends before if the residual :math:`H^T(y-Hx)-\rho d` is
+        1e-10 of the first (in single precision 1e-6) in each image; ``residual`` tells it.  At
+        large levels, where rho is small, more steps are needed and matter less.  It has no effect
+        with an SVD.
+    """
+
+    needs = "H, H^T"
+
+    def __init__(
+        self, denoiser: Denoiser, op: Any, y: Tensor, *, sigma_y: float, cg_steps: int = 100
+    ) -> None:
+        if not (is_integer(cg_steps) and cg_steps > 0):
+            raise ValueError(f"cg_steps must be a positive integer, but was {cg_steps!r}.")
+        super().__init__(denoiser, op, y, sigma_y=sigma_y)
+        self.cg_steps = cg_steps
+
+    def weight(self, sigma: float) -> float:
+        """rho at this level."""
+        raise NotImplementedError
+
+    def guided(self, x0_hat: Tensor, sigma: float, covariance: Images) -> Tensor:
+        rho = self.weight(sigma)
+        if not isinstance(self.op, SVDOperator):
+            return x0_hat + self._nearest(x0_hat, rho)
+        gain = self.s**2 / (self.s**2 + rho) if rho else (self.s > 0).double()
+        return x0_hat + self.op.V(gain.to(x0_hat) * self._apart(x0_hat))
+
+    def _nearest(self, x0_hat: Tensor, rho: float) -> Tensor:
+        def forward(x: Tensor) -> Tensor:
+            return self.op(x).to(x0_hat)
+
+        def downhill(left: Tensor, d: Tensor) -> Tensor:
+            return self.op.adjoint(left).to(x0_hat) - rho * d
+
+        d, left = torch.zeros_like(x0_hat), self.y.to(x0_hat) - forward(x0_hat)
+        p = slope = downhill(left, d)
+        length = first = _dot(slope, slope)
+        enough = max(CONVERGED, 8 * torch.finfo(d.dtype).eps) ** 2 * first
+        for _ in range(self.cg_steps):
+            H_p = forward(p)
+            a = _ratio(length, _dot(H_p, H_p) + rho * _dot(p, p))
+            d, left = d + a * p, left - a * H_p
+            slope = downhill(left, d)
+            before, length = length, _dot(slope, slope)
+            going = ~(length <= enough)
+            if not going.any():
+                break
+            p = going * (slope + _ratio(length, before) * p)  # what has converged rests
+        self._left = _ratio(length, first).sqrt()
+        return d
+
+
+class DDNM(Proximal):
     r"""Denoising diffusion null-space model: :math:`\hat x_0+H^+(y-H\hat x_0)`.
 
     Wang, Yu and Zhang (2023), "Zero-shot image restoration using denoising diffusion null-space
@@ -250,6 +326,11 @@ class DDNM(SeesY):
     (:func:`ddrm_edu.ddnm_plus_samples`) does.  At sigma_y = 0 its steps are DDRM's with eta_b = 1,
     but that the noise of measured coordinates is kept as that of the others is, where DDRM's is
     fresh: with eta = 1 for both, and but for the start, they are one (ledger Y05).
+
+    Parameters
+    ----------
+    cg_steps : int
+        For an H without SVD, see :class:`Proximal`.
 
     Examples
     --------
@@ -260,12 +341,11 @@ class DDNM(SeesY):
     tensor([[1., 0.]])
     """
 
-    def guided(self, x0_hat: Tensor, sigma: float, covariance: Images) -> Tensor:
-        gain = (self.s > 0).to(x0_hat)
-        return x0_hat + self.op.V(gain * self._apart(x0_hat))
+    def weight(self, sigma: float) -> float:
+        return 0.0
 
 
-class DiffPIR(SeesY):
+class DiffPIR(Proximal):
     r"""Proximal step: the mean of :math:`N(\hat x_0,\sigma^2/\lambda\,I)` given y.
 
     Zhu, Zhang, Liang, Cao, Wen, Timofte and Van Gool (2023), "Denoising diffusion models for
@@ -278,24 +358,37 @@ class DiffPIR(SeesY):
     ----------
     lambda_ : float
         The paper's lambda, positive: how much narrower p(x_0 | x_t) is than sigma.
+    cg_steps : int
+        For an H without SVD, see :class:`Proximal`.
+
+    Examples
+    --------
+    A mask after a blur has no fast SVD; its transpose is found by torch:
+
+    >>> from ddrm_edu import CircularBlur, GaussianPrior, LinearMap
+    >>> blur = CircularBlur((1, 4, 4), [[0.5, 0.3, 0.2]])
+    >>> H = LinearMap(lambda x: blur(x)[..., ::3], (1, 4, 4))
+    >>> prior = GaussianPrior(torch.zeros(1, 4, 4), torch.eye(16))
+    >>> guided = DiffPIR(prior, H, torch.ones(1, 1, 4, 2), sigma_y=0.1)
+    >>> guided(torch.zeros(1, 1, 4, 4), 1.0).shape, guided.residual < 1e-5
+    (torch.Size([1, 1, 4, 4]), True)
     """
 
     def __init__(
         self,
         denoiser: Denoiser,
-        op: SVDOperator,
+        op: Any,
         y: Tensor,
         *,
         sigma_y: float,
         lambda_: float = 1.0,
+        cg_steps: int = 100,
     ) -> None:
-        super().__init__(denoiser, op, y, sigma_y=sigma_y)
+        super().__init__(denoiser, op, y, sigma_y=sigma_y, cg_steps=cg_steps)
         self.lambda_ = require_positive(lambda_, "lambda_")
 
-    def guided(self, x0_hat: Tensor, sigma: float, covariance: Images) -> Tensor:
-        signal, noise = (self.s * sigma) ** 2, self.lambda_ * self.sigma_y**2
-        gain = (signal / (signal + noise)).where(signal > 0, 0.0).to(x0_hat)
-        return x0_hat + self.op.V(gain * self._apart(x0_hat))
+    def weight(self, sigma: float) -> float:
+        return self.lambda_ * (self.sigma_y / sigma) ** 2
 
 
 # ---------------------------------------------------------------------------- with the gradient
@@ -475,6 +568,7 @@ class MomentMatching(PiGDM):
         forward, adjoint, noise, left = self._measured(x0_hat, sigma)
         p, first = left, _norm(left)
         enough = max(CONVERGED, 8 * torch.finfo(left.dtype).eps) * first
+        going = torch.ones_like(first, dtype=torch.bool)
         for a, b in itertools.islice(self._rates(sigma), self.cg_steps or MOST_STEPS):
             step = covariance(adjoint(p))
             A_p, before = forward(step) + noise * p, left
@@ -486,9 +580,10 @@ class MomentMatching(PiGDM):
                 going = ~(_norm(left) <= enough)
                 left, p = going * left, going * p
                 if not going.any():
-                    return x0_hat
-        if self.cg_steps is None:
-            raise _did_not_converge(float(_ratio(_norm(left), first).max()), sigma)
+                    break
+        self._left = _ratio(_norm(left), first)
+        if self.cg_steps is None and going.any():
+            raise _did_not_converge(self.residual, sigma)
         return x0_hat
 
     def _rates(self, sigma: float) -> Iterator[tuple[Any, Any]]:

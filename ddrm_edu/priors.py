@@ -20,7 +20,7 @@ from .denoisers import score_from_x0
 from .diffusion import Denoiser
 from .gaussian import Gaussian, Readings
 from .noise import Generators, standard_normal
-from .operators.base import SVDOperator, dense_map
+from .operators.base import SVDOperator, dense_map, require_one_for_all
 from .validation import finite_tensor, real_tensor, require_batch, require_finite, require_level
 
 
@@ -29,6 +29,12 @@ class GaussianPosterior(NamedTuple):
 
     mean: Tensor  #: (batch, *shape)
     cov: Tensor  #: (n, n)
+
+    def sample(self, *, generator: Generators = None) -> Tensor:
+        """One draw for each measurement, of shape ``(batch, *shape)``."""
+        variances, axes = torch.linalg.eigh(self.cov)
+        z = standard_normal(self.mean.flatten(1), generator)
+        return self.mean + (z * variances.clamp(min=0).sqrt() @ axes.T).reshape(self.mean.shape)
 
 
 class GaussianPrior:
@@ -192,6 +198,7 @@ class GaussianPrior:
 
 
 def require_fit(op: SVDOperator, shape: tuple[int, ...]) -> None:
+    require_one_for_all(op, "A law in closed form")
     if tuple(op.in_shape) != shape:
         raise ValueError(
             f"The operator acts on images of shape {tuple(op.in_shape)}, "

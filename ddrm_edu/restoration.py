@@ -7,6 +7,7 @@ of DDPM and DDIM.  Either may be a reader's own.
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
@@ -17,9 +18,11 @@ from torch import Tensor
 from .ddpm import ddpm_samples
 from .ddrm import Rate, ddrm_coefficients, ddrm_samples
 from .diffusion import Denoiser, Step, StepCoefficients, diffusion_steps
-from .guidance import DDNM, DiffPIR, MomentMatching, PiGDM
+from .guidance import DDNM, DiffPIR, MomentMatching, PiGDM, Proximal
 from .noise import Generators, standard_normal
-from .operators import SVDOperator
+from .operators import LinearMap, SVDOperator
+from .operators.base import require_svd
+from .operators.whitening import whitened
 from .samplers import (
     ddnm_plus_samples,
     dps_samples,
@@ -67,12 +70,16 @@ METHODS: dict[str, Method] = {
 """What ``restore(method=NAME)`` knows, with the options that are the class's defaults."""
 
 
+LARGE_RESIDUAL = 1e-3
+"""Of conjugate gradients, over what they began with: beyond it a run tells."""
+
+
 def restore(
     denoiser: Denoiser,
     op: Any,
     y: Tensor,
     *,
-    sigma_y: float,
+    sigma_y: Any,
     method: str | Callable[..., Any] = "ddrm",
     steps: int = 20,
     eta: Rate | None = None,
@@ -85,8 +92,15 @@ def restore(
 
     Parameters
     ----------
-    denoiser, op, y, sigma_y, generator
-        As in :func:`ddrm_samples`; "moment-matching" takes an ``op`` without an SVD as well.
+    denoiser, op, y, generator
+        As in :func:`ddrm_samples`.  "ddnm", "diffpir", "moment-matching" and "dps" take an ``op``
+        without an SVD as well, such as ``LinearMap(f, in_shape)`` of any linear function of torch:
+        the first two solve for x by conjugate gradients, which is told where it did not end.
+    sigma_y : float, or array
+        Standard deviation of the noise in y, in the units of y: one number, one for each image of
+        the batch, or a map of the shape of y or of one of its images, infinite where nothing was
+        measured.  What differs is whitened by :class:`ddrm_edu.WeightedRows`: the rows of H and y
+        are divided by it, if the SVD of H stays exact.
     method : str or callable
         A name in ``ddrm_edu.restoration.METHODS``, or a callable of one of two kinds.  One with a
         parameter ``sigmas`` is a sampler: ``method(denoiser, op, y, *, sigmas, sigma_y,
@@ -132,17 +146,24 @@ def restore(
     tensor(0.5000)
     tensor(0.5000)
     """
+    if isinstance(op, list | tuple):
+        require_svd(op, "op")
+    name, sampler = _sampler(method)
+    svd = not isinstance(method, str) or "svd" in METHODS[name].needs
+    if isinstance(method, str) and svd and not isinstance(op, SVDOperator):
+        ways = [repr(way.name) for way in METHODS.values() if "svd" not in way.needs]
+        raise ValueError(
+            f"{name} needs the singular values of H, but op was a {type(op).__name__}. "
+            f"as_operator(H, in_shape) decomposes H; {', '.join(ways)} need H and H^T only."
+        )
+    if isinstance(op, LinearMap):
+        op = op.with_transpose()
+    op, y, sigma_y = whitened(op, y, sigma_y, svd=svd)
     if schedule is None:
         schedule = getattr(denoiser, "schedule", None) or NoiseSchedule.linear()
     if isinstance(op, SVDOperator) and getattr(denoiser, "value_range", None):
         require_batch(y, op.out_shape, "y")
         warn_if_out_of_range(op, y, sigma_y)
-    name, sampler = _sampler(method)
-    if isinstance(method, str) and "svd" in METHODS[name].needs and not isinstance(op, SVDOperator):
-        raise ValueError(
-            f"{name} needs the singular values of H, but op was a {type(op).__name__}. "
-            "as_operator(H, in_shape) decomposes H; 'moment-matching' needs H and H^T only."
-        )
     run = sampler(
         denoiser,
         op,
@@ -205,9 +226,10 @@ def _in_the_loop(
         )
     shape = (len(y), *op.in_shape)
     if eta is None:
-        return ddpm_samples(
+        steps = ddpm_samples(
             guided, shape, sigmas, generator=generator, dtype=y.dtype, device=y.device
         )
+        return _told(steps, guided)
     if isinstance(eta, Tensor) and eta.ndim:
         raise ValueError(
             "eta of a denoiser that sees y must be one number, but had shape "
@@ -217,7 +239,22 @@ def _in_the_loop(
     table = ddrm_coefficients(unmeasured, sigmas[:-1], sigmas[1:], 0.0, eta=eta, eta_b=1.0)
     rows = map(StepCoefficients._make, zip(*table, strict=True))
     start = sigmas[0] * standard_normal(y.new_empty(shape), generator)
-    return diffusion_steps(guided, start, sigmas, rows, generator=generator)
+    steps = diffusion_steps(guided, start, sigmas, rows, generator=generator)
+    return _told(steps, guided)
+
+
+def _told(steps: Iterator[Step], guided: Any) -> Iterator[Step]:
+    """The same steps; after the last it is told if conjugate gradients had not ended there."""
+    yield from steps
+    if isinstance(guided, Proximal) and guided.residual > LARGE_RESIDUAL:
+        warnings.warn(
+            f"Without an SVD of H, conjugate gradients had a residual of {guided.residual:.2g} of "
+            f"the first in the last step, after cg_steps = {guided.cg_steps}, where "
+            f"{LARGE_RESIDUAL:g} or less was expected: x fits y less well than it could. Take "
+            f"more, method=functools.partial({type(guided).__name__}, cg_steps=1000), or DiffPIR "
+            "with a sigma_y that is not smaller than the noise.",
+            stacklevel=3,
+        )
 
 
 def _rates(

@@ -44,6 +44,7 @@ from .diffusion import Denoiser, Step, StepCoefficients, combine, diffusion_step
 from .guidance import PiGDM, SeesY, unit_prior_variance, with_covariance
 from .noise import Generators, standard_normal
 from .operators import SVDOperator
+from .operators.base import require_one_for_all
 from .schedule import decreasing_sigmas
 from .validation import is_integer, require_positive, require_unit_interval
 
@@ -623,6 +624,7 @@ def particle_samples(
         As :func:`ddrm_edu.ddrm_samples`, and for sigma_y = 0; by the call itself.
     """
     levels, s, sigma_y = checked_run(op, y, sigmas, sigma_y)
+    require_one_for_all(op, "A sampler by particles")
     if sigma_y == 0:
         raise ValueError(
             "Particles are weighted by the density of y, which sigma_y = 0 does not leave any: "

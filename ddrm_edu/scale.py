@@ -19,12 +19,12 @@ import warnings
 import torch
 from torch import Tensor
 
-from .operators import SVDOperator
+from .operators import LinearMap, SVDOperator
 from .validation import require_batch, require_floating, require_level
 
 
 def to_symmetric(
-    y: Tensor, op: SVDOperator | None = None, *, low: float = 0.0, high: float = 1.0
+    y: Tensor, op: SVDOperator | LinearMap | None = None, *, low: float = 0.0, high: float = 1.0
 ) -> Tensor:
     r"""The measurement y of a picture in [low, high] as that of the same picture in [-1, 1].
 
@@ -35,7 +35,7 @@ def to_symmetric(
     ----------
     y : Tensor, shape (batch, *out_shape)
         Floating-point, in the units of the picture.
-    op : SVDOperator, optional
+    op : SVDOperator or LinearMap, optional
         H; without it y is the picture itself.
     low, high : float
         Black and white of the picture: 0 and 255 for bytes, 0 and 65535 for 16 bits.
@@ -66,7 +66,11 @@ def to_symmetric(
         ones = torch.ones_like(y)
     else:
         require_batch(y, op.out_shape, "y")
-        ones = op(torch.ones(1, *op.in_shape, dtype=y.dtype, device=y.device))
+        ones = op(
+            torch.ones(
+                getattr(op, "batch", None) or 1, *op.in_shape, dtype=y.dtype, device=y.device
+            )
+        )
     return (2 * y - (low + high) * ones) / (high - low)
 
 
@@ -109,16 +113,19 @@ def warn_if_out_of_range(op: SVDOperator, y: Tensor, sigma_y: float) -> None:
     """
     s = op.s.detach().double().cpu()
     noise = require_level(sigma_y, "sigma_y")
-    explained = float((noise / s[s > 0]).square().sum()) / s.numel()  # s may be broadcast
+    s = (s if op.batch else s[None]).flatten(1)  # for each image, or for all; it may be broadcast
+    explained = (noise / s.where(s > 0, math.inf)).square().mean(1)
     kept = op.pinv(y).double().flatten(1)
-    lost = (1 - kept.square().mean(1)).clamp(min=0) if (s == 0).any() else 0.0
-    beyond = (kept.abs() - 1).clamp(min=0).square().mean(1)
-    found = (beyond - lost).max().item() if len(y) else 0.0
-    if found > 1.5 * explained + 0.01:
+    beyond = (kept.abs() - 1).clamp(min=0)
+    power, beyond = torch.stack([kept.square().mean(1), beyond.square().mean(1)]).cpu()
+    found = beyond - (1 - power).clamp(min=0) * (s == 0).any(1)
+    if (too_far := found - 1.5 * explained > 0.01).any():
+        worst = found.where(too_far, 0.0).argmax()
+        left, due = (float(a.expand_as(found)[worst].sqrt()) for a in (found, explained))
         warnings.warn(
-            f"H^+ y leaves the range [-1, 1] of pictures by {math.sqrt(found):.3g} (root mean "
+            f"H^+ y leaves the range [-1, 1] of pictures by {left:.3g} (root mean "
             "square) more than what H loses of a picture explains, and noise of sigma_y = "
-            f"{noise:.3g} explains {math.sqrt(explained):.3g} of it. "
+            f"{noise:.3g} explains {due:.3g} of it. "
             "Is y on another scale, [0, 1] or 0..255? to_symmetric(y, op, low=, high=) changes it "
             "through H. Or is there more noise in y than sigma_y, rounding included?",
             stacklevel=3,

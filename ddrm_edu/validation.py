@@ -117,7 +117,13 @@ def require_batch(x: Any, shape: tuple[int, ...], what: str) -> None:
         return
     wanted = f"(batch, {', '.join(map(str, shape))})"
     require_floating(x, what, f" of shape {wanted}")
-    if tuple(x.shape) == tuple(shape):
+    if tuple(x.shape) == tuple(shape) and len(shape) > 3:
+        fix = (
+            "The operator was made for single images of four axes. If the first one counts images, "
+            "each with a mask or weights of its own, make it with Diagonal(weights, "
+            "per_image=True), whose y has the shape of x; else pass x[None]."
+        )
+    elif tuple(x.shape) == tuple(shape):
         fix = "The batch dimension is missing: pass x[None]."
     elif x.ndim == len(shape) + 1 and sorted(x.shape[1:]) == sorted(shape):
         fix = "The axes are in another order: images are (batch, channels, height, width)."
@@ -167,7 +173,8 @@ def one_number(value: Any, what: str) -> float:
     given = f"of shape {tuple(shape)}" if shape else f"{value!r:.40}"
     raise ValueError(
         f"{what} must be one number, but was {given}, of type {type(value).__name__}. "
-        "Convert text by float(); what differs from image to image takes a call for each."
+        "Convert text by float(). A sigma_y that differs from image to image, or within one, is "
+        "for restore(sigma_y=) alone."
     )
 
 

@@ -1,11 +1,13 @@
-"""Do the lectures bite?  Plants the errors of tests/bite/errors.toml one by one and runs lectures.
+"""Do the lectures bite?  Plants the errors of a list one by one and runs lectures.
 
 Each error is planted in a copy of the library; the lectures are run against it by nbval, as
-`make test` does, until one fails.  Writes tests/bite/README.md.
+`make test` does, until one fails.  The list is tests/bite/errors.toml, whose result is
+tests/bite/README.md, or another one beside it, NAME.toml, with the result in NAME.md.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -52,13 +54,13 @@ def first_to_fail(error: dict) -> str | None:
         return next((each for each in order if fails(each, library)), None)
 
 
-def report(errors: list[dict], noticed: list[str | None]) -> str:
-    """The result in Markdown."""
+def report(errors: list[dict], noticed: list[str | None], command: str) -> str:
+    """The result of ``command`` in Markdown."""
     caught = sum(lecture is not None for lecture in noticed)
     lines = [
         "# Do the lectures bite?",
         "",
-        "Written by `make bite`: one error at a time is planted in the library, and the lectures",
+        f"Written by `{command}`: one error at a time is planted in the library, and the lectures",
         f"are run until one of them fails. **{caught} of {len(errors)}** errors were noticed.",
         "",
         "| file | error | noticed by lecture |",
@@ -71,15 +73,23 @@ def report(errors: list[dict], noticed: list[str | None]) -> str:
 
 
 def main() -> None:
-    """Plant every error, two at a time."""
-    errors = tomllib.loads((FOLDER / "errors.toml").read_text())["error"]
+    """Plant every error, ``--at-once`` at a time."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("list", nargs="?", type=Path, default=FOLDER / "errors.toml")
+    parser.add_argument("--at-once", type=int, default=2)
+    args = parser.parse_args()
+    errors = tomllib.loads(args.list.read_text())["error"]
     for lecture in tqdm(LECTURES, desc="lectures as they are"):
         if fails(lecture, ROOT):
             raise SystemExit(f"Lecture {lecture} fails without any planted error; mend it first.")
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(args.at_once) as pool:
         found = pool.map(first_to_fail, errors)
         noticed = list(tqdm(found, total=len(errors), desc="planted errors"))
-    (FOLDER / "README.md").write_text(report(errors, noticed))
+    if args.list.name == "errors.toml":
+        result, command = "README.md", "make bite"
+    else:
+        result, command = f"{args.list.stem}.md", f"make bite LIST=tests/bite/{args.list.name}"
+    (FOLDER / result).write_text(report(errors, noticed, command))
     missed = [error["what"] for error, lecture in zip(errors, noticed, strict=True) if not lecture]
     print(f"{len(errors) - len(missed)} of {len(errors)} errors were noticed. Missed: {missed}")
 

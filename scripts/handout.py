@@ -19,15 +19,14 @@ import nbformat
 from kernels import execute, two_at_a_time
 from nbconvert.preprocessors import ClearOutputPreprocessor
 
+from ddrm_edu.course.copies import led_to, markdown, without_dead_links
 from ddrm_edu.course.grading import HEADING, grade
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "build" / "handout"
 LECTURES = sorted((ROOT / "lectures").glob("[0-9][0-9]*_*.ipynb"))
 CALL = re.compile(r'^exercise\("([\d.]+)"', re.MULTILINE)
-LINK = re.compile(r"\[([^][]*)\]\((?!\w+:|#)([^()#\s]+)(?:#[^()\s]*)?\)")
-RUN = "*For marks only the first code cell and those below this heading are run.*"
-READ = ("benchmarks/results/quality-*.csv",)  # by the code of lecture 10
+RUN = "*For marks only the set-up (the imports) and the cells below this heading are run.*"
 
 
 def student_copy(path: Path) -> nbformat.NotebookNode:
@@ -39,43 +38,23 @@ def student_copy(path: Path) -> nbformat.NotebookNode:
     return notebook
 
 
-def handed_out(notebooks: dict[Path, nbformat.NotebookNode]) -> Iterator[Path]:
-    """The other files that go along: what the lectures link to, but no solutions."""
-    for path, notebook in notebooks.items():
-        for _, target in LINK.findall("\n".join(cell.source for cell in markdown(notebook))):
-            linked = (path.parent / target).resolve()
-            if linked.is_file() and "solutions" not in linked.parts:
-                yield linked
-    for pattern in READ:
-        yield from ROOT.glob(pattern)
-
-
-def markdown(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
-    """The cells with text."""
-    return [cell for cell in notebook.cells if cell.cell_type == "markdown"]
-
-
-def without_dead_links(text: str, folder: Path) -> str:
-    """The text of a file in ``folder``; a link to what was not handed out is its words only."""
-    return LINK.sub(lambda link: link[0] if (folder / link[2]).exists() else link[1], text)
-
-
 def write() -> None:
     """Make the folder anew."""
     shutil.rmtree(OUT, ignore_errors=True)
     notebooks = {path: student_copy(path) for path in LECTURES}
-    others = sorted(set(handed_out(notebooks)))
-    for path in [*notebooks, *others]:  # all of them first: then it is known what a link finds
+    others = sorted(set(led_to(ROOT, notebooks)))
+    files = {OUT / path.relative_to(ROOT) for path in [*notebooks, *others]}
+    for path in [*notebooks, *others]:
         copy = OUT / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, copy)
     for path, notebook in notebooks.items():
         copy = OUT / path.relative_to(ROOT)
         for cell in markdown(notebook):
-            cell.source = without_dead_links(cell.source, copy.parent)
+            cell.source = without_dead_links(cell.source, copy.parent, files)
         nbformat.write(notebook, copy)
     for copy in OUT.rglob("*.md"):
-        copy.write_text(without_dead_links(copy.read_text(), copy.parent))
+        copy.write_text(without_dead_links(copy.read_text(), copy.parent, files))
     print(f"Wrote {len(LECTURES)} lectures and {len(others)} other files to {OUT}")
 
 

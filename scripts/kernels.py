@@ -5,11 +5,18 @@ waits for the kernel's reply on the same socket.  jupyter_client 8.10 (``session
 sends around pyzmq's asyncio layer, and such a send may swallow the wake-up for a reply that
 has just arrived: the reply is there, the kernel has nothing to do, and the client sleeps until the
 time of the cell is over, or for ever.  So `Manager` makes clients that look again every second.
+
+Client and kernel talk over sockets in a folder of their own, which nobody else may enter.  Ports of
+the network, the default, are open to every user of the machine, and each kernel warns of that.
 """
 
 from __future__ import annotations
 
+import shutil
+import sys
+import tempfile
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,6 +32,7 @@ from tqdm import tqdm
 from traitlets import Type, default
 
 LOOK = 1.0  # seconds
+LONGEST = 70  # characters of the folder of a socket, whose name has about 100 in all
 
 
 class Channel(AsyncZMQSocketChannel):
@@ -55,6 +63,18 @@ class Manager(AsyncKernelManager):
     @default("client_factory")
     def _client_factory_default(self) -> type[Client]:
         return Client
+
+    @default("transport")
+    def _transport_default(self) -> str:
+        return "tcp" if sys.platform == "win32" else "ipc"
+
+    @default("connection_file")
+    def _connection_file_default(self) -> str:
+        """In a new folder, where the sockets will lie too; it goes with the manager."""
+        short = None if len(tempfile.gettempdir()) <= LONGEST else "/tmp"
+        folder = tempfile.mkdtemp(prefix="kernel-", dir=short)
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return str(Path(folder) / "kernel.json")
 
 
 def execute(

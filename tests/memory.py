@@ -8,6 +8,8 @@ import numpy as np
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
+from ddrm_edu import SVDOperator
+
 
 def peak_bytes(work) -> int:
     """Most bytes alive at a time that ``work()`` asked of PyTorch's CPU allocator, with its result.
@@ -24,9 +26,11 @@ def peak_bytes(work) -> int:
 
 
 def stored_bytes(value) -> int:
-    """Bytes behind an attribute: of the whole storage of a tensor, of each number of a list."""
+    """Bytes behind an attribute: of a tensor's whole storage, of a list, of an operator's parts."""
     if isinstance(value, Tensor):
         return value.untyped_storage().nbytes()
+    if isinstance(value, SVDOperator):
+        return sum(map(stored_bytes, vars(value).values()))
     assert isinstance(value, (tuple, list, int, float)), f"what does a {type(value)} hold?"
     parts = value if isinstance(value, (tuple, list)) else ()
     return sys.getsizeof(value) + sum(map(stored_bytes, parts))

@@ -211,6 +211,20 @@ def direct_sum_matrix(in_shape: tuple[int, int, int], parts: list) -> np.ndarray
     return H
 
 
+def stacked_matrix(parts: list[np.ndarray], weights: list[float]) -> np.ndarray:
+    """The rows of every part, times its weight, one part after the other."""
+    rows = []
+    for H, weight in zip(parts, weights, strict=True):
+        for row in H:
+            rows.append([weight * entry for entry in row])
+    return np.array(rows)
+
+
+def weighted_matrix(H: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Every row times its weight."""
+    return np.array([w * row for w, row in zip(np.reshape(weights, -1), H, strict=True)])
+
+
 def permutation_matrix(order: list[int]) -> np.ndarray:
     """Entry k of the result is entry ``order[k]`` of the argument."""
     Q = np.zeros((len(order), len(order)))

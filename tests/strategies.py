@@ -27,8 +27,10 @@ from oracles import (
     kronecker_matrix,
     patch_functional_matrix,
     permutation_matrix,
+    stacked_matrix,
     super_resolution_matrix,
     transposition_matrix,
+    weighted_matrix,
 )
 from torch import Tensor
 
@@ -50,9 +52,11 @@ from ddrm_edu import (
     PatchFunctional,
     SelectedRows,
     SeparableBlur,
+    Stacked,
     SuperResolution,
     SVDOperator,
     TruncatedSVD,
+    WeightedRows,
 )
 
 seeds = st.integers(0, 2**32 - 1)
@@ -407,6 +411,51 @@ def selected_rows(draw) -> OperatorCase:
 
 
 @st.composite
+def stacked(draw) -> OperatorCase:
+    """Masks and weights, circular blurs, or one of any structure, with the identity among them."""
+    shape, count = draw(image_shapes(max_side=4)), draw(st.integers(1, 3))
+    kind = draw(st.sampled_from(["pixels", "blurs", "any"]))
+    if kind == "any":
+        op, H = draw(_operators_on(shape))
+        cases = [OperatorCase(op, H), OperatorCase(Denoising(shape), np.eye(op.n))][:count]
+    elif kind == "pixels":
+        drawn = [draw(st.sampled_from([_masks, _weights]))(draw, shape) for _ in range(count)]
+        cases = [
+            OperatorCase(Inpainting(w), inpainting_matrix(w))
+            if w.dtype == bool
+            else OperatorCase(Diagonal(w), diagonal_matrix(w))
+            for w in drawn
+        ]
+    else:
+        kernels = [draw(_kernels()) for _ in range(count)]
+        matrices_ = [blur_matrix(shape, kernel, wrap=True) for kernel in kernels]
+        assume(all(H.any() for H in matrices_))
+        cases = [
+            OperatorCase(CircularBlur(shape, kernel), H)
+            for kernel, H in zip(kernels, matrices_, strict=True)
+        ]
+    cases = draw(st.permutations(cases))
+    weights = [draw(st.sampled_from([1.0, 0.3, 7.0])) for _ in cases]
+    container = draw(st.sampled_from([list, tuple, np.array]))
+    op = Stacked([case.op for case in cases], container(weights))
+    return OperatorCase(op, stacked_matrix([case.H for case in cases], weights))
+
+
+@st.composite
+def weighted_rows(draw) -> OperatorCase:
+    """Any weights, zeros among them, where U moves entries; one weight for all of y elsewhere."""
+    kinds = (denoising, inpainting, diagonal, super_resolution, colorization, patch_functional)
+    if draw(st.booleans()):
+        op, H = draw(st.one_of(*(kind() for kind in (*kinds, fourier_mask, compressed_sensing))))
+        weights = np.abs(_weights(draw, op.out_shape))
+    else:
+        op, H = draw(st.one_of(dense(), circular_blur(), kronecker()))
+        weights = np.full(op.out_shape, draw(st.sampled_from([0.3, 20.0])))
+    container = draw(st.sampled_from([np.array, torch.tensor, np.ndarray.tolist]))
+    return OperatorCase(WeightedRows(op, container(weights)), weighted_matrix(H, weights))
+
+
+@st.composite
 def truncated_svd(draw) -> OperatorCase:
     """Distinct singular values, so that the largest k are well defined; any k, all of them too."""
     m, n = draw(st.integers(1, 12)), draw(st.integers(1, 12))
@@ -450,6 +499,8 @@ OPERATORS: dict[type[SVDOperator], Callable[[], st.SearchStrategy[OperatorCase]]
     DirectSum: direct_sum,
     ChangeOfBasis: change_of_basis,
     SelectedRows: selected_rows,
+    Stacked: stacked,
+    WeightedRows: weighted_rows,
     TruncatedSVD: truncated_svd,
 }
 

@@ -349,7 +349,7 @@ SAMPLING = [
         ("integer y", ("y must hold floating-point", "torch.int64"), {"y": Y.long()}),
         ("no sigma_y", ("sigma_y must be one number", "None"), {"sigma_y": None}),
         ("sigma_y as text", ("sigma_y must be one number", "'0.1'", "float()"), {"sigma_y": "0.1"}),
-        ("a map", ("sigma_y must be one number", "(2, 1)"), {"sigma_y": torch.ones(2, 1)}),
+        ("a map", ("sigma_y must be one number", "(3, 1)"), {"sigma_y": torch.ones(3, 1)}),
         ("y of numpy", ("y must be a torch tensor", "ndarray"), {"y": Y.numpy()}),
         ("y with NaN", ("y must be finite", "1 of its 4"), {"y": broken(Y.clone(), NAN)}),
         ("y with inf", ("y must be finite", "1 of its 4"), {"y": broken(Y.clone(), -INF)}),

@@ -376,6 +376,7 @@ def test_rates_take_the_shape_of_one_image():
         ({"eta": torch.tensor([0.5, math.nan, 0.2])}, r"\[0, 1\]"),
         ({"eta": torch.ones(2)}, r"\(3,\), but had shape \(2,\)"),
         ({"eta_b": torch.ones(4)}, r"\(3,\), but had shape \(4,\)"),
+        ({"eta": torch.ones(20, 3)}, r"\(3,\), but had shape \(20, 3\)"),  # none per step
         ({"eta_b": torch.tensor([1.0, 1.7, 1.0])}, r"\[0, 1.6\].*was 1.7"),
         ({"eta_b": torch.tensor([-0.2, 1.0, 1.0])}, "was -0.2"),
         ({"eta_b": torch.tensor([1.0, 1.0, math.inf])}, "was inf"),

@@ -692,7 +692,7 @@ WHEN_MADE = {
     "negative s": (PiGDM, half, NEGATIVE, Y, {}, "must be finite and not negative, but range"),
     "no H": (MM, half, torch.eye(3), Y, {}, r"op must be an SVDOperator, or have op\(x\)"),
     "no SVD": (PiGDM, half, Products(Products.transposed), Y, {}, "needs the singular values"),
-    "no SVD: DDNM": (DDNM, half, Products(Products.transposed), Y, {}, "MomentMatching needs H"),
+    "no H^T": (DDNM, half, Products(None), Y, {}, r"have op\(x\), op.adjoint\(y\).*backward=ft"),
     "no transpose": (
         MM,
         half,

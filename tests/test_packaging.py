@@ -87,9 +87,10 @@ def test_version_is_the_same_everywhere():
 
 
 def test_version_is_read_without_an_import():
-    """setuptools reads it out of the file; an import would need torch where a wheel is built."""
-    code = "from setuptools.config import expand; print(expand.read_attr('ddrm_edu.__version__'))"
-    assert _modules_after(code, said=ddrm_edu.__version__).isdisjoint({"torch", "ddrm_edu"})
+    """By hatchling, out of the file; an import would need torch where a wheel is built."""
+    path = PYPROJECT["tool"]["hatch"]["version"]["path"]
+    line = f'__version__ = "{ddrm_edu.__version__}"'
+    assert line in (ROOT / path).read_text().splitlines()
 
 
 def test_what_is_released_is_dated_and_the_newest_comes_first():
@@ -200,8 +201,6 @@ def _modules_after(code: str, said: str | None = None) -> set[str]:
 
 
 def test_types_ship_and_no_error_is_silenced_without_a_reason():
-    shipped = PYPROJECT["tool"]["setuptools"]["package-data"]["ddrm_edu"]
-    assert {"py.typed", "__init__.pyi"} <= set(shipped)
     assert (ROOT / "ddrm_edu/py.typed").read_text() == ""
     assert PYPROJECT["tool"]["mypy"]["disallow_untyped_defs"]
     for path in ROOT.glob("ddrm_edu/**/*.py*"):

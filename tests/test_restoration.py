@@ -2,8 +2,10 @@
 
 import functools
 import itertools
+import math
 import re
 
+import numpy as np
 import pytest
 import torch
 from guidance_laws import Counted, products
@@ -12,11 +14,13 @@ from laws import nonlinear_denoiser, random_case
 import ddrm_edu
 from ddrm_edu import (
     DDNM,
+    CircularBlur,
     Dense,
     DiffPIR,
     ExactDenoiser,
     GaussianPrior,
     Inpainting,
+    LinearMap,
     MomentMatching,
     NoiseSchedule,
     PiGDM,
@@ -285,3 +289,130 @@ def test_refused_in_a_sentence(name):
 def test_restore_is_public():
     assert ddrm_edu.restore is restore
     assert restore.__module__ == "ddrm_edu.restoration"
+
+
+# ----------------------------------------------------------------------------- without an SVD of H
+
+SMALL = (1, 5, 6)
+N = math.prod(SMALL)
+SMALL_PRIOR = GaussianPrior(
+    torch.zeros(SMALL), torch.eye(N).double() / 4 + torch.ones(N, N).double() / 8
+)
+KEEP = torch.tensor([True, False, True, True, False, True])
+BLUR = CircularBlur(SMALL, [[0.1, 0.5, 0.2], [0.0, 0.3, -0.2]])
+
+
+def masked_blur(x):
+    """A blur, then a mask: no structure of the library."""
+    return BLUR(x)[..., KEEP.to(x.device)]
+
+
+BOTH = {
+    "function": LinearMap(masked_blur, SMALL),
+    "pair": LinearMap(
+        masked_blur,
+        SMALL,
+        backward=lambda y: BLUR.adjoint(y.new_zeros(len(y), *SMALL).index_copy(3, where(), y)),
+    ),
+}
+
+
+def where():
+    return KEEP.nonzero().flatten()
+
+
+@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize(
+    "method",
+    [
+        functools.partial(DDNM, cg_steps=1000),
+        functools.partial(DiffPIR, cg_steps=1000),
+        functools.partial(DiffPIR, cg_steps=1000, lambda_=3.0),
+        functools.partial(MomentMatching, cg_steps=None),
+    ],
+    ids=["ddnm", "diffpir", "diffpir, lambda 3", "moment-matching"],
+)
+@pytest.mark.parametrize("sigma_y", [0.05, 0.4])
+def test_without_an_svd_the_result_is_that_of_the_svd(name, method, sigma_y):
+    """Solved to the end, on a mask after a blur."""
+    H = BOTH[name]
+    op = Dense(H.matrix(), SMALL, H.out_shape)
+    y = op(SMALL_PRIOR.sample(2, generator=seeded())) + 0.1
+    options = {"sigma_y": sigma_y, "method": method, "steps": 6}
+    want = restore(SMALL_PRIOR, op, y, generator=seeded(), **options)
+    got = restore(SMALL_PRIOR, H, y, generator=seeded(), **options)
+    assert (got - want).abs().max() <= 1e-8
+
+
+@pytest.mark.parametrize("name", [n for n, m in METHODS.items() if "svd" not in m.needs])
+def test_methods_that_need_no_svd_take_maps_of_noise_with_any_h(name):
+    """The blur mixes entries, so no SVD stays exact; the whitened products do."""
+    sigma = torch.linspace(0.1, 0.5, N).double().reshape(SMALL)
+    y, options = torch.ones(2, *SMALL).double(), {"method": name, "steps": 3}
+    white = Dense(BLUR.matrix() / sigma.reshape(-1, 1), SMALL, SMALL)
+    if name == "moment-matching":
+        options["method"] = functools.partial(MomentMatching, cg_steps=None)
+        with pytest.raises(ValueError, match="mixes several"):  # a reader's own may need the SVD
+            restore(SMALL_PRIOR, BLUR, y, sigma_y=sigma, **options)
+        return
+    want = restore(SMALL_PRIOR, white, y / sigma, sigma_y=1.0, generator=seeded(), **options)
+    for H in (BLUR, LinearMap(BLUR, SMALL)):
+        got = restore(SMALL_PRIOR, H, y, sigma_y=sigma, generator=seeded(), **options)
+        assert (got - want).abs().max() <= (1e-6 if name == "ddnm" else 1e-8)
+
+
+def test_an_iteration_that_did_not_end_is_told():
+    H = BOTH["function"]
+    y = torch.ones(1, *H.out_shape).double()
+    method = functools.partial(DiffPIR, cg_steps=1)
+    with pytest.warns(UserWarning, match=r"residual of .*cg_steps = 1, .*Take more, .*DiffPIR, cg"):
+        restore(SMALL_PRIOR, H, y, sigma_y=1e-3, method=method, steps=2)
+    guided = DiffPIR(SMALL_PRIOR, H, y, sigma_y=0.1)
+    assert guided.residual == 0.0, "nothing was solved yet"
+    guided(torch.zeros(1, *SMALL).double(), 1.0)
+    assert 0 < guided.residual <= 1e-10
+    with_svd = DiffPIR(SMALL_PRIOR, Dense(H.matrix(), SMALL), y.flatten(1), sigma_y=0.1, cg_steps=1)
+    with_svd(torch.zeros(1, *SMALL).double(), 1.0)
+    assert with_svd.residual == 0.0
+
+
+@pytest.mark.parametrize("steps", [0, 2.0, None])
+def test_steps_that_are_none_are_refused(steps):
+    with pytest.raises(ValueError, match="cg_steps must be a positive integer, but was"):
+        DDNM(SMALL_PRIOR, BLUR, torch.ones(1, *SMALL), sigma_y=0.1, cg_steps=steps)
+
+
+def test_the_refusal_names_the_methods_that_need_h_and_its_transpose():
+    H = BOTH["function"]
+    with pytest.raises(ValueError, match="'ddnm', 'diffpir', 'moment-matching', 'dps' need H"):
+        restore(SMALL_PRIOR, H, torch.ones(1, *H.out_shape), sigma_y=0.1)
+
+
+def test_a_function_of_numpy_needs_its_transpose_given():
+    H = LinearMap(lambda x: np.asarray(x)[..., ::2], SMALL)
+    with pytest.raises(ValueError, match=r"torch cannot derive it of f.*backward="):
+        restore(SMALL_PRIOR, H, torch.ones(1, 1, 5, 3).double(), sigma_y=0.1, method="diffpir")
+
+
+def test_a_mask_after_a_blur_is_restored_at_64_x_64():
+    """No SVD of 12,288 columns: by products, 6 dB above what fills the holes with 0."""
+    shape = (3, 64, 64)
+    x0 = torch.nn.functional.interpolate(load_images("natural")[3:4], scale_factor=2.0)
+    bell = torch.exp(-(torch.arange(-4, 5).double() ** 2) / 3)
+    blur = CircularBlur(shape, torch.outer(bell, bell) / bell.sum() ** 2)
+    known = torch.rand(64, 64, generator=seeded()) < 0.6
+    H = LinearMap(lambda x: blur(x) * known, shape)
+    sigma_y = 0.02
+    y = H(x0).float() + sigma_y * torch.randn(1, *shape, generator=seeded()) * known
+    x = restore(
+        load_denoiser("natural"),
+        H,
+        y,
+        sigma_y=sigma_y,
+        method="diffpir",
+        steps=8,
+        generator=seeded(),
+    )
+    assert psnr(x, x0) >= psnr(y, x0) + 6
+    apart = (H(x) - y)[:, :, known]
+    assert apart.square().mean().sqrt() <= 1.5 * sigma_y

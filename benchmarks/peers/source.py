@@ -37,10 +37,15 @@ class _Empty(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         pass
 
 
-def require_packages() -> None:
-    """Raise a ``click`` error unless those are there whose lines the table names."""
+def stand_in_for_torchvision() -> None:
+    """Let those packages be imported where it is missing: it is not called here."""
     if find_spec("torchvision") is None:
         sys.meta_path.append(_Empty())
+
+
+def require_packages() -> None:
+    """Raise a ``click`` error unless those are there whose lines the table names."""
+    stand_in_for_torchvision()
     for name, due in VERSIONS.items():
         try:
             found = f"{version(name)} is installed"

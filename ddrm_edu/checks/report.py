@@ -5,9 +5,28 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Status = Literal["holds", "broken", "not asked"]
+
+
+class Power(NamedTuple):
+    """How often a claim that is judged by chance errs, either way.
+
+    A true claim fails with a probability of at most ``false_alarm``.  What is off by one of the
+    other numbers, or by more, is found with a probability of at least 95 %; NaN where none is
+    claimed.
+    """
+
+    draws: int  #: independent ones
+    comparisons: int  #: that share the false alarm
+    false_alarm: float
+    mean: float  #: of one entry, in its standard deviations
+    variance: float  #: of one entry, as a share of it
+    correlation: float  #: of two entries that are claimed to be uncorrelated, or of two draws
+
+    def _ipython_display_(self) -> None:
+        """Nothing: as the last line of a cell a check shows what it printed, and no more."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +44,7 @@ class Finding:
     cause: str = ""  #: the likely cause
     fix: str = ""  #: what to do about it
     within: str = ""  #: the bound in words, if it is not one on the rounding error
+    power: Power | None = field(default=None, kw_only=True)  #: of a claim that is judged by chance
     remark: bool = field(
         default=False, kw_only=True
     )  #: an assumption: that it does not hold is told, and is no error
@@ -38,7 +58,7 @@ class Finding:
         status: Status = "broken"
         if error <= bound:
             status, told = "holds", ()
-            more = {key: more[key] for key in ("within", "remark") if key in more}
+            more = {key: more[key] for key in ("within", "power", "remark") if key in more}
         return cls(name, status, float(error), float(bound), *told, **more)
 
     @classmethod
@@ -107,13 +127,21 @@ class Report:
         """What was put to the test."""
         return [finding for finding in self.findings if finding.status != "not asked"]
 
+    @property
+    def power(self) -> dict[str, Power]:
+        """Of each claim that was judged by chance: false alarm, and the least that is found."""
+        return {finding.name: finding.power for finding in self.asked if finding.power}
+
     def to_dict(self) -> dict[str, Any]:
         """The same for machines: strings, lists and finite numbers (None in place of others)."""
+
+        def finite(value: Any) -> Any:
+            if isinstance(value, Power):
+                return {key: finite(number) for key, number in value._asdict().items()}
+            return value if not isinstance(value, float) or math.isfinite(value) else None
+
         findings = [
-            {
-                key: value if not isinstance(value, float) or math.isfinite(value) else None
-                for key, value in dataclasses.asdict(finding).items()
-            }
+            {key.name: finite(getattr(finding, key.name)) for key in dataclasses.fields(finding)}
             for finding in self.findings
         ]
         return {"title": self.title, "ok": self.ok, "findings": findings}

@@ -6,9 +6,11 @@ all the states of a run are known, even of a sampler that returns nothing but th
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -187,6 +189,19 @@ class Runs:
 
     def normal(self, *shape: int) -> Tensor:
         return torch.randn(shape, generator=self.generator, dtype=torch.float64)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Runs within it have draws and seeds of their own: all later runs are as without it."""
+        state, seeds = self.generator.get_state(), self.seeds
+        first = next(copy.copy(seeds))
+        self.generator.manual_seed(first + 2**32)
+        self.seeds = itertools.count(first + 2**33)
+        try:
+            yield
+        finally:
+            self.generator.set_state(state)
+            self.seeds = seeds
 
     def images(self, problem: Problem, batch: int) -> Tensor:
         """Spectral coordinates far from 0 and beyond [-1, 1]; 0 where a run starts unobserved.

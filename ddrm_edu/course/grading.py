@@ -49,9 +49,10 @@ class Mark(NamedTuple):
 def cells_to_run(path: Path) -> tuple[list[str], str]:
     """Sources of the set-up and of the cells of the exercises, and the lecture: "06", "07b" ...
 
-    The set-up is the first code cell, and every one that is tagged ``setup``.  The exercises begin
-    at their heading, or at the first call of ``exercise``; from there on all code cells are taken,
-    so a student may add some.
+    The set-up is the first code cell, and every one that is tagged ``setup``; one tagged
+    ``install`` brings the package where it is missing, and is not run here.  The exercises begin at
+    their heading, or at the first call of ``exercise``; from there on all code cells are taken, so
+    a student may add some.
 
     Raises
     ------
@@ -70,7 +71,9 @@ def cells_to_run(path: Path) -> tuple[list[str], str]:
     code: list[str] = []
     for (kind, source), tagged in zip(sources, tags, strict=True):
         begun = begun or bool((HEADING if kind == "markdown" else CALL).search(source))
-        if kind == "code" and (begun or not code or "setup" in tagged):
+        if kind != "code" or "install" in tagged:
+            continue
+        if begun or not code or "setup" in tagged:
             code.append(source)
     called = [id for source in code for id in CALL.findall(source)]
     named = re.findall(r"(?<!\d)\d\d[a-z]?(?=_)", path.name)

@@ -9,7 +9,9 @@ from .kronecker import BicubicSuperResolution, Kronecker, SeparableBlur
 from .linear_map import LinearMap
 from .lowrank import TruncatedSVD
 from .pixels import Denoising, Diagonal, Inpainting
+from .stacked import Stacked
 from .transforms import BlurDecimation, CircularBlur, CompressedSensing, FourierMask
+from .whitening import WeightedRows
 
 __all__ = [
     "BicubicSuperResolution",
@@ -31,8 +33,10 @@ __all__ = [
     "SVDOperator",
     "SelectedRows",
     "SeparableBlur",
+    "Stacked",
     "SuperResolution",
     "TruncatedSVD",
+    "WeightedRows",
     "as_operator",
     "from_function",
     "from_scipy",

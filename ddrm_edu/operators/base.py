@@ -36,6 +36,12 @@ def _guarded(method: Callable[[Any, Tensor], Tensor], name: str) -> Callable[[An
         shape = getattr(self, _DOMAIN[name])
         if not is_batch(x, shape):  # asked in every step of every run: no sentence is made up yet
             require_batch(x, shape, f"The argument of {type(self).__name__}.{name}")
+        if self.batch not in (None, len(x)):
+            raise ValueError(
+                f"{type(self).__name__} measures {self.batch} images, each in a way of its own, "
+                f"but {name} was given {len(x)}. Make it for as many images as y has, or one of "
+                "the weights of a single image for a call of its own."
+            )
         return method(self, x)
 
     return guarded
@@ -64,7 +70,8 @@ class SVDOperator(ABC):
         Shapes of one x and of one y, e.g. ``(3, 32, 32)`` and ``(3, 8, 8)``.
     s : Tensor
         Singular values, broadcastable to ``in_shape``, exact zeros on the null space.  Their order
-        is free, because DDRM treats every coordinate by itself.
+        is free, because DDRM treats every coordinate by itself.  With one axis more, the first,
+        each image of a batch has its own, and the operator takes batches of that size only.
 
     Notes
     -----
@@ -160,9 +167,19 @@ class SVDOperator(ABC):
         return math.prod(self.out_shape)
 
     @property
+    def batch(self) -> int | None:
+        """How many images it measures, each with singular values of its own; None: all alike."""
+        s = getattr(self, "s", None)
+        return len(s) if isinstance(s, Tensor) and s.ndim > len(self.in_shape) else None
+
+    @property
     def rank(self) -> int:
-        """Number of coordinates with s > 0."""
-        return int((self.s.expand(self.in_shape) > 0).sum())
+        """Number of coordinates with s > 0; of a batch, of all its images together."""
+        return int((self.s.expand(self._spectral_shape) > 0).sum())
+
+    @property
+    def _spectral_shape(self) -> tuple[int, ...]:
+        return self.in_shape if self.batch is None else (self.batch, *self.in_shape)
 
     @property
     def pixel_basis(self) -> bool:
@@ -172,9 +189,10 @@ class SVDOperator(ABC):
     def spectrum(self) -> Tensor:
         """All singular values, one for each entry of x: of shape ``in_shape``, float64, on the CPU.
 
-        ``s`` itself may be broadcast, and lives where the operator does.
+        ``s`` itself may be broadcast, and lives where the operator does.  Where each image has its
+        own, the shape is ``(batch, *in_shape)``.
         """
-        return self.s.detach().double().cpu().expand(self.in_shape)
+        return self.s.detach().double().cpu().expand(self._spectral_shape)
 
     def matrix(self) -> Tensor:
         """H as a dense float64 matrix of shape (m, n), column by column; for small n."""
@@ -230,7 +248,33 @@ class SVDOperator(ABC):
         return pylops.LinearOperator(self.as_scipy(), dims=self.in_shape, dimsd=self.out_shape)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.in_shape} -> {self.out_shape}, rank {self.rank})"
+        images = "" if self.batch is None else f"{self.batch} images, "
+        shapes = f"{self.in_shape} -> {self.out_shape}"
+        return f"{type(self).__name__}({shapes}, {images}rank {self.rank})"
+
+
+def require_svd(op: Any, what: str) -> None:
+    """Raise ``ValueError`` unless ``op`` is an :class:`SVDOperator`."""
+    if isinstance(op, list | tuple) and op and all(isinstance(each, SVDOperator) for each in op):
+        raise ValueError(
+            f"{what} must be one operator, but was a {type(op).__name__} of {len(op)}. If they "
+            "measure the same picture, Stacked(parts) is one; masks or weights of each image of a "
+            "batch are Diagonal(weights, per_image=True); else restore each image by itself."
+        )
+    if not isinstance(op, SVDOperator):
+        raise ValueError(
+            f"{what} must be an operator of this library, but was a {type(op).__name__}. "
+            "Make one of a matrix with Dense, of a function with from_function."
+        )
+
+
+def require_one_for_all(op: SVDOperator, what: str) -> None:
+    """Raise ``ValueError`` if ``op`` measures each image of a batch in a way of its own."""
+    if op.batch is not None:
+        raise ValueError(
+            f"{what} takes an operator that measures all images alike, but was given {op!r}, whose "
+            "singular values differ from image to image. Make one for each image, of its weights."
+        )
 
 
 def require_singular_values(op: SVDOperator) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..validation import EPS, image_shape, is_integer, positive_shape, real_matrix
-from .base import SVDOperator
+from .base import SVDOperator, require_one_for_all, require_svd
 from .linear_map import normal_images
 
 
@@ -153,7 +153,7 @@ class ChangeOfBasis(SVDOperator):
         Qt: Callable[[Tensor], Tensor] | Any = None,
         in_shape: tuple[int, ...] | None = None,
     ):
-        _require_operator(op, "op")
+        require_operator(op, "op")
         self._op, self.out_shape = op, op.out_shape
         self.in_shape = positive_shape(in_shape or op.in_shape, "in_shape")
         if math.prod(self.in_shape) != op.n:
@@ -274,7 +274,7 @@ class SelectedRows(SVDOperator):
     """
 
     def __init__(self, op: SVDOperator, keep: Any):
-        _require_operator(op, "op")
+        require_operator(op, "op")
         keep = keep.cpu() if isinstance(keep, Tensor) else torch.tensor(np.array(keep))
         if keep.dtype != torch.bool or tuple(keep.shape) != op.out_shape or not keep.any():
             raise ValueError(
@@ -289,7 +289,7 @@ class SelectedRows(SVDOperator):
         s = op.s.expand(op.in_shape)
         seen = (s > 0).cpu()
         remains = torch.zeros(op.in_shape, dtype=torch.bool)
-        remains[seen] = keep.flatten()[_owned_entries(op, seen)]
+        remains[seen] = keep.flatten()[owned_entries(op, seen)]
         self.s = torch.where(remains.to(s.device), s, 0.0)
 
     def V(self, x: Tensor) -> Tensor:
@@ -310,12 +310,9 @@ class SelectedRows(SVDOperator):
         return torch.where(self.s.to(x.device) > 0, x, 0.0)
 
 
-def _require_operator(op: Any, what: str) -> None:
-    if not isinstance(op, SVDOperator):
-        raise ValueError(
-            f"{what} must be an operator of this library, but was a {type(op).__name__}. "
-            "Make one of a matrix with Dense, of a function with from_function."
-        )
+def require_operator(op: Any, what: str) -> None:
+    require_svd(op, what)
+    require_one_for_all(op, "An operator made of operators")
 
 
 def _fitting_part(part: Any, image: tuple[int, int, int]) -> tuple[SVDOperator, int, int]:
@@ -325,7 +322,7 @@ def _fitting_part(part: Any, image: tuple[int, int, int]) -> tuple[SVDOperator, 
             f"Each part must be (op, top, left) with integers top and left, but one was {part!r}."
         )
     op, top, left = part[0], int(part[1]), int(part[2])
-    _require_operator(op, "The first of each part")
+    require_operator(op, "The first of each part")
     if len(op.in_shape) != 3 or op.in_shape[0] != image[0]:
         raise ValueError(
             f"Each part sees all channels of its rectangle, so its in_shape must be ({image[0]}, "
@@ -358,7 +355,7 @@ def _inner(a: Tensor, b: Tensor) -> Tensor:
     return (a * b.reshape(a.shape)).flatten(1).sum(1)
 
 
-def _owned_entries(op: SVDOperator, seen: Tensor) -> Tensor:
+def owned_entries(op: SVDOperator, seen: Tensor) -> Tensor:
     """For every coordinate with s > 0 the one entry of y that it makes; ``ValueError`` if more.
 
     The entries of the probe are random numbers at least 1/2 apart: a U that only moves entries and

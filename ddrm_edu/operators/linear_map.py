@@ -174,6 +174,44 @@ class LinearMap:
             array=None if self.array is None else self.array.T,
         )
 
+    def with_transpose(self) -> LinearMap:
+        """The same map with an :attr:`adjoint`: that which it has, or the one that torch derives.
+
+        The vector-Jacobian product of a linear function of torch is its transpose, in the dtype and
+        on the device of its argument.
+
+        Raises
+        ------
+        ValueError
+            If it has none, and no gradient leads through the function.
+        """
+        if self._backward is not None:
+            return self
+        self._pulled_back(self.y[:1])  # refused now, or never
+        return LinearMap(
+            self._f,
+            self.in_shape,
+            self.out_shape,
+            name=self.name,
+            title=self.title,
+            backward=self._pulled_back,
+            array=self.array,
+        )
+
+    def _pulled_back(self, y: Tensor) -> Tensor:
+        with torch.inference_mode(False), torch.enable_grad():
+            x = y.new_zeros(len(y), *self.in_shape).requires_grad_()
+            try:
+                Hx = self._f(self._call(x))
+                (Hty,) = torch.autograd.grad(Hx, x, y.to(Hx).reshape(Hx.shape))
+            except Exception as error:  # a student's function may raise anything
+                raise ValueError(
+                    f"H^T is needed, and torch cannot derive it of {self.name}, which must be "
+                    "written in torch, without numpy, .detach() and torch.no_grad(). Else give it, "
+                    f"too: LinearMap({self.name}, in_shape, backward=...)."
+                ) from error
+        return Hty
+
     def matrix(self) -> Tensor:
         """H (m, n), from unit images, and the proof that it does the same.
 
@@ -349,11 +387,14 @@ def require_transpose(op: Any, like: Tensor) -> None:
         raise ValueError(
             "op must be an SVDOperator, or have op(x), op.adjoint(y), in_shape and out_shape, but "
             f"was a {type(op).__name__}. as_operator(H, in_shape) decomposes any small H, and "
-            "ddrm_edu.operators.linear_map.linear_map((forward, adjoint), in_shape) makes such an "
-            "object of two functions."
+            "LinearMap(f, in_shape, backward=ft) makes such an object of two functions, or of one "
+            "that is written in torch."
         )
     require_batch(like, op.out_shape, "y")
-    x, y = (_irregular(shape).to(like) for shape in (op.in_shape, op.out_shape))
+    x, y = (
+        _irregular(shape).to(like).expand(len(like), *shape)
+        for shape in (op.in_shape, op.out_shape)
+    )
     Hx, Hty = op(x).to(like), op.adjoint(y).to(like)
     require_batch(Hx, op.out_shape, "op(x)")
     require_batch(Hty, op.in_shape, "op.adjoint(y)")

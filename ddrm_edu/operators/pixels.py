@@ -115,6 +115,9 @@ class Diagonal(PixelOperator):
         Real numbers of any sign, not all of them 0.  A boolean mask is one of 1 and 0.
     channels : int, optional
         Use the same (h, w) weights for this many channels; then ``in_shape = (channels, h, w)``.
+    per_image : bool
+        If True, the first axis of the weights counts the images of a batch, each of which has its
+        own: a mask per image, for example.  The operator then takes batches of that size only.
 
     Notes
     -----
@@ -133,23 +136,37 @@ class Diagonal(PixelOperator):
     Diagonal((1, 3) -> (1, 3), rank 2)
     >>> op.pinv(op(torch.tensor([[[2.0, 4.0, 6.0]]])))
     tensor([[[2., 4., 0.]]])
+
+    Two images of one row, each with other pixels missing:
+
+    >>> Diagonal([[[True, False, True]], [[False, True, True]]], per_image=True)
+    Diagonal((1, 3) -> (1, 3), 2 images, rank 4)
     """
 
-    def __init__(self, weights: Any, channels: int | None = None):
+    def __init__(self, weights: Any, channels: int | None = None, *, per_image: bool = False):
         weights = finite_tensor(weights, "weights")
+        if per_image and (weights.ndim < 2 or not len(weights)):
+            raise ValueError(
+                "With per_image=True the weights must be (batch, *in_shape), but had shape "
+                f"{tuple(weights.shape)}. Weights alike for all images need no per_image."
+            )
+        images = weights if per_image else weights[None]
         self.in_shape = self.out_shape = positive_shape(
-            _shape_of(weights, "weights", channels), "The shape of weights"
+            _shape_of(images[0], "weights", channels), "The shape of weights"
         )
         if not self.in_shape:
             raise ValueError(
                 f"weights must be an array of the image's shape, but was the number {weights:g}. "
                 "One for all pixels is torch.full(in_shape, weight)."
             )
-        if not weights.any():
+        if not images.flatten(1).any(1).all():
+            which = " of an image" if per_image else ""
             raise ValueError(
-                "weights are zero everywhere, so nothing would be measured. Whole numbers that "
-                "were divided as such (//) are a usual cause."
+                f"weights{which} are zero everywhere, so nothing would be measured. Whole numbers "
+                "that were divided as such (//) are a usual cause."
             )
+        if channels is not None and per_image:
+            weights = weights[:, None]
         self.s, self._sign = weights.abs(), weights.sign()
 
     def U(self, x: Tensor) -> Tensor:

@@ -6,6 +6,8 @@ events of probability 0.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -14,6 +16,8 @@ from .transforms import FourierMask
 
 LARGEST_PATCH = 1024  # entries: what shows all units is a single image, or fills 8 MiB at most
 
+
+MOST_PARTS = 4  # of a stack: each costs a few calls
 
 LARGEST_FACTOR = 8  # of a reduction: what shows its kernel is 64 images at most
 
@@ -34,6 +38,7 @@ def recognise(f: LinearMap) -> str | None:
             _rows_and_columns,
             _zero_boundary,
         ]
+    guesses.append(_stacked)
     return next((sentence for guess in guesses if (sentence := guess(f))), None)
 
 
@@ -189,6 +194,34 @@ def _zero_boundary(f: LinearMap) -> str | None:
         f"row, which has no fast exact SVD: CircularBlur({f.in_shape}, kernel) differs from it "
         "near the border only."
     )
+
+
+def _stacked(f: LinearMap) -> str | None:
+    """Several measurements, each as large as the image: pixels, or frequencies, or pixels alike."""
+    count, rest = divmod(f.m, f.n)
+    if rest or not 1 < count <= MOST_PARTS:
+        return None
+    parts = [LinearMap(partial(_part, f, i), f.in_shape, name=f.name) for i in range(count)]
+    is_image = len(f.in_shape) == 3
+    for guesses in ((_pixels, _diagonal), (_identity, _frequencies), (_identity, _circular)):
+        if not is_image and _identity in guesses:
+            continue
+        found = [next((s for guess in guesses if (s := guess(part))), None) for part in parts]
+        sentences = [f"({i + 1}) {sentence}" for i, sentence in enumerate(found) if sentence]
+        if len(sentences) == count:
+            return (
+                f"It is {count} measurements of one picture, one after the other, which is "
+                f"Stacked(parts), with parts: {' '.join(sentences)}"
+            )
+    return None
+
+
+def _part(f: LinearMap, i: int, x: Tensor) -> Tensor:
+    return f(x).flatten(1)[:, i * f.n : (i + 1) * f.n].reshape(-1, *f.in_shape)
+
+
+def _identity(f: LinearMap) -> str | None:
+    return f"Denoising({f.in_shape})." if _agrees(f, f.x) else None
 
 
 def _is_convolution(f: LinearMap, padding: int) -> bool:

@@ -212,6 +212,8 @@ class FourierMask(Diagonal):
         first pixel, as for ``torch.fft.fft2(..., norm="ortho")``.  If True, both are in the middle,
         at ``(h // 2, w // 2)``, as in most files of scanners:
         ``fftshift(fft2(ifftshift(x), norm="ortho"))``.
+    per_image : bool
+        If True, mask is (batch, h, w): each image of a batch has a mask of its own.
 
     Notes
     -----
@@ -236,20 +238,21 @@ class FourierMask(Diagonal):
     tensor(2.4495)
     """
 
-    def __init__(self, mask: Any, *, centred: bool = False):
+    def __init__(self, mask: Any, *, centred: bool = False, per_image: bool = False):
         mask = finite_tensor(mask, "mask")
-        if mask.ndim != 2 or 0 in mask.shape:
+        if mask.ndim != 2 + per_image or 0 in mask.shape:
+            shape = "(batch, height, width)" if per_image else "(height, width)"
             raise ValueError(
-                "mask must be of shape (height, width), alike for the real and the imaginary part, "
+                f"mask must be of shape {shape}, alike for the real and the imaginary part, "
                 f"but had shape {tuple(mask.shape)}. For lines of k-space repeat them: "
-                "lines.expand(height, width)."
+                "lines.expand(height, width). One mask for each image takes per_image=True."
             )
         if not mask.any():
             raise ValueError(
                 "mask measures no frequency at all (True or a weight = measured, 0 = lost). Is it "
                 "inverted? Then pass ~mask."
             )
-        super().__init__(mask, channels=2)
+        super().__init__(mask, channels=2, per_image=per_image)
         self._centred = bool(centred)
 
     def V(self, x: Tensor) -> Tensor:

@@ -7,12 +7,21 @@ import tomllib
 import pytest
 from notebooks import LECTURES, ROOT
 
-ERRORS = tomllib.loads((ROOT / "tests/bite/errors.toml").read_text())["error"]
+LISTS = {
+    name: tomllib.loads((ROOT / "tests/bite" / name).read_text())["error"]
+    for name in ("errors.toml", "more_errors.toml")
+}
+ERRORS = [error for errors in LISTS.values() for error in errors]
 
 
-def test_there_are_thirty_in_every_part_of_the_library():
-    assert len(ERRORS) == 30
-    assert len({error["file"] for error in ERRORS}) >= 10
+@pytest.mark.parametrize("errors", LISTS.values(), ids=LISTS)
+def test_there_are_thirty_in_every_part_of_the_library(errors):
+    assert len(errors) == 30
+    assert len({error["file"] for error in errors}) >= 10
+
+
+def test_no_error_is_planted_twice():
+    assert len({(error["file"], error["wrong"]) for error in ERRORS}) == len(ERRORS)
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error["what"])

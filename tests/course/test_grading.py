@@ -328,7 +328,8 @@ def test_the_cells_that_run_are_the_set_up_and_the_exercises(tmp_path):
     tagged = {"cell_type": "code", "source": ["a\n", "b"], "metadata": {"tags": ["setup"]}}
     dear = {"cell_type": "code", "source": "dear", "metadata": {}}
     called = {"cell_type": "code", "source": "  exercise('07.2', f)", "metadata": {}}
-    path.write_text(json.dumps({"cells": [dear, dear, tagged, dear, called]}))
+    install = {"cell_type": "code", "source": "pip", "metadata": {"tags": ["install"]}}
+    path.write_text(json.dumps({"cells": [install, dear, dear, tagged, dear, called]}))
     assert cells_to_run(path) == (["dear", "a\nb", "  exercise('07.2', f)"], "07a")
 
 

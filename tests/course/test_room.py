@@ -33,7 +33,9 @@ def test_only_the_root_names_the_course_for_the_exercises_and_the_roof_for_the_m
     }
     allowed = {"ddrm_edu.course", "ddrm_edu.course.engine", "ddrm_edu.course.engine.exercise"}
     assert by.pop("__init__.py") <= allowed
-    assert by.pop("cli.py") <= {"ddrm_edu.course", "ddrm_edu.course.grading"}
+    commands = {"ddrm_edu.course.grading", "ddrm_edu.course.copies"}
+    names = {"ddrm_edu.course.copies.copy_lectures"}
+    assert by.pop("cli.py") <= {"ddrm_edu.course", *commands, *names}
     assert not any(by.values()), {name: found for name, found in by.items() if found}
 
 

@@ -56,7 +56,7 @@ def test_set_up_and_exercises_of_a_copy_are_what_is_run_for_marks(lecture, copie
     code, found = cells_to_run(path)
     assert found == lecture
     assert code[1:] == list(exercise_cells(LECTURES[lecture]).values())
-    assert texts(path.parent)[path].count("For marks only the first code cell") == 1
+    assert texts(path.parent)[path].count("For marks only the set-up") == 1
 
 
 def test_the_files_that_lecture_10_reads_are_there(copies):

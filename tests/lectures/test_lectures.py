@@ -13,7 +13,7 @@ from notebooks import LECTURES, PARTS, ROOT, SOLUTIONS, cells, read, tagged
 NOTEBOOKS = [*LECTURES.values(), *SOLUTIONS.values()]
 CHECK = re.compile(r"\b(check(_mc|_operator|_sampler)?|assert_\w+|exercise)\(")
 FIGURES = ROOT / "figures"
-LONGER = {"01", "03", "05", "09", "13", "14"}  # than 90 minutes: to be cut
+LONGER = {"13", "14"}  # than 90 minutes: to be cut
 
 every_lecture = pytest.mark.parametrize("path", LECTURES.values(), ids=lambda path: path.stem)
 every_number = pytest.mark.parametrize("number", PARTS)
@@ -142,7 +142,8 @@ def test_a_lecture_breaks_something_and_shows_the_check_that_fails(path):
 
 @every_lecture
 def test_cells_are_short_and_few(path):
-    lengths = [len(cell.source.splitlines()) for cell in cells(path, "code")]
+    own = [cell for cell in cells(path, "code") if not tagged(cell, "install")]
+    lengths = [len(cell.source.splitlines()) for cell in own]
     assert 12 <= len(lengths) <= 50
     assert max(lengths) <= 30
     assert statistics.median(lengths) <= 14
@@ -249,7 +250,7 @@ def test_the_time_of_a_lecture_is_the_estimate(path):
     due = words / 75 + sum(map(bool, map(str.strip, code))) / 10 + 8 * len(exercises)
     assert abs(time - due) <= 5
     if path.name.split("_")[0] not in LONGER:
-        assert due <= 90
+        assert round(due) <= 90
         assert time <= 90
 
 

@@ -44,7 +44,9 @@ from oracles import (
     blur_decimation_matrix,
     fourier_mask_matrix,
     inpainting_matrix,
+    stacked_matrix,
     super_resolution_matrix,
+    weighted_matrix,
 )
 from wrong_tables import (
     COEFFICIENTS,
@@ -63,13 +65,16 @@ from wrong_tables import (
 
 from ddrm_edu import (
     BlurDecimation,
+    Denoising,
     Dense,
     Diagonal,
     EpsDenoiser,
     FourierMask,
     NoiseSchedule,
+    Stacked,
     SuperResolution,
     SVDOperator,
+    WeightedRows,
     ddpm_samples,
     ddrm_coefficients,
     ddrm_samples,
@@ -571,6 +576,22 @@ class TurnedBackwards(BlurDecimation):
         self._sin = -self._sin
 
 
+class LongColumns(Stacked):
+    """The U of the parts one below the other, without their shares."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self._shares = [(share > 0).double() for share in self._shares]
+
+
+class MisplacedWeights(WeightedRows):
+    """The singular values of two patches with each other's weights."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.s = self.s.roll(2, -1)
+
+
 class UnscaledFourier(FourierMask):
     """The transform without norm="ortho"."""
 
@@ -658,6 +679,21 @@ OPERATORS = {
         is_matrix(blur_decimation_matrix((1, 6, 4), KERNEL, 2)),
         BlurDecimation((1, 6, 4), np.pad(KERNEL, ((2, 0), (0, 0))), 2),
         BlurDecimation((1, 6, 4), KERNEL, 2),
+    ),
+    "weights of a stack forgotten": Row(
+        is_matrix(stacked_matrix([np.diag([2.0, 0.5]), np.eye(2)], [3.0, 0.7])),
+        Stacked([Diagonal([2.0, 0.5]), Denoising((2,))]),
+        Stacked([Diagonal([2.0, 0.5]), Denoising((2,))], [3.0, 0.7]),
+    ),
+    "columns of a stack not of length 1": Row(
+        measures(stacked_matrix([np.diag([2.0, 0.5]), np.eye(2)], [3.0, 0.7])),
+        LongColumns([Diagonal([2.0, 0.5]), Denoising((2,))], [3.0, 0.7]),
+        Stacked([Diagonal([2.0, 0.5]), Denoising((2,))], [3.0, 0.7]),
+    ),
+    "weights of rows in the order of y": Row(
+        is_matrix(weighted_matrix(super_resolution_matrix((1, 2, 4), 2), [3.0, 0.5])),
+        MisplacedWeights(SuperResolution((1, 2, 4), 2), [[[3.0, 0.5]]]),
+        WeightedRows(SuperResolution((1, 2, 4), 2), [[[3.0, 0.5]]]),
     ),
     "k-space that is not centred": Row(
         is_matrix(fourier_mask_matrix(np.ones((3, 4)), centred=True)),

@@ -9,6 +9,8 @@ magnifies this by the condition number.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -42,7 +44,10 @@ from ddrm_edu import (
     Kronecker,
     PatchFunctional,
     SeparableBlur,
+    Stacked,
+    SuperResolution,
     SVDOperator,
+    WeightedRows,
     check_operator,
 )
 from ddrm_edu.operators.base import dense_map
@@ -66,6 +71,8 @@ STRUCTURES = [
     BlurDecimation,
     FourierMask,
     CompressedSensing,
+    Stacked,
+    WeightedRows,
 ]
 
 
@@ -597,6 +604,58 @@ REFUSED = {
     "mask of k-space, nothing": (FourierMask, (np.zeros((4, 4)) > 0,), "no frequency.*~mask"),
     "mask of k-space, complex": (FourierMask, ([[1j]],), "mask must be real"),
     "mask of k-space, infinite": (FourierMask, ([[np.inf]],), "mask must be finite"),
+    "weights per image, all 0": (
+        partial(Diagonal, per_image=True),
+        (np.eye(2)[:, :1, None],),
+        "of an image are zero everywhere",
+    ),
+    "weights per image, one": (
+        partial(Diagonal, per_image=True),
+        (np.ones(3),),
+        r"\(batch, \*in_shape\), but had shape \(3,\)",
+    ),
+    "mask of k-space, batch": (FourierMask, (np.ones((4, 4, 4)),), "takes per_image=True"),
+    "rows of a function": (WeightedRows, (abs, [1.0]), "op must be an operator"),
+    "rows of a blur": (
+        WeightedRows,
+        (CircularBlur((1, 2, 3), [[1.0, 2.0]]), np.arange(1.0, 7.0).reshape(1, 2, 3)),
+        "mixes several in each.*sigma_y=1.*largest sigma",
+    ),
+    "rows, another shape": (
+        WeightedRows,
+        (Denoising((2, 3)), np.ones(3)),
+        r"shape of y, \(2, 3\).*had shape \(3,\)",
+    ),
+    "rows, negative": (WeightedRows, (Denoising((2,)), [1.0, -1.0]), "ranged from -1 to 1"),
+    "rows, zero": (WeightedRows, (Denoising((2,)), [0.0, 0.0]), "nor all 0"),
+    "rows, infinite": (WeightedRows, (Denoising((2,)), [1.0, np.inf]), "weights must be finite"),
+    "rows of a list": (
+        WeightedRows,
+        ([Denoising((2,))] * 2, [1.0, 1.0]),
+        "list of 2.*Stacked.*per_image=True",
+    ),
+    "batch in a sum": (
+        Stacked,
+        ([Diagonal(np.ones((2, 3)), per_image=True)],),
+        "measures all images alike, .*2 images.*Make one for each image",
+    ),
+    "stack of nothing": (Stacked, ([],), "at least one, but were none"),
+    "stack of functions": (Stacked, ([abs],), "Each part must be an operator .* builtin"),
+    "stack of a function": (Stacked, (abs,), "Each part must be an operator"),
+    "stack of two sizes": (
+        Stacked,
+        ([Denoising((2,)), Denoising((3,))],),
+        r"one shape.*Denoising\(\(2,\).*DirectSum",
+    ),
+    "stack without a common V": (
+        Stacked,
+        ([SuperResolution(SHAPE, 2), CircularBlur(SHAPE, [[1.0, 2.0]])],),
+        "all of SuperResolution, CircularBlur are diagonal.*needs H and H",
+    ),
+    "stack, weights": (Stacked, ([Denoising((2,))], [1, 2]), "each of 1 parts, but held 2"),
+    "stack, weight 0": (Stacked, ([Denoising((2,))], [0.0]), r"positive.*\[0.0\].*1 / sigma_i"),
+    "stack, weight infinite": (Stacked, ([Denoising((2,))], [np.inf]), "weights must be finite"),
+    "stack, one number": (Stacked, ([Denoising((2,))], 2.0), "positive numbers, one for each"),
     "measures 0": (CompressedSensing, (SHAPE, 0), "from 1 to .* here 3072, but was 0"),
     "measures all + 1": (CompressedSensing, (SHAPE, 3073), "from 1 to .* but was 3073"),
     "measures half": (CompressedSensing, (SHAPE, 0.5), r"was 0.5. A fraction f .* int\(f \* 3072"),

@@ -370,6 +370,27 @@ RECOGNISED = {
         IMAGE,
         "No structure",
     ),
+    "two masks of one picture": (
+        lambda x: torch.stack([x * torch.from_numpy(MASK), x * torch.from_numpy(WEIGHTS)], 1),
+        IMAGE,
+        "2 measurements of one picture, one after the other, which is Stacked(parts)",
+    ),
+    "a picture and its blur": (
+        lambda x: np.concatenate([np.asarray(x), periodic(x)], 1),
+        IMAGE,
+        "Stacked(parts), with parts: (1) Denoising((3, 8, 12)). (2) It shifts along",
+    ),
+    "k-space of two scans": (
+        lambda x: torch.cat([FourierMask(MASK[0])(x), FourierMask(~MASK[0])(x)], 1),
+        (2, 8, 12),
+        "Stacked(parts), with parts: (1) It weighs the frequencies",
+    ),
+    "two masks of a signal": (lambda x: torch.cat([x, 2 * x], 1), (20,), "Stacked(parts)"),
+    "a blur and a mask": (
+        lambda x: np.concatenate([periodic(x), np.asarray(x) * WEIGHTS], 1),
+        IMAGE,
+        "No structure",
+    ),
     "k-space": (
         FourierMask(MASK[0]),
         (2, 8, 12),

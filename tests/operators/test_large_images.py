@@ -22,8 +22,10 @@ from ddrm_edu import (
     Kronecker,
     PatchFunctional,
     SeparableBlur,
+    Stacked,
     SuperResolution,
     SVDOperator,
+    WeightedRows,
     load_denoiser,
     load_images,
     restore,
@@ -112,10 +114,13 @@ def big_structures() -> list[SVDOperator]:
         BlurDecimation(BIG, rng.standard_normal((21, 21)), 4),
         FourierMask(rng.random((256, 256)) < 0.3),
         FourierMask(rng.random((255, 257)) < 0.3, centred=True),
+        Stacked([CircularBlur(BIG, rng.standard_normal((5, 5))) for _ in range(2)]),
+        Stacked([SuperResolution(BIG, 4), Denoising(BIG)]),
+        WeightedRows(Denoising(BIG), 0.1 + rng.random(BIG)),
     ]
 
 
-@pytest.fixture(scope="module", params=range(10), ids=lambda k: type(big_structures()[k]).__name__)
+@pytest.fixture(scope="module", params=range(13), ids=lambda k: type(big_structures()[k]).__name__)
 def big(request) -> SVDOperator:
     return big_structures()[request.param]
 

@@ -194,3 +194,33 @@ def test_what_does_not_fit_is_a_sentence(H, options, words):
         linear_map(H, **options)
     assert not isinstance(refused.value, NoLinearMap)
     assert words in str(refused.value)
+
+
+# -- the transpose that torch derives --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: x[..., 1:] - x[..., :-1],
+        lambda x: x.flatten(1) @ torch.from_numpy(WIDE).to(x).T,
+        lambda x: torch.fft.rfft2(x).real,
+        float32_only,
+    ],
+    ids=["differences", "a matrix", "a transform", "single precision"],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_torch_derives_the_transpose(f, dtype):
+    H = LinearMap(f, SHAPE).with_transpose()
+    assert H.with_transpose() is H, "it has one now"
+    y = random_images(H.out_shape, 3, dtype=dtype)
+    want = y.double().flatten(1) @ H.matrix()
+    eps = 1e-5 if dtype == torch.float32 or f is float32_only else 1e-13
+    assert (H.adjoint(y).flatten(1) - want).abs().max() <= eps * want.abs().max()
+    with torch.no_grad(), torch.inference_mode():
+        assert H.adjoint(y).shape == (3, *SHAPE)
+
+
+def test_a_transpose_that_came_with_it_is_kept():
+    H = LinearMap(lambda x: 2 * x, SHAPE, backward=lambda y: 2 * y)
+    assert H.with_transpose() is H

@@ -13,7 +13,7 @@ from ddrm_edu.pictures import draw_image
 from ddrm_edu.pictures import restoration_grid as restoration_grid
 
 from . import draw
-from .draw import Curves, Images, Pair, Pairs
+from .draw import Curves, Images, Pair
 from .draw import show as show
 from .style import ACCENT, CONTRAST, INK, LINES, MUTED, PLAIN, THIRD, looks
 
@@ -114,29 +114,6 @@ def posterior_in_the_plane(
     return figure
 
 
-def score_precision(sigma: Tensor, curves: Curves, marks: Mapping[str, float]) -> Figure:
-    """How strongly each likelihood score pulls x_t towards y, against the noise level.
-
-    Parameters
-    ----------
-    sigma : Tensor (N,)
-    curves : mapping
-        Label to minus the derivative of the score with respect to x_t, (N,).
-    marks : mapping
-        Label to a level that is marked by a vertical line.
-    """
-    figure, ax = draw.panel(width=6.6, height=3.4)
-    draw.curves(ax, sigma, curves, _LINES, lw=2.2, marker="")
-    ax.set(xscale="log", yscale="log")
-    for label, level in marks.items():
-        ax.axvline(level, color=MUTED, lw=0.8)
-        draw.note(ax, label, (level, ax.get_ylim()[0]), (3, 3), color=MUTED)
-    ax.set(xlabel=r"noise level $\sigma_t$", ylabel=r"pull of $y$ on $x_t$")
-    ax.set_xlim(float(sigma[0]), float(sigma[-1]))
-    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.6))
-    return figure
-
-
 def langevin_chains(axis: Tensor, density: Tensor, paths: Tensor, stages: Curves) -> Figure:
     """Contours of a density in the plane, a few chains, and many chains after some steps.
 
@@ -169,31 +146,4 @@ def langevin_chains(axis: Tensor, density: Tensor, paths: Tensor, stages: Curves
         ax.plot(*draws.T, ".", color=ACCENT, ms=2.0, alpha=0.5)
     ends = (float(axis[0]), float(axis[-1]))
     axes[0, 0].set(xlim=ends, ylim=ends)
-    return figure
-
-
-def step_size_bias(share: Tensor, theory: Curves, measured: Pairs) -> Figure:
-    """Variance in which Langevin ends, relative to the target's, against the step.
-
-    Parameters
-    ----------
-    share : Tensor (N,)
-        The step as a share of the stability limit, 2 / lambda_max.
-    theory : mapping
-        Label to relative variance (N,).
-    measured : mapping
-        The same labels to shares (k,) and relative variances (k,) of simulated chains.
-    """
-    figure, ax = draw.panel(width=6.6, height=3.4)
-    for (label, curve), look in zip(theory.items(), _LINES, strict=True):
-        dots = {**look, "ms": 6, "mec": "w", "lw": 2.2}
-        ax.plot(share, curve, **{**look, "marker": ""}, lw=2.2)
-        ax.plot(*measured[label], **{**dots, "ls": "none"})
-        ax.plot([], [], label=label, **dots)
-    ax.axhline(1, color=MUTED, lw=0.8)
-    ax.axvline(1, color=INK, lw=1)
-    draw.note(ax, "unstable", (1.0, 3.4), (4, 0), color=INK)
-    ax.set(xlabel=r"step $\alpha\,/\,(2/\lambda_{\max})$", ylabel="variance / that of the target")
-    ax.set(xlim=(0, 1.12), ylim=(0, 4))
-    ax.legend(frameon=False, loc="upper left")
     return figure
