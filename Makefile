@@ -9,12 +9,16 @@ FIGURES := figures
 LECTURES := $(sort $(wildcard lectures/[0-9][0-9]*_*.ipynb))
 SOLUTIONS := $(sort $(wildcard lectures/solutions/[0-9][0-9]*_*.ipynb))
 
-# Greek and Russian letters are printed, and read from files, whatever the locale.
+# Greek and Russian letters are printed, and read from files and paths, whatever the locale.  Python
+# 3.11 reads the path of an editable installation by the locale even in its UTF-8 mode.
 export PYTHONUTF8 := 1
+ifneq (,$(filter C POSIX,$(LC_ALL)))
+export LC_ALL := C.UTF-8
+endif
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lectures figures lab test lowest newest proofs verify handout grade bite again homes nightly \
-  mutants gpu quality package benchmark refresh constraints clean
+  mutants kill fuzz gpu quality photographs evaluate package benchmark refresh constraints lock site browser clean
 
 help: ## this list
 	@grep -hE '^[a-z ]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -30,9 +34,26 @@ lectures figures handout grade test lowest newest bite again refresh: export OMP
 lectures figures handout grade test lowest newest bite again refresh: export OMP_WAIT_POLICY ?= passive
 
 lectures: setup ## run the lectures from top to bottom, write figures/ and HTML pages
-	@$(BIN)/python scripts/lectures.py --pages '$(BUILD)' --figures '$(FIGURES)'
+	@$(BIN)/python scripts/lectures.py --pages '$(BUILD)' --figures '$(FIGURES)' $(ARGS)
 
 figures: lectures ## the same: every figure is drawn by the lecture that shows it
+
+photographs: setup ## photographs of 256 x 256, restored and drawn; the README's figure; about 10 minutes
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/photographs.py
+
+evaluate: setup ## the tables over held-out images (fetches CIFAR-10); resumes; about an hour
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/evaluate.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/recommendations.py
+
+# Sphinx has an environment of its own, which sees what .venv has.
+SITE := build/site-env
+
+site: $(SITE)/.ready ## the lectures, the reference and the ledger as a web site, in build/site/html
+	@OMP_NUM_THREADS=1 $(SITE)/bin/python docs/build.py
+
+$(SITE)/.ready: docs/requirements.txt scripts/borrow.py $(READY)
+	$(PYTHON) scripts/borrow.py $(SITE) $(BIN)/python -r docs/requirements.txt
+	@touch $@
 
 lab: setup ## open JupyterLab on the lectures
 	$(BIN)/jupyter lab lectures
@@ -40,8 +61,8 @@ lab: setup ## open JupyterLab on the lectures
 PARALLEL := -n auto --maxprocesses 4
 
 test: setup ## ruff, mypy, unit and property tests, doctests, and every output of the lectures
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff check --no-cache .
+	$(BIN)/ruff format --no-cache --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $(PARALLEL)
 	$(BIN)/python -m pytest $(PARALLEL) --dist loadfile --nbval lectures
@@ -87,6 +108,9 @@ $(VENV)/.mutants: $(READY)
 	  --editable '.[mutants]'
 	@touch $@
 
+kill: setup ## kill a training at every write: is anything lost? About 3 minutes
+	$(BIN)/python scripts/kill.py $(ARGS)
+
 gpu: setup ## the tests that need a CUDA device; writes benchmarks/results/gpu-*.json
 	$(BIN)/python -m pytest -m gpu -s tests/test_gpu.py
 
@@ -112,6 +136,17 @@ constraints: setup ## pin the versions that are installed now
 	  $(BIN)/python -m pip freeze --all --exclude-editable | sed '/^pip==/d; s/+cpu$$//'; } \
 	  > constraints.new
 	mv constraints.new constraints.txt
+
+# The pins need 3.11.5, and the oldest Python of a lock is one with which all of it can be had.
+lock: ## the hashes of all that constraints.txt may bring in, on any system: requirements.lock
+	@mkdir -p build
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	{ sed -n '/^#/p' requirements.lock; \
+	  build/lock/bin/uv pip compile pyproject.toml --extra lectures --extra test --quiet \
+	  --constraint constraints.txt --generate-hashes --universal --python-version 3.11.5 \
+	  --no-header --no-annotate; } > build/lock/requirements.lock
+	mv build/lock/requirements.lock requirements.lock
 
 clean: ## remove everything that make made
 	rm -rf $(VENV) build

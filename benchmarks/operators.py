@@ -49,6 +49,7 @@ from ddrm_edu import (
     Stacked,
     SuperResolution,
     SVDOperator,
+    SymmetricBlur,
     WeightedRows,
 )
 
@@ -64,6 +65,8 @@ def operators(side: int) -> dict[str, SVDOperator]:
     draw = torch.Generator().manual_seed(0)
     mask = torch.rand(side, side, generator=draw) < 0.5
     kernel = torch.rand(21, 21, generator=draw)
+    symmetric = kernel + kernel.flip(0)
+    symmetric = symmetric + symmetric.flip(1)
     K = torch.randn(4, 16, generator=draw)
     return {
         "denoising": Denoising(shape),
@@ -73,6 +76,7 @@ def operators(side: int) -> dict[str, SVDOperator]:
         "colorization": Colorization(shape),
         "block of 4 x 16": BlockOperator(K, shape, (1, 4, 4)),
         "circular blur, 21 x 21": CircularBlur(shape, kernel),
+        "mirrored blur, 21 x 21": SymmetricBlur(shape, symmetric),
         "blur 21 x 21, every 4th pixel": BlurDecimation(shape, kernel, 4),
         "Fourier mask, 2 channels": FourierMask(mask),
         "mean x 4, a noise map": WeightedRows(

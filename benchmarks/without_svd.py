@@ -51,7 +51,7 @@ def methods() -> dict[str, Any]:
         "DiffPIR, up to 10": proximal(10),
         "DiffPIR, up to 100": proximal(100),
         "moment matching, 1": moments(1),
-        "moment matching, 5": moments(5),
+        "moment matching, 3": moments(3),
     }
 
 

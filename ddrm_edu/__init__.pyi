@@ -16,6 +16,7 @@ from .operators import SuperResolution as SuperResolution
 from .operators import BicubicSuperResolution as BicubicSuperResolution
 from .operators import Colorization as Colorization
 from .operators import CircularBlur as CircularBlur
+from .operators import SymmetricBlur as SymmetricBlur
 from .operators import BlurDecimation as BlurDecimation
 from .operators import FourierMask as FourierMask
 from .operators import SeparableBlur as SeparableBlur

@@ -1,4 +1,4 @@
-"""Command line: ``ddrm-edu restore``, ``check``, ``train``, ``grade`` and ``lectures``."""
+"""Command line: ``restore``, ``evaluate``, ``check``, ``train``, ``grade`` and ``lectures``."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ def main() -> None:
 )
 @click.option(
     "--border",
-    type=click.Choice(["wrap", "zero"]),
+    type=click.Choice(["wrap", "zero", "mirror", "replicate"]),
     default="wrap",
-    help="deblur: the picture is repeated beyond its border, or black there.",
+    help="deblur: beyond its border the picture is repeated, black, mirrored, or its last pixel.",
 )
 @click.option(
     "--weights", default="rec601", help="colorize: grey of R,G,B: rec601, mean or three numbers."
@@ -116,17 +116,97 @@ def restore(context: click.Context, source: Path, out: Path | None, **options: A
     import matplotlib
 
     matplotlib.use("Agg")
+    from .restoration import METHODS
     from .restoring_files import Options, restore_files
     from .tasks import Task
 
     default = click.core.ParameterSource.DEFAULT
     given = {name for name in options if context.get_parameter_source(name) != default}
     words = ("mask", "factor", "kernel", "border", "weights", "pattern", "in_shape", "share")
+    method = options["method"]
     task = Task(
         name=options.pop("task"),
+        svd=method not in METHODS or "svd" in METHODS[method].needs,
         **{word: options.pop(word) for word in (*words, "h_seed")},
     )
     restore_files(source, out, Options(task=task, given=frozenset(given), **options), click.echo)
+
+
+def _numbers(kind: type) -> Any:
+    """Numbers with commas, such as 20,50."""
+
+    def read(context: click.Context, parameter: click.Parameter, text: str) -> list[Any]:
+        try:
+            return [kind(word) for word in text.split(",")]
+        except ValueError:
+            raise ValueError(
+                f"{parameter.opts[0]} expects numbers with commas, such as "
+                f"{'20,50' if kind is int else '0,0.05'}, but was {text!r}."
+            ) from None
+
+    return read
+
+
+@main.command()
+@click.argument("images", metavar="[IMAGES|FOLDER]", default="natural")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder of results."
+)
+@click.option(
+    "--task",
+    "tasks",
+    multiple=True,
+    default=("denoise", "inpaint:0.5", "superres:2"),
+    help="denoise, inpaint:SHARE, box:SIDE, superres:FACTOR, deblur:gaussian:SIGMA, colorize, "
+    "compressed-sensing:SHARE, FILE.py:NAME ...; may be repeated.",
+)
+@click.option("--sigma-y", "noises", callback=_numbers(float), default="0.05", help="On [-1, 1].")
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    default=("pinv", "wiener", "tv", "nlm", "biharmonic", "bicubic", "ddrm", "moment-matching"),
+    help="A method of restore with options, such as moment-matching:cg_steps=3, or a classical "
+    "one; may be repeated.",
+)
+@click.option(
+    "--eta",
+    "etas",
+    default="own",
+    help="With commas: own (the method's), tight, numbers, A/B (measured / not measured).",
+)
+@click.option("--steps", callback=_numbers(int), default="20", help="With commas.")
+@click.option("--draws", type=int, default=1, help="Draws of each image: energy score, coverage.")
+@click.option("--count", type=int, help="The first so many images.  [default: all; 64 of a split]")
+@click.option("--size", type=int, help="FOLDER: reduce the centre of each to SIZE x SIZE.")
+@click.option("--chunk", type=int, default=16, help="Images of one unit of work.")
+@click.option("--seed", type=int, default=0)
+@click.option(
+    "--model",
+    default="natural",
+    help="Pretrained prior: natural or fashion; a model of diffusers; or FILE.py:NAME, a denoiser.",
+)
+@click.option("--device", default="cpu", help="cpu or cuda; each process takes its own GPU.")
+@click.option("--lpips", is_flag=True, help="LPIPS, too: needs torchmetrics and its weights.")
+@click.option("--tables", "only_tables", is_flag=True, help="Only write the tables anew.")
+def evaluate(**options: Any) -> None:
+    """Measure restoration over held-out images: tasks x noise x methods x eta x steps.
+
+    IMAGES are natural, natural:64, natural:128 or fashion, which ship with the package; the test
+    split cifar10 or fashion-mnist; or a FOLDER of your own pictures.
+
+    \b
+    ddrm-edu evaluate natural --task inpaint:0.7 --task superres:2 --sigma-y 0,0.05 \\
+      --method biharmonic --method ddrm --method moment-matching --eta own,1 --steps 20,50 -o runs
+
+    The folder gets images.csv, table.csv, table.md and figure.png.  Stop it whenever you like: the
+    same command goes on, and more tasks, methods and steps may be added to a folder, but a folder
+    of other images, models or draws is refused.  Many processes, here or on other machines that
+    see the folder, share the work: torchrun --nproc-per-node 2 -m ddrm_edu evaluate ...
+    """
+    from .evaluation.command import evaluate
+
+    evaluate(**options, say=click.echo)
 
 
 @main.command()
@@ -169,8 +249,14 @@ def check(
 @main.command()
 @click.argument("name", type=click.Choice(["natural", "fashion"]))
 @click.option("--run", type=click.Path(path_type=Path), required=True, help="Folder of this run.")
-@click.option("--images", "total_images", type=int, default=800_000, help="Images to see in all.")
-@click.option("--batch", type=int, default=64)
+@click.option(
+    "--images",
+    "total_images",
+    type=click.IntRange(1),
+    default=800_000,
+    help="Images to see in all.",
+)
+@click.option("--batch", type=click.IntRange(1), default=64)
 @click.option("--learning-rate", type=float, default=1e-3)
 @click.option("--widths", default="64,96,128", help="Channels of each level, finest first.")
 @click.option("--blocks", type=int, default=2, help="Residual blocks per level.")
@@ -180,7 +266,9 @@ def check(
     "--from", "source", metavar="NAME|FILE", help="Weights to start from: a model, or .safetensors."
 )
 @click.option("--device", default="cpu", help="cpu or cuda.")
-@click.option("--threads", type=int, default=None, help="CPU threads; all by default.")
+@click.option(
+    "--threads", type=click.IntRange(1, 1024), default=None, help="CPU threads; all by default."
+)
 def train(
     name: str, run: Path, widths: str, source: str | None, threads: int | None, **options: Any
 ) -> None:
@@ -196,7 +284,13 @@ def train(
 
     if threads:
         torch.set_num_threads(threads)
-    levels = tuple(int(width) for width in widths.split(","))
+    try:
+        levels = tuple(int(width) for width in widths.split(","))
+    except ValueError:
+        raise click.BadParameter(
+            f"--widths expects whole numbers with commas between them, such as 64,96,128, but was "
+            f"{widths!r}."
+        ) from None
     start = None
     if source:
         file = Path(source)

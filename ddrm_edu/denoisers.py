@@ -15,44 +15,69 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .boundary import checked
 from .schedule import NoiseSchedule, to_vp
-from .validation import is_integer, require_floating
+from .validation import FLOATS, LARGEST, is_integer, require_floating, require_one_shape
 
 Level = float | Tensor
+"""A level of the whole batch; in the conversions, one that broadcasts with x."""
 
 
+@checked
 def x0_from_eps(x: Tensor, sigma: Level, eps: Tensor) -> Tensor:
     r""":math:`\hat x_0=x-\sigma\hat\epsilon`; slide 6 (S06.4, erratum E1) in VE coordinates."""
+    require_one_shape(x=x, sigma=sigma, eps=eps)
     return x - sigma * eps
 
 
+@checked
 def eps_from_x0(x: Tensor, sigma: Level, x0_hat: Tensor) -> Tensor:
     r""":math:`\hat\epsilon=(x-\hat x_0)/\sigma` (S06.2)."""
+    require_one_shape(x=x, sigma=sigma, x0_hat=x0_hat)
+    _require_noise(sigma)
     return (x - x0_hat) / sigma
 
 
+@checked
 def x0_from_score(x: Tensor, sigma: Level, score: Tensor) -> Tensor:
     r"""Tweedie's formula :math:`\hat x_0=x+\sigma^2\nabla\log p_\sigma(x)`."""
+    require_one_shape(x=x, sigma=sigma, score=score)
     return x + sigma**2 * score
 
 
+@checked
 def score_from_x0(x: Tensor, sigma: Level, x0_hat: Tensor) -> Tensor:
     r""":math:`\nabla\log p_\sigma(x)=(\hat x_0-x)/\sigma^2`, Tweedie's formula read backwards."""
+    require_one_shape(x=x, sigma=sigma, x0_hat=x0_hat)
+    _require_noise(sigma)
     return (x0_hat - x) / sigma**2
 
 
+@checked
 def x0_from_v(x: Tensor, sigma: Level, v: Tensor) -> Tensor:
     r""":math:`\hat x_0=(x-\sigma\sqrt{1+\sigma^2}\,\hat v)/(1+\sigma^2)`.
 
     The network's target is :math:`v=\sqrt{\bar\alpha}\,\epsilon-\sqrt{1-\bar\alpha}\,x_0`
     (Salimans and Ho 2022).
     """
+    require_one_shape(x=x, sigma=sigma, v=v)
     return (x - sigma * (1 + sigma**2) ** 0.5 * v) / (1 + sigma**2)
 
 
+@checked
 def v_from_x0(x: Tensor, sigma: Level, x0_hat: Tensor) -> Tensor:
     r""":math:`\hat v=(x-(1+\sigma^2)\hat x_0)/(\sigma\sqrt{1+\sigma^2})`, its inverse."""
+    require_one_shape(x=x, sigma=sigma, x0_hat=x0_hat)
+    _require_noise(sigma)
     return (x - (1 + sigma**2) * x0_hat) / (sigma * (1 + sigma**2) ** 0.5)
+
+
+def _require_noise(sigma: Level) -> None:
+    if not isinstance(sigma, Tensor) and abs(sigma) < 1 / LARGEST:
+        raise ValueError(
+            "At sigma = 0 there is no noise, of which x and x0_hat could tell anything, but sigma "
+            f"was {sigma:.6g}. Ask at a level above 0."
+        )
 
 
 class _NetworkDenoiser:
@@ -101,6 +126,11 @@ class _NetworkDenoiser:
     def _predict(self, x: Tensor, sigma: Level, level: Tensor) -> Tensor:
         """The network's output for the VE image ``x``, in the shape and dtype of ``x``."""
         require_floating(x, "x")
+        if x.ndim < 2:
+            raise ValueError(
+                "x must be a batch of images, (batch, channels, height, width), but had shape "
+                f"{tuple(x.shape)}."
+            )
         if not 0 < float(sigma) < math.inf:
             raise ValueError(
                 f"A network denoises from a level sigma that is positive and finite, but sigma was "
@@ -116,6 +146,16 @@ class _NetworkDenoiser:
         weight = next(parameters(), x) if parameters else x
         given = mirrored_to_multiple(to_vp(x, sigma).to(weight.dtype), self.multiple)
         out = self._tensor_of(self.net(given, level))
+        if not isinstance(out, Tensor):
+            raise ValueError(
+                "The network must return a torch tensor, or an object with one in .sample, but "
+                f"returned a {type(out).__name__}. Pick it out: lambda x, t: net(x, t)[0]."
+            )
+        if out.dtype not in FLOATS or out.layout is not torch.strided or out.device.type == "meta":
+            raise ValueError(
+                "The network must return a dense tensor of real floating-point numbers, but "
+                f"returned {out.dtype} ({out.layout}, on {out.device})."
+            )
         if out.shape != given.shape:
             raise ValueError(
                 f"The network returned shape {tuple(out.shape)} for an image of shape "
@@ -128,6 +168,7 @@ class _NetworkDenoiser:
         return getattr(out, "sample", out)  # diffusers wraps its output
 
 
+@checked
 class EpsDenoiser(_NetworkDenoiser):
     r"""A variance-preserving noise predictor ``net(x_t, t) -> eps`` as a denoiser.
 
@@ -169,6 +210,7 @@ class EpsDenoiser(_NetworkDenoiser):
         return x0_from_eps(x, sigma, self._predict(x, sigma, time))
 
 
+@checked
 class SampleDenoiser(_NetworkDenoiser):
     r"""A variance-preserving predictor ``net(x_t, t) -> x0_hat`` of the clean image as a denoiser.
 
@@ -210,6 +252,7 @@ class SampleDenoiser(_NetworkDenoiser):
         return self._predict(x, sigma, self._time(x, sigma, self.first_t))
 
 
+@checked
 class VDenoiser(_NetworkDenoiser):
     r"""A variance-preserving predictor of v as a denoiser.
 
@@ -298,6 +341,8 @@ def _integer_time(first_t: Any) -> int:
             "first_t is the integer by which the network calls the first noisy level, 0 or 1, but "
             f"was {first_t!r}."
         )
+    if not -(2**31) < first_t < 2**31:
+        raise ValueError(f"first_t must be 0 or 1 or so, but was {first_t:.6g}.")
     return int(first_t)
 
 
@@ -318,6 +363,7 @@ def _cut(x: Tensor, like: Tensor) -> Tensor:
     return x if x.shape == like.shape else x[..., : like.shape[-2], : like.shape[-1]]
 
 
+@checked
 class Tiled:
     r"""A denoiser that sees a large image in overlapping tiles, and blends their x0_hat.
 

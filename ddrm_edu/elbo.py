@@ -15,12 +15,13 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from .boundary import checked
 from .ddpm import ddim_coefficients
 from .ddrm import Rate, ddrm_coefficients, ddrm_start_coefficients
 from .diffusion import StepCoefficients
@@ -39,6 +40,7 @@ class NoiseLoss(NamedTuple):
     constant: float  #: for each pixel; 0 if and only if the variance is beta-tilde
 
 
+@checked
 def noise_loss(schedule: NoiseSchedule, t: int, *, variance: float | None = None) -> NoiseLoss:
     r"""The term :math:`L_t` of slide 6 for the kernel from t + 1 to t, corrected (S06.5, E2).
 
@@ -72,6 +74,7 @@ def noise_loss(schedule: NoiseSchedule, t: int, *, variance: float | None = None
     return NoiseLoss(weight, (exact / v - 1 - math.log(exact / v)) / 2)
 
 
+@checked
 def step_weights(
     s: Tensor,
     sigma: float | Tensor,
@@ -116,10 +119,11 @@ class Nelbo(NamedTuple):
         return self.start + float(self.steps.sum()) + self.last
 
 
+@checked
 def ddrm_nelbo(
     prior: GaussianPrior,
     op: SVDOperator,
-    sigmas: Tensor,
+    sigmas: Tensor | Sequence[float],
     *,
     sigma_y: float,
     eta: Rate,
@@ -165,9 +169,10 @@ def ddrm_nelbo(
     )
 
 
+@checked
 def ddpm_nelbo(
     prior: GaussianPrior,
-    sigmas: Tensor,
+    sigmas: Tensor | Sequence[float],
     *,
     eta_ddim: float = 1.0,
     var_0: float,
@@ -186,10 +191,11 @@ def ddpm_nelbo(
     return _nelbo(data, model, levels, table, start, _positive(var_0))
 
 
+@checked
 def ddrm_nelbo_direct(
     prior: GaussianPrior,
     op: SVDOperator,
-    sigmas: Tensor,
+    sigmas: Tensor | Sequence[float],
     *,
     sigma_y: float,
     eta: Rate,

@@ -21,6 +21,8 @@ from typing import Any, NoReturn
 import numpy as np
 from PIL import Image, ImageOps
 
+from .boundary import checked
+
 READ = "PNG, TIFF, JPEG, WebP, BMP, GIF or NPY"
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")  # names of Pillow
 SUFFIXES = {".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".npy": "NPY"}
@@ -32,6 +34,7 @@ class PictureError(ValueError):
     """A file that is no picture, or one whose values would lose their meaning."""
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class Picture:
     """The numbers of a picture file, the right way up, and what belongs to them.
@@ -72,6 +75,7 @@ class Picture:
 # ----------------------------------------------------------------------------------------- reading
 
 
+@checked
 def read_picture(path: Path, value_range: tuple[float, float] | None = None) -> Picture:
     """The numbers of a picture file, whatever its mode, depth and orientation.
 
@@ -109,6 +113,7 @@ def read_picture(path: Path, value_range: tuple[float, float] | None = None) -> 
     return picture
 
 
+@checked
 def read_numbers(path: Path) -> np.ndarray:
     """The array of an NPY file, of any shape: finite real numbers; else ``PictureError``."""
     with _decoding(path.name):
@@ -381,6 +386,7 @@ def kind_of_new(path: Path, *, force: bool = False) -> str:
     return kind
 
 
+@checked
 def kind_of(path: Path) -> str:
     """PNG, TIFF or NPY, as the suffix says; else ``ValueError``."""
     if (kind := SUFFIXES.get(path.suffix.lower())) is None:
@@ -413,6 +419,7 @@ def as_stored(values: np.ndarray, like: Picture, kind: str) -> tuple[np.ndarray,
     return values.astype(dtype), low, high
 
 
+@checked
 def write_picture(
     path: Path,
     pixels: np.ndarray,

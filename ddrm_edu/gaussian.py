@@ -7,6 +7,7 @@ and cross-covariance that the lecture claims can be read off it by brute force.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,10 +17,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .boundary import checked
 from .noise import Generators, standard_normal
-from .validation import EPS, finite_tensor, real_tensor, require_covariance, require_level
+from .validation import (
+    EPS,
+    boolean_mask,
+    finite_tensor,
+    real_tensor,
+    require_batch,
+    require_count,
+    require_covariance,
+    require_level,
+)
 
 
+@checked
 @dataclass(frozen=True, eq=False, init=False)
 class Gaussian:
     r"""The law :math:`N(\text{mean},\text{cov})` of a vector of n numbers.
@@ -183,6 +195,7 @@ class Gaussian:
 
     def sample(self, batch: int, *, generator: Generators = None) -> Tensor:
         """Draws, float64, of shape ``(batch, n)``."""
+        batch = require_count(batch, "batch")
         z = standard_normal(torch.empty(batch, self.n, dtype=torch.float64), generator)
         return self.mean + z @ _root(self.eigenvalues, self.axes)
 
@@ -213,6 +226,7 @@ class Gaussian:
 
         Takes ``(batch, n)``, returns float64 ``(batch,)``; needs a regular ``cov`` or a sigma > 0.
         """
+        require_batch(x, (self.n,), "x")
         centred, variances = self.along_axes(x, sigma)
         scale = variances.log().sum() + self.n * math.log(2 * math.pi)
         return -((centred**2 / variances).sum(1) + scale) / 2
@@ -236,6 +250,7 @@ class Gaussian:
         return f"Gaussian(n={self.n}, trace of cov={self.cov.trace():.4g})"
 
 
+@checked
 class GaussianNetwork:
     r"""Variables that are affine maps of earlier ones plus independent Gaussian noise.
 
@@ -303,17 +318,29 @@ class GaussianNetwork:
 
     def joint(self, *names: str) -> Gaussian:
         """Law of the named variables, one below the other; all others are integrated out."""
+        unknown = [name for name in names if name not in self._maps]
+        if unknown or not names:
+            raise ValueError(
+                f"The network holds the variables {list(self._maps)}, but was asked for "
+                f"{list(names)}. Give at least one of its names."
+            )
         stacked = torch.cat([_widened(self._maps[name], self._width) for name in names])
         return Gaussian(stacked[:, 0], factor=stacked[:, 1:])
 
     def conditional(self, names: Sequence[str], given: Mapping[str, Any]) -> Gaussian:
         """Law of the variables in ``names`` given values of others."""
         law = self.joint(*given, *names)
+        if not given or not names or set(given) & set(names):
+            raise ValueError(
+                "A conditional law is that of some variables given others, but names was "
+                f"{list(names)} and given {list(given)}."
+            )
         values = [_vector(v, len(self._maps[name]), name) for name, v in given.items()]
         known = torch.cat(values)
         return law.conditional(slice(len(known)), known)
 
 
+@checked
 def hint_1(V1: float, alpha: float, V2: float, *, gamma: float = 0.0) -> tuple[float, float]:
     r"""Hint 1 of slide 13: the law of :math:`z_2` given :math:`z_0`, as (factor of z0, variance).
 
@@ -337,6 +364,7 @@ def hint_1(V1: float, alpha: float, V2: float, *, gamma: float = 0.0) -> tuple[f
     return alpha + gamma, alpha**2 * V1 + V2
 
 
+@checked
 def hint_2(pair: Gaussian) -> Gaussian:
     r"""Hint 2 of slide 13: the law of :math:`z_1+z_2`, for independent :math:`z_1,z_2`.
 
@@ -485,12 +513,19 @@ def _noise(cov: Any, n: int) -> Gaussian:
 def _places(index: Sequence[int] | slice, n: int) -> Tensor:
     """The coordinates that ``index`` picks of n."""
     if isinstance(index, slice):
-        return torch.arange(n)[index]
-    places = torch.as_tensor(index)
-    whole = places if places.dtype == torch.bool else places.long()
-    if (places != whole).any():
-        raise ValueError(f"index must hold whole numbers, the places of coordinates: {index}.")
-    return torch.arange(n)[whole]
+        with contextlib.suppress(TypeError):
+            return torch.arange(n)[index]
+        raise ValueError(f"index must be a slice of whole numbers, but was {index}.")
+    places = boolean_mask(index, "index")
+    if places.dtype == torch.bool and places.shape == (n,):
+        return torch.arange(n)[places]
+    whole = places.is_complex() or places.ndim != 1 or places.dtype == torch.bool
+    if whole or (places != places.nan_to_num(n).clamp(-n, n - 1).long()).any():
+        raise ValueError(
+            f"index must hold whole numbers, the places of some of {n} coordinates, or be a mask "
+            f"of so many booleans, but was {index!r:.60}."
+        )
+    return torch.arange(n)[places.long()]
 
 
 def _matrix(value: Any, n: int, what: str) -> Tensor:

@@ -30,8 +30,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from .boundary import checked
 from .denoisers import Level
-from .diffusion import Denoiser
+from .diffusion import Denoiser, require_finite_image, require_image
 from .operators import SVDOperator
 from .operators.base import require_singular_values
 from .operators.linear_map import LinearMap, require_transpose
@@ -41,6 +42,7 @@ from .validation import (
     require_batch,
     require_finite,
     require_level,
+    require_one_shape,
     require_positive,
 )
 
@@ -61,11 +63,13 @@ class Cost(NamedTuple):
     vjps: int | None
 
 
+@checked
 def unit_prior_variance(sigma: float) -> float:
     r""":math:`r^2=\sigma^2/(1+\sigma^2)`: variance of x_0 given x_t under the prior N(0, I)."""
     return sigma**2 / (1 + sigma**2)
 
 
+@checked
 def with_covariance(denoiser: Denoiser, x: Tensor, sigma: Tensor) -> tuple[Tensor, Images]:
     r"""``x0_hat`` and the map :math:`v\mapsto\sigma^2J^\top v` with :math:`J=d\hat x_0/dx`.
 
@@ -101,8 +105,9 @@ def with_covariance(denoiser: Denoiser, x: Tensor, sigma: Tensor) -> tuple[Tenso
     """
     with torch.inference_mode(False), torch.enable_grad():
         leaf = x.detach().clone().requires_grad_()
-        x0_hat = denoiser(leaf.clone(), sigma)  # a clone: it may work in place
-    _require_image(x0_hat, x, sigma)
+        x0_hat = denoiser(leaf.clone(), sigma.clone())  # clones: it may work in place
+    require_image(x0_hat, x)
+    require_finite_image(x0_hat.detach().to(x.dtype), x, sigma)
     no_gradient = ValueError(
         "The denoiser must be differentiable by torch, but its x0_hat does not depend on x by any "
         "graph. Does it run under torch.no_grad(), detach its result, or compute in numpy? DDNM "
@@ -122,23 +127,10 @@ def with_covariance(denoiser: Denoiser, x: Tensor, sigma: Tensor) -> tuple[Tenso
     return x0_hat.detach().to(x.dtype), covariance
 
 
-def _require_image(x0_hat: Any, x: Tensor, sigma: Tensor) -> None:
-    if not isinstance(x0_hat, Tensor) or x0_hat.shape != x.shape:
-        raise ValueError(
-            "The denoiser must return an image of the shape it was given, "
-            f"{tuple(x.shape)}, but returned {tuple(getattr(x0_hat, 'shape', ()))}. Does the "
-            "network have another number of channels, or predict a variance as well?"
-        )
-    if not torch.isfinite(x0_hat).all():
-        raise ValueError(
-            f"The denoiser must return finite numbers, but at sigma = {float(sigma):.6g} some were "
-            "NaN or infinite. Half precision overflows at large levels; else look at the network."
-        )
-
-
 # ------------------------------------------------------------------------------ what all share
 
 
+@checked
 class SeesY:
     r"""A denoiser that sees y: ``guided(x, sigma) -> x0_hat``, for x of the batch of y.
 
@@ -227,15 +219,16 @@ class SeesY:
                 f"x must have one image for each of the {len(self.y)} measurements, but has "
                 f"{len(x)}. For several draws of one y repeat it: y.expand({len(x)}, ...)."
             )
-        require_positive(float(sigma), "sigma", "At sigma = 0 the image is clean already.")
+        require_positive(sigma, "sigma", "At sigma = 0 the image is clean already.")
         return self._mean(x, torch.as_tensor(sigma, dtype=torch.float64, device="cpu"))
 
     def _mean(self, x: Tensor, sigma: Tensor) -> Tensor:
         if self.cost.vjps != 0:
             x0_hat, covariance = with_covariance(self.denoiser, x, sigma)
         else:
-            x0_hat, covariance = self.denoiser(x.clone(), sigma), _no_gradient
-            _require_image(x0_hat, x, sigma)
+            x0_hat, covariance = self.denoiser(x.clone(), sigma.clone()), _no_gradient
+            require_image(x0_hat, x)
+            require_finite_image(x0_hat.to(x.dtype), x, sigma)
         return self.guided(x0_hat.to(x.dtype), float(sigma), covariance)
 
     def guided(self, x0_hat: Tensor, sigma: float, covariance: Images) -> Tensor:
@@ -317,6 +310,7 @@ class Proximal(SeesY):
         return d
 
 
+@checked
 class DDNM(Proximal):
     r"""Denoising diffusion null-space model: :math:`\hat x_0+H^+(y-H\hat x_0)`.
 
@@ -345,6 +339,7 @@ class DDNM(Proximal):
         return 0.0
 
 
+@checked
 class DiffPIR(Proximal):
     r"""Proximal step: the mean of :math:`N(\hat x_0,\sigma^2/\lambda\,I)` given y.
 
@@ -403,6 +398,7 @@ class Measured(NamedTuple):
     apart: Tensor  #: y - H x0_hat
 
 
+@checked
 class PiGDM(SeesY):
     r"""Pseudo-inverse guidance: :math:`\hat x_0+\sigma^2J^\top H^\top P(y-H\hat x_0)`.
 
@@ -429,7 +425,7 @@ class PiGDM(SeesY):
     def __init__(
         self,
         denoiser: Denoiser,
-        op: SVDOperator,
+        op: Any,
         y: Tensor,
         *,
         sigma_y: float,
@@ -464,11 +460,13 @@ class PiGDM(SeesY):
                 "r2(sigma) must be a variance, positive and finite, but at sigma = "
                 f"{sigma:.6g} ranged from {r2.min():.6g} to {r2.max():.6g}."
             )
+        require_one_shape(r2=r2, s=self.s)
         std = (r2 * self.s**2 + self.sigma_y**2).sqrt()
         std = std.where(std > 0, 1.0)  # 0 is a number that was not measured
         return std, self.s / std
 
 
+@checked
 class MomentMatching(PiGDM):
     r"""Moment matching: :math:`\hat x_0+KH^\top w`, :math:`(HKH^\top+\sigma_y^2I)w=y-H\hat x_0`.
 
@@ -651,6 +649,7 @@ def _ratio(a: Tensor, b: Tensor) -> Tensor:
 # -------------------------------------------------------------------------------- closed forms
 
 
+@checked
 class ExactDenoiser(SeesY):
     r"""The exact :math:`E[x_0\mid x_t,y]` of a Gaussian, a mixture or a finite set of images.
 

@@ -15,6 +15,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from .boundary import checked
+from .diffusion import at_step, require_finite_image, require_image
 from .gaussian import Gaussian
 from .noise import Generators, standard_normal
 from .operators.base import SVDOperator
@@ -40,6 +42,7 @@ class HasScore(Protocol):
     def score(self, x: Tensor, sigma: float) -> Tensor: ...
 
 
+@checked
 def posterior_score(prior: HasScore, op: SVDOperator, y: Tensor, *, sigma_y: float) -> Score:
     r"""Score of the posterior, :math:`\nabla\log p(x)+H^\top(y-Hx)/\sigma_y^2` (S02.5).
 
@@ -95,6 +98,7 @@ def posterior_score(prior: HasScore, op: SVDOperator, y: Tensor, *, sigma_y: flo
     return score
 
 
+@checked
 def langevin_samples(
     score: Score, x: Tensor, *, step: float, steps: int, generator: Generators = None
 ) -> Iterator[Tensor]:
@@ -141,11 +145,16 @@ def langevin_samples(
 def _chain(
     score: Score, x: Tensor, step: float, steps: int, generator: Generators
 ) -> Iterator[Tensor]:
-    for _ in range(steps):
-        x = x + step * score(x) + math.sqrt(2 * step) * standard_normal(x, generator)
+    for t in reversed(range(steps)):
+        with at_step(t, steps):
+            slope = score(x.clone())
+            require_image(slope, x, "The score")
+            require_finite_image(slope.to(x.dtype), x, 0.0, "The score")
+        x = x + step * slope + math.sqrt(2 * step) * standard_normal(x, generator)
         yield x
 
 
+@checked
 def stationary_law(target: Gaussian, *, step: float) -> Gaussian:
     r"""Law in which unadjusted Langevin ends for a Gaussian target (S02.4).
 
@@ -172,6 +181,7 @@ def stationary_law(target: Gaussian, *, step: float) -> Gaussian:
     return langevin_law(target, target, step=step, steps=math.inf)
 
 
+@checked
 def langevin_law(target: Gaussian, start: Gaussian, *, step: float, steps: float) -> Gaussian:
     r"""Exact law of x after ``steps`` steps of unadjusted Langevin from ``start`` (S02.4).
 

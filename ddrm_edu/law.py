@@ -14,13 +14,14 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from .boundary import checked
 from .ddpm import ddim_coefficients
 from .ddrm import Rate, ddrm_coefficients, ddrm_start_coefficients
 from .diffusion import StepCoefficients
@@ -31,6 +32,7 @@ from .schedule import decreasing_sigmas
 from .validation import EPS, require_batch, require_finite, require_level
 
 
+@checked
 @dataclass(frozen=True, eq=False)
 class AffineLaw:
     r"""A law of images given measurements, :math:`p(\bar x\mid\bar y)=N(A\bar y+c,\text{cov})`.
@@ -69,10 +71,11 @@ class AffineLaw:
         return f"AffineLaw({self.op!r}, trace of cov={self.cov.trace():.4g})"
 
 
+@checked
 def sampler_law(
     prior: GaussianPrior,
     op: SVDOperator,
-    sigmas: Tensor,
+    sigmas: Tensor | Sequence[float],
     *,
     sigma_y: float,
     eta: Rate = 0.85,
@@ -120,7 +123,10 @@ def sampler_law(
     return AffineLaw(A, c, cov, law_of_y_spec(x_spec, s, sigma_y), op)
 
 
-def ddpm_law(prior: GaussianPrior, sigmas: Tensor, *, eta_ddim: float = 1.0) -> Gaussian:
+@checked
+def ddpm_law(
+    prior: GaussianPrior, sigmas: Tensor | Sequence[float], *, eta_ddim: float = 1.0
+) -> Gaussian:
     r"""Exact law of the samples of Algorithm 1 (``eta_ddim = 1``) or DDIM, in flattened pixels.
 
     Slide 7 (ledger S07.1); arguments as in :func:`ddrm_edu.ddpm_samples`.
@@ -134,6 +140,7 @@ def ddpm_law(prior: GaussianPrior, sigmas: Tensor, *, eta_ddim: float = 1.0) -> 
     return Gaussian(c, cov)
 
 
+@checked
 def posterior_law(prior: GaussianPrior, op: SVDOperator, *, sigma_y: float) -> AffineLaw:
     r"""The exact posterior :math:`p(\bar x\mid\bar y)` in the form of :func:`sampler_law`.
 
@@ -146,10 +153,11 @@ def posterior_law(prior: GaussianPrior, op: SVDOperator, *, sigma_y: float) -> A
     return AffineLaw(A, x_spec.mean - A @ x_spec.mean, factor @ factor.T, y_spec, op)
 
 
+@checked
 def inference_network(
     x0: Gaussian,
     s: Tensor,
-    sigmas: Tensor,
+    sigmas: Tensor | Sequence[float],
     *,
     sigma_y: float,
     eta: Rate = 0.85,
@@ -210,6 +218,7 @@ class Gap(NamedTuple):
     mse_ratio: float  #: E|sample - x_0|^2 over that of a draw from the posterior (below 1: G16)
 
 
+@checked
 def gap(law: AffineLaw, posterior: AffineLaw) -> Gap:
     r"""Distance of a sampler's law from the posterior, averaged over y (ledger section 4).
 

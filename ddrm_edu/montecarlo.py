@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .boundary import checked
 from .law import AffineLaw, law_of_y_spec, require_gaussian, spectral_law
 from .noise import standard_normal
 from .operators.base import SVDOperator
@@ -44,6 +45,7 @@ class EstimatedLaw:
     draws: int
 
 
+@checked
 def monte_carlo_law(
     sampler: Sampler,
     prior: GaussianPrior,

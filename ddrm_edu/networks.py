@@ -2,6 +2,12 @@
 
 What the answer of a network means, the times it is called with and the levels they stand for are
 written in two files of a saved pipeline.  They are read here, and never guessed.
+
+A model of OpenAI's guided-diffusion, as the DDRM paper used, has no such files, and its code makes
+it: ``model(x_t, t)`` takes integer times from 0, returns the noise in the first three of its six
+channels, and was trained on linear levels.  Loaded from your own file it is
+
+    denoiser = EpsDenoiser(lambda x, t: model(x, t)[:, :3])
 """
 
 from __future__ import annotations
@@ -16,6 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .boundary import checked
 from .denoisers import EpsDenoiser, SampleDenoiser, VDenoiser
 from .schedule import NoiseSchedule
 from .validation import is_integer
@@ -23,6 +30,7 @@ from .validation import is_integer
 KINDS = {"epsilon": EpsDenoiser, "v_prediction": VDenoiser, "sample": SampleDenoiser}
 
 
+@checked
 def from_diffusers(
     source: Any,
     scheduler: Any = None,

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from .boundary import checked
+
 Generators = torch.Generator | Sequence[torch.Generator] | None
 """One generator for the whole batch, one per image, or None for torch's global one."""
 
 
+@checked
 def standard_normal(like: Tensor, generator: Generators = None) -> Tensor:
     """Noise z ~ N(0, I) of the shape, dtype and device of ``like``.
 
@@ -30,9 +33,10 @@ def standard_normal(like: Tensor, generator: Generators = None) -> Tensor:
         dtype = torch.promote_types(like.dtype, torch.float32)
         z = torch.randn(like.shape, generator=generator, dtype=dtype, device=device)
         return z.to(like)
-    if len(generator) != len(like):
+    images = len(like) if like.ndim else 0
+    if len(generator) != images or not like.ndim:
         raise ValueError(
-            f"generator must be one torch.Generator or one per image, here {len(like)}, "
+            f"generator must be one torch.Generator or one per image, here {images}, "
             f"but {len(generator)} were given."
         )
     return torch.stack([standard_normal(x, g) for x, g in zip(like, generator, strict=True)])

@@ -16,12 +16,20 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from .boundary import checked
 from .denoisers import score_from_x0
 from .diffusion import Denoiser
 from .gaussian import Gaussian, Readings
 from .noise import Generators, standard_normal
 from .operators.base import SVDOperator, dense_map, require_one_for_all
-from .validation import finite_tensor, real_tensor, require_batch, require_finite, require_level
+from .validation import (
+    finite_tensor,
+    real_tensor,
+    require_batch,
+    require_count,
+    require_finite,
+    require_level,
+)
 
 
 class GaussianPosterior(NamedTuple):
@@ -37,6 +45,7 @@ class GaussianPosterior(NamedTuple):
         return self.mean + (z * variances.clamp(min=0).sqrt() @ axes.T).reshape(self.mean.shape)
 
 
+@checked
 class GaussianPrior:
     r"""Images drawn from N(mean, cov), with the exact denoiser and the exact posterior.
 
@@ -109,6 +118,7 @@ class GaussianPrior:
 
     def sample(self, batch: int, *, generator: Generators = None) -> Tensor:
         """Draws from the prior, float64, of shape ``(batch, *shape)``."""
+        batch = require_count(batch, "batch")
         z = standard_normal(self.mean.expand(batch, *self.shape).flatten(1), generator)
         return self.mean + (z * self.eigenvalues.sqrt() @ self.axes.T).reshape(-1, *self.shape)
 
@@ -206,6 +216,7 @@ def require_fit(op: SVDOperator, shape: tuple[int, ...]) -> None:
         )
 
 
+@checked
 class MixturePosterior(NamedTuple):
     r"""p(x | y) under a Gaussian mixture: another mixture, whose weights depend on y (G03)."""
 
@@ -239,6 +250,7 @@ class MixturePosterior(NamedTuple):
         return self.means[rows, chosen] + noise[rows, chosen].reshape(-1, *shape)
 
 
+@checked
 class GaussianMixture:
     r"""Images drawn from :math:`\sum_k\pi_kN(m_k,C_k)`, with the exact denoiser and posterior.
 
@@ -331,7 +343,7 @@ class GaussianMixture:
 
     def sample(self, batch: int, *, generator: Generators = None) -> Tensor:
         """Draws from the prior, float64, of shape ``(batch, *shape)``."""
-        return self._before_measurement(batch).sample(generator=generator)
+        return self._before_measurement(require_count(batch, "batch")).sample(generator=generator)
 
     def posterior(self, op: SVDOperator, y: Tensor, *, sigma_y: float) -> MixturePosterior:
         r"""The exact :math:`p(x\mid y)` for :math:`y=Hx+z` (S02.3, G03).
@@ -375,6 +387,15 @@ class GaussianMixture:
         return MixturePosterior(weights, means, self.covs)
 
 
+def _require_one_each(x: Tensor, shape: tuple[int, ...], measurements: int) -> None:
+    """Raise ``ValueError`` unless ``x`` is a batch of one image for each measurement."""
+    require_batch(x, shape, "x")
+    if len(x) != measurements:
+        raise ValueError(
+            f"x must have one image for each of the {measurements} measurements, but has {len(x)}."
+        )
+
+
 def _given(
     log_weights: Tensor, parts: Sequence[GaussianPrior], op: SVDOperator, y: Tensor, sigma_y: float
 ) -> Denoiser:
@@ -388,6 +409,7 @@ def _given(
     centred = [GaussianPrior(torch.zeros(op.in_shape), factor=factor) for factor in factors]
 
     def denoiser(x: Tensor, sigma: float | Tensor) -> Tensor:
+        _require_one_each(x, op.in_shape, len(y))
         if require_level(sigma, "sigma") == 0:
             return x.clone()
         centres = means.to(x.device)
@@ -400,6 +422,7 @@ def _given(
     return denoiser
 
 
+@checked
 class EmpiricalPosterior(NamedTuple):
     r"""p(x | y) on a finite set of images: a probability for each of them."""
 
@@ -417,6 +440,7 @@ class EmpiricalPosterior(NamedTuple):
         return self.images[_choice(self.weights, z[:, 0])]
 
 
+@checked
 class EmpiricalPrior:
     r"""The uniform law on N given images: what a network that learns them by heart would be.
 
@@ -476,7 +500,7 @@ class EmpiricalPrior:
 
     def sample(self, batch: int, *, generator: Generators = None) -> Tensor:
         """Images of the set, drawn with replacement, float64, of shape ``(batch, *shape)``."""
-        z = standard_normal(self.images.new_empty(batch, 1), generator)
+        z = standard_normal(self.images.new_empty(require_count(batch, "batch"), 1), generator)
         index = (torch.special.ndtr(z[:, 0]) * len(self.images)).long()
         return self.images[index.clamp(max=len(self.images) - 1)]
 
@@ -504,6 +528,7 @@ class EmpiricalPrior:
         log_weights = self._log_weights(op, y, sigma_y)
 
         def denoiser(x: Tensor, sigma: float | Tensor) -> Tensor:
+            _require_one_each(x, self.shape, len(y))
             logs, distances = log_weights.to(x.device), self._distances(x)
             distances = distances.where(logs > -math.inf, math.inf)  # of images that y allows
             near = _log_near(distances, require_level(sigma, "sigma"))

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from .boundary import checked
 from .law import AffineLaw, law_of_y_spec, require_gaussian, spectral_law
 from .operators.base import AT_ONCE, SVDOperator
 from .priors import GaussianPrior
@@ -37,6 +38,7 @@ class NoExactLaw(ValueError):
     """What ``law_of`` raises for a sampler that has no such law; the message says why."""
 
 
+@checked
 def law_of(
     sampler: Sampler,
     prior: GaussianPrior,

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from .boundary import checked
 from .ddpm import ddpm_samples
 from .ddrm import Rate, ddrm_coefficients, ddrm_samples
 from .diffusion import Denoiser, Step, StepCoefficients, diffusion_steps
@@ -74,6 +75,7 @@ LARGE_RESIDUAL = 1e-3
 """Of conjugate gradients, over what they began with: beyond it a run tells."""
 
 
+@checked
 def restore(
     denoiser: Denoiser,
     op: Any,
@@ -217,6 +219,13 @@ def _in_the_loop(
     eta: Rate | None = None,
 ) -> Iterator[Step]:
     """DDPM's steps with the denoiser that ``make`` makes, which sees y; or DDRM's where s = 0."""
+    try:
+        inspect.signature(make).bind(denoiser, op, y, sigma_y=sigma_y)
+    except TypeError as error:
+        raise ValueError(
+            "A method without a parameter sigmas is called as method(denoiser, op, y, "
+            f"sigma_y=sigma_y), but: {error}."
+        ) from None
     guided = make(denoiser, op, y, sigma_y=sigma_y)
     if not callable(guided):
         raise ValueError(
@@ -281,4 +290,10 @@ def _rates(
 
 
 def _parameters(function: Callable[..., Any]) -> frozenset[str]:
-    return frozenset(inspect.signature(function).parameters)
+    try:
+        return frozenset(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"method must say what it takes, but {function!r:.60} has no signature. Wrap it in a "
+            "function: method(denoiser, op, y, *, sigmas, sigma_y, generator)."
+        ) from None

@@ -21,7 +21,7 @@ from . import files
 from .denoisers import Tiled
 from .files import Picture
 from .noise import standard_normal
-from .operators import Denoising, SVDOperator
+from .operators import Denoising, LinearMap, SVDOperator
 from .operators.transforms import _largest_crop
 from .scale import from_symmetric, to_symmetric
 from .tasks import Task, color_weights, of_grey
@@ -69,8 +69,8 @@ class Problem:
     """
 
     like: Picture
-    op: SVDOperator
-    seen: SVDOperator
+    op: SVDOperator | LinearMap
+    seen: SVDOperator | LinearMap
     y: Tensor
     sigma_y: float
     truth: Tensor | None = None
@@ -191,8 +191,9 @@ def _finish(x: Tensor, out: Path, kind: str, problem: Problem, options: Options,
     if problem.weights:  # back to grey
         x = torch.einsum("c,bchw->bhw", torch.tensor(problem.weights).to(x), x)[:, None]
     if problem.truth is not None:
-        for name, image in (("pseudo-inverse", problem.seen.pinv(y)), ("DDRM", x)):
-            say(f"{name:<16}{_scores(image, problem.truth)}")
+        if isinstance(problem.seen, SVDOperator):
+            say(f"{'pseudo-inverse':<16}{_scores(problem.seen.pinv(y), problem.truth)}")
+        say(f"{'DDRM':<16}{_scores(x, problem.truth)}")
     values = from_symmetric(x[0], low=like.low, high=like.high).numpy()  # exact to 16 bits
     numbers, low, high = files.as_stored(values, like, kind)
     written = to_symmetric(torch.from_numpy(numbers.astype(np.float32)), low=low, high=high)
@@ -209,9 +210,11 @@ def _finish(x: Tensor, out: Path, kind: str, problem: Problem, options: Options,
     if options.figure:
         from .pictures import restoration_grid, write_new
 
-        start = problem.seen.pinv(y)
-        masked = problem.seen.pixel_basis and bool((problem.seen.s == 0).any())
-        shown = start.masked_fill(problem.seen.s == 0, float("nan")) if masked else y
+        start, shown = problem.seen.adjoint(y), y  # type: ignore[misc]  # it has one
+        if isinstance(problem.seen, SVDOperator):
+            start, lost = problem.seen.pinv(y), problem.seen.s == 0
+            if problem.seen.pixel_basis and lost.any():
+                shown = start.masked_fill(lost, float("nan"))
         if shown.ndim != 4 or shown.shape[1] not in (1, 3):
             shown = start
         columns = {"measurement": [shown[0]], "DDRM": [x[0]]}
@@ -273,7 +276,7 @@ def _problem(
             y = to_symmetric(y, seen, low=like.low, high=like.high)
             noise = _noise(options, like, y, say)
     op = seen
-    if seen.in_shape[0] == 1 and channels == 3:
+    if seen.in_shape[0] == 1 and channels == 3 and isinstance(seen, SVDOperator):
         weights = color_weights(task.weights, 3)
         weights = tuple(weight / sum(weights) for weight in weights)
         say(f"a grey picture and a network of colours: grey is {_sum(weights)}")
@@ -302,7 +305,7 @@ def _problem(
 
 def _array(
     source: Path, task: Task, given: tuple[float, float] | None
-) -> tuple[Picture, SVDOperator, Tensor]:
+) -> tuple[Picture, Any, Tensor]:
     """The measurement of a compressed sensing or an own H: an array, or a picture of its shape."""
     numbers, like = None, None
     if source.suffix.lower() == ".npy":
@@ -578,7 +581,9 @@ def device_of(text: str) -> torch.device:
     return device
 
 
-def _estimate(denoiser: Any, op: SVDOperator, options: Options, tile: int | None) -> str:
+def _estimate(
+    denoiser: Any, op: SVDOperator | LinearMap, options: Options, tile: int | None
+) -> str:
     """Time and memory of the run, from one evaluation of a small part; too much is refused."""
     channels, height, width = op.in_shape
     part = torch.zeros(1, channels, min(height, 128), min(width, 128), device=options.device)
@@ -590,7 +595,9 @@ def _estimate(denoiser: Any, op: SVDOperator, options: Options, tile: int | None
     pixels = height * width
     seconds = (time.monotonic() - started) * pixels / part[0, 0].numel() * options.steps
     at_once = min(pixels, tile * tile) if tile else pixels
-    kind = 2 if isinstance(op, ddrm_edu.ChangeOfBasis) else int(not op.pixel_basis)
+    kind = 2 if isinstance(op, ddrm_edu.ChangeOfBasis) else 1
+    if getattr(op, "pixel_basis", False):
+        kind = 0
     needed = NETWORK_BYTES * at_once + RUN_BYTES[kind] * op.n
     free = _free_memory(options.device)
     if needed > free:
@@ -603,6 +610,8 @@ def _estimate(denoiser: Any, op: SVDOperator, options: Options, tile: int | None
     tiles = f", in {count} tiles of {tile} x {tile}" if count > 1 else ""
     clock = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
     beside = " beside the network's own" if _is_saved(options.model) else ""  # not measured
+    if not isinstance(op, SVDOperator):
+        clock += " for the network, more for H, which has no SVD"
     return f"about {clock} and {needed / 2**30:.2g} GiB{beside}: {options.steps} steps{tiles}"
 
 

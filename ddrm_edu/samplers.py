@@ -23,12 +23,13 @@ methods in variance-preserving images :math:`\sqrt{\bar\alpha_t}x_t`; here every
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from .boundary import checked
 from .ddpm import ddim_coefficients
 from .ddrm import (
     checked_run,
@@ -40,17 +41,33 @@ from .ddrm import (
     rows_of,
     spectral_samples,
 )
-from .diffusion import Denoiser, Step, StepCoefficients, combine, diffusion_steps, predict
+from .diffusion import (
+    Denoiser,
+    EndOfRun,
+    Step,
+    StepCoefficients,
+    at_step,
+    combine,
+    diffusion_steps,
+    predict,
+)
 from .guidance import PiGDM, SeesY, unit_prior_variance, with_covariance
 from .noise import Generators, standard_normal
 from .operators import SVDOperator
 from .operators.base import require_one_for_all
 from .schedule import decreasing_sigmas
-from .validation import is_integer, require_positive, require_unit_interval
+from .validation import (
+    is_integer,
+    require_level,
+    require_one_shape,
+    require_positive,
+    require_unit_interval,
+)
 
 # ------------------------------------------------------------- rows of four numbers: DDRM-M, DDNM+
 
 
+@checked
 def markov_ddrm_coefficients(
     s: Tensor, sigma: float | Tensor, sigma_next: float | Tensor, sigma_y: float
 ) -> StepCoefficients:
@@ -66,6 +83,8 @@ def markov_ddrm_coefficients(
     """
     s = s.detach().to(torch.float64)
     sigma, sigma_next = (torch.as_tensor(level, dtype=s.dtype) for level in (sigma, sigma_next))
+    require_one_shape(s=s, sigma=sigma, sigma_next=sigma_next)
+    sigma_y = require_level(sigma_y, "sigma_y")
     above = in_case_1(s, sigma, sigma_y)
     kept = (s * sigma_next / sigma_y).clamp(max=1) if sigma_y else torch.ones_like(s)
     rate = torch.where(above, (1 - kept**2).sqrt(), (1 - (sigma_next / sigma) ** 2).sqrt())
@@ -73,12 +92,13 @@ def markov_ddrm_coefficients(
     return ddrm_coefficients(s, sigma, sigma_next, sigma_y, eta=rate, eta_b=1.0)
 
 
+@checked
 @torch.no_grad()
 def markov_ddrm_samples(
     denoiser: Denoiser,
     op: SVDOperator,
     y: Tensor,
-    sigmas: Tensor,
+    sigmas: Tensor | Sequence[float],
     *,
     sigma_y: float,
     generator: Generators = None,
@@ -129,6 +149,7 @@ def markov_ddrm_samples(
     return spectral_samples(denoiser, op, y, levels, (s, place), start, coefficients, generator)
 
 
+@checked
 def ddnm_plus_coefficients(
     s: Tensor,
     sigma: float | Tensor,
@@ -154,6 +175,8 @@ def ddnm_plus_coefficients(
         Of the shape of ``s`` (broadcast with the levels), in float64.
     """
     c = ddim_coefficients(sigma, sigma_next, eta_ddim=eta_ddim)
+    require_one_shape(s=s, sigma=sigma, sigma_next=sigma_next)
+    sigma_y = require_level(sigma_y, "sigma_y")
     measured = s > 0
     at_most = c.x0 * torch.where(measured, sigma_y / s, 0.0)  # noise of y_spec, if lambda = 1
     carried = torch.minimum(at_most, c.noise)
@@ -162,12 +185,13 @@ def ddnm_plus_coefficients(
     return StepCoefficients(c.x0 * (1 - share), c.xt + 0 * share, c.x0 * share, noise)
 
 
+@checked
 @torch.no_grad()
 def ddnm_plus_samples(
     denoiser: Denoiser,
     op: SVDOperator,
     y: Tensor,
-    sigmas: Tensor,
+    sigmas: Tensor | Sequence[float],
     *,
     sigma_y: float,
     eta_ddim: float = 1.0,
@@ -258,11 +282,12 @@ class _Residual(SeesY):
         return x0_hat + towards
 
 
+@checked
 def dps_samples(
     denoiser: Denoiser,
     op: Any,
     y: Tensor,
-    sigmas: Tensor,
+    sigmas: Tensor | Sequence[float],
     *,
     sigma_y: float,
     zeta: float = 1.0,
@@ -336,11 +361,12 @@ def dps_samples(
     return _corrected_steps(guided, x, levels, 1.0, weight, generator)
 
 
+@checked
 def pigdm_samples(
     denoiser: Denoiser,
     op: SVDOperator,
     y: Tensor,
-    sigmas: Tensor,
+    sigmas: Tensor | Sequence[float],
     *,
     sigma_y: float,
     eta_ddim: float = 1.0,
@@ -420,7 +446,8 @@ def _corrected_steps(
     rows = map(StepCoefficients._make, zip(*table, strict=True))
     steps = zip(reversed(range(len(levels) - 1)), levels[:-1], levels[1:], rows, strict=True)
     for t, sigma, sigma_next, c in steps:
-        x0_hat, covariance = with_covariance(guided.denoiser, x, sigma.clone())
+        with at_step(t, len(levels) - 1):
+            x0_hat, covariance = with_covariance(guided.denoiser, x, sigma.clone())
         with torch.no_grad():
             moved = guided.guided(x0_hat, float(sigma), covariance)
             z = standard_normal(x, generator) if c.noise > 0 else torch.zeros_like(x)
@@ -434,12 +461,13 @@ def _corrected_steps(
 # ------------------------------------------------------------------- back and forth: RePaint
 
 
+@checked
 @torch.no_grad()
 def repaint_samples(
     denoiser: Denoiser,
     op: SVDOperator,
     y: Tensor,
-    sigmas: Tensor,
+    sigmas: Tensor | Sequence[float],
     *,
     sigma_y: float,
     jump: int = 1,
@@ -559,12 +587,13 @@ class ParticleStep(Step):
     ess: Tensor
 
 
+@checked
 @torch.no_grad()
 def particle_samples(
     denoiser: Denoiser,
     op: SVDOperator,
     y: Tensor,
-    sigmas: Tensor,
+    sigmas: Tensor | Sequence[float],
     *,
     sigma_y: float,
     particles: int = 64,
@@ -681,10 +710,15 @@ def _filtered_steps(
     table = ddim_coefficients(levels[:-1], levels[1:], eta_ddim=1.0)
     rows = map(StepCoefficients._make, zip(*table, strict=True))
     steps = zip(reversed(range(len(levels) - 1)), levels[:-1], levels[1:], rows, strict=True)
+    end = EndOfRun(levels)
     for t, sigma, sigma_next, c in steps:
         with torch.no_grad():
             x = op.V(x_spec.flatten(0, 1))
-            x0_hat = predict(denoiser, x, sigma)
+            with at_step(t, len(levels) - 1):
+                x0_hat = predict(denoiser, x, sigma)
+            end.note(x0_hat)
+            if not t:
+                end.ask()
             x0_spec = op.Vt(x0_hat).reshape(x_spec.shape)
             mean, variance = c.x0.to(x_spec) * x0_spec + c.xt.to(x_spec) * x_spec, c.noise**2
             before = misfit(x_spec, a, q)

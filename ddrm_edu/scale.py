@@ -19,10 +19,12 @@ import warnings
 import torch
 from torch import Tensor
 
+from .boundary import checked
 from .operators import LinearMap, SVDOperator
 from .validation import require_batch, require_floating, require_level
 
 
+@checked
 def to_symmetric(
     y: Tensor, op: SVDOperator | LinearMap | None = None, *, low: float = 0.0, high: float = 1.0
 ) -> Tensor:
@@ -74,6 +76,7 @@ def to_symmetric(
     return (2 * y - (low + high) * ones) / (high - low)
 
 
+@checked
 def from_symmetric(x: Tensor, *, low: float = 0.0, high: float = 1.0) -> Tensor:
     """A picture in [-1, 1] on the scale [low, high]: the inverse of ``to_symmetric(x)``.
 

@@ -15,10 +15,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from .validation import is_integer
+from .boundary import checked
+from .validation import LARGEST, is_integer, one_number, real_tensor
 
 
 @dataclass(frozen=True, eq=False)
+@checked
 class NoiseSchedule:
     r"""A forward noising process and its levels, indexed by the lecture's own t = 0..T.
 
@@ -56,7 +58,7 @@ class NoiseSchedule:
     beta: Tensor
 
     def __post_init__(self) -> None:
-        beta = torch.as_tensor(self.beta, dtype=torch.float64, device="cpu").clone()
+        beta = real_tensor(self.beta, "beta").cpu()
         inside = beta.ndim == 1 and len(beta) > 1 and bool(((beta[1:] > 0) & (beta[1:] < 1)).all())
         if not inside or beta[0] != 0:
             raise ValueError(
@@ -68,12 +70,14 @@ class NoiseSchedule:
     @classmethod
     def linear(cls, T: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02) -> NoiseSchedule:
         """Variances on a straight line from ``beta_1`` to ``beta_T`` (Ho et al. 2020)."""
+        _require_times(T)
         line = torch.linspace(beta_1, beta_T, T, dtype=torch.float64)
         return cls(torch.cat([torch.zeros(1), line]))
 
     @classmethod
     def cosine(cls, T: int = 1000, offset: float = 0.008, beta_max: float = 0.999) -> NoiseSchedule:
         r"""Levels with :math:`\bar\alpha_t\propto\cos^2` (Nichol and Dhariwal 2021, eq. 17)."""
+        _require_times(T)
         t = torch.arange(T + 1, dtype=torch.float64)
         level = torch.cos((t / T + offset) / (1 + offset) * math.pi / 2) ** 2
         beta = (1 - level[1:] / level[:-1]).clamp(max=beta_max)
@@ -110,7 +114,7 @@ class NoiseSchedule:
         >>> NoiseSchedule.from_alphas_cumprod([0.9, 0.5])
         NoiseSchedule(T=2, sigma_1=0.3333, sigma_T=1)
         """
-        level = torch.as_tensor(alphas_cumprod, dtype=torch.float64, device="cpu").clone()
+        level = real_tensor(alphas_cumprod, "alphas_cumprod").cpu()
         if level.ndim == 1 and len(level) > 1 and level[-1] == 0 < level[-2]:
             level = level[:-1]
             sigma = ((1 - level[-1]) / level[-1]).sqrt().item()
@@ -203,7 +207,7 @@ class NoiseSchedule:
 
     def nearest_t(self, sigma: float | Tensor) -> int:
         r"""The time t >= 1 whose level is closest to ``sigma`` (ledger X08)."""
-        return 1 + int((self.sigma[1:] - float(sigma)).abs().argmin())
+        return 1 + int((self.sigma[1:] - one_number(sigma, "sigma")).abs().argmin())
 
     def __repr__(self) -> str:
         return (
@@ -211,26 +215,41 @@ class NoiseSchedule:
         )
 
 
+def _require_times(T: int) -> None:
+    if isinstance(T, bool) or not is_integer(T) or T < 1:
+        raise ValueError(
+            "T, the number of noising steps t = 1..T, must be a whole number, 1 or more, but was "
+            f"{T!r:.40}."
+        )
+
+
+@checked
 def alpha_bar_of(sigma: Tensor | float) -> Tensor | float:
     r""":math:`\bar\alpha = 1/(1+\sigma^2)` (S19.1)."""
     return 1 / (1 + sigma**2)
 
 
+@checked
 def sigma_of(alpha_bar: Tensor | float) -> Tensor | float:
     r""":math:`\sigma=\sqrt{(1-\bar\alpha)/\bar\alpha}`, the inverse of `alpha_bar_of`."""
+    if not isinstance(alpha_bar, Tensor) and not 0 < alpha_bar <= 1:
+        raise ValueError(f"alpha_bar must lie in (0, 1], but was {alpha_bar:.6g}.")
     return ((1 - alpha_bar) / alpha_bar) ** 0.5
 
 
+@checked
 def to_vp(x: Tensor, sigma: Tensor | float) -> Tensor:
     r"""Variance-preserving image :math:`x/\sqrt{1+\sigma^2}` of a VE image ``x`` (S19.1)."""
     return x / (1 + sigma**2) ** 0.5
 
 
+@checked
 def to_ve(x: Tensor, sigma: Tensor | float) -> Tensor:
     r"""VE image :math:`x\sqrt{1+\sigma^2}` of a variance-preserving image ``x`` (S19.1)."""
     return x * (1 + sigma**2) ** 0.5
 
 
+@checked
 def decreasing_sigmas(sigmas: Tensor | Sequence[float]) -> Tensor:
     """A float64 copy of ``sigmas`` on the CPU, after checking that a sampler can run along it.
 
@@ -239,7 +258,7 @@ def decreasing_sigmas(sigmas: Tensor | Sequence[float]) -> Tensor:
     ValueError
         Unless the levels are finite, strictly decreasing and end in exactly 0.
     """
-    levels = torch.as_tensor(sigmas, dtype=torch.float64, device="cpu").clone()
+    levels = real_tensor(sigmas, "sigmas").cpu()
     if levels.ndim != 1 or len(levels) < 2:
         raise ValueError(
             "sigmas must be a list of at least two noise levels, the last of them 0, "
@@ -255,6 +274,11 @@ def decreasing_sigmas(sigmas: Tensor | Sequence[float]) -> Tensor:
         raise ValueError(
             "sigmas must be finite and strictly decreasing (the sampler runs from noise to image), "
             f"but was given {_summary(levels)}. Sort them from large to small without repeats."
+        )
+    if levels[0] > LARGEST or levels[-2] < 1 / LARGEST:
+        raise ValueError(
+            f"sigmas must lie between {1 / LARGEST:g} and {LARGEST:g}, but for the 0 at the end, "
+            f"so that their squares are numbers, but were given {_summary(levels)}."
         )
     return levels
 

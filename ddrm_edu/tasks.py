@@ -7,11 +7,13 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from .boundary import checked
 from .files import read_numbers, read_picture
 from .operators import (
     BicubicSuperResolution,
@@ -25,9 +27,11 @@ from .operators import (
     SeparableBlur,
     SuperResolution,
     SVDOperator,
+    SymmetricBlur,
     as_operator,
 )
-from .operators.convert import loaded, shape_of
+from .operators.convert import TooLarge, loaded, made, shape_of
+from .operators.linear_map import LinearMap, linear_map
 
 TASKS = (
     "denoise",
@@ -54,6 +58,7 @@ FITTING = {  # options that say something about some tasks only, and whether onl
 }
 
 
+@checked
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """What was lost, in the words of the command line."""
@@ -68,6 +73,7 @@ class Task:
     in_shape: str | None = None
     share: float = 0.25
     h_seed: int = 0
+    svd: bool = True  #: of a large own H; without, the method needs H and H^T only
 
     @property
     def own(self) -> bool:
@@ -109,10 +115,10 @@ class Task:
             kernel_of(self.kernel)
         color_weights(self.weights, 3)
 
-    def operator(self, shape: tuple[int, int, int], kept: Tensor | None = None) -> SVDOperator:
+    def operator(self, shape: tuple[int, int, int], kept: Tensor | None = None) -> Any:
         """H of pictures x of this shape (c, h, w); ``kept (h, w)`` are the pixels of inpaint."""
         if self.own:
-            return own_operator(self.name, self.in_shape)
+            return own_operator(self.name, self.in_shape, svd=self.svd)
         if self.name == "inpaint":
             return Inpainting(kept, channels=shape[0])
         if self.name == "superres":
@@ -124,7 +130,9 @@ class Task:
             kernel = kernel_of(self.kernel)
             if self.border == "wrap":
                 return CircularBlur(shape, kernel)
-            return SeparableBlur(shape, *_factors(kernel))
+            if self.border == "mirror" and _is_symmetric(kernel):
+                return SymmetricBlur(shape, kernel)
+            return SeparableBlur(shape, *_factors(kernel, self.border), border=self.border)
         if self.name == "demosaic":
             return Inpainting(bayer(self.pattern, *shape[1:]))
         if self.name == "compressed-sensing":
@@ -134,16 +142,23 @@ class Task:
         return Denoising(shape)
 
 
-def own_operator(target: str, in_shape: str | None) -> SVDOperator:
+def own_operator(target: str, in_shape: str | None, *, svd: bool = True) -> SVDOperator | LinearMap:
     """The H of FILE.py:NAME, of images (c, h, w); it is tried for linearity, if it is a function.
+
+    Without ``svd`` what is too large to be decomposed is a :class:`LinearMap` with its transpose.
 
     Raises
     ------
     ValueError
         If there is none, or it is no linear map of images of three dimensions.
     """
-    H, _ = loaded(target)
-    op = as_operator(H, shape_of(in_shape))
+    H = made(loaded(target)[0])
+    try:
+        op: SVDOperator | LinearMap = as_operator(H, shape_of(in_shape))
+    except TooLarge:
+        if svd:
+            raise
+        op = linear_map(H, shape_of(in_shape)).with_transpose()
     if len(op.in_shape) != 3:
         raise ValueError(
             f"A network sees images (channels, height, width), but {target} acts on {op.in_shape}. "
@@ -191,6 +206,7 @@ def of_grey(op: SVDOperator, weights: Sequence[float]) -> SVDOperator:
     return ChangeOfBasis(DirectSum(tall, [(scaled, 0, 0)]), Q, Qt, (channels, height, width))
 
 
+@checked
 def color_weights(text: str, channels: int) -> tuple[float, ...]:
     """``rec601``, ``mean`` or one number per channel."""
     if text in WEIGHTS:
@@ -207,6 +223,7 @@ def color_weights(text: str, channels: int) -> tuple[float, ...]:
     return weights
 
 
+@checked
 def bayer(pattern: str, height: int, width: int) -> Tensor:
     """Which colour a pixel of a camera measures, (3, height, width); ``RGGB`` begins with red."""
     mask = torch.zeros(3, height, width, dtype=torch.bool)
@@ -216,6 +233,7 @@ def bayer(pattern: str, height: int, width: int) -> Tensor:
     return mask
 
 
+@checked
 def kernel_of(text: str | None) -> np.ndarray:
     """The kernel (k, l) that ``gaussian:SIGMA``, ``motion:LENGTH,ANGLE`` or a file describes.
 
@@ -275,13 +293,22 @@ def _motion(length: float, angle: float = 0.0) -> np.ndarray:
     return kernel
 
 
-def _factors(kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _is_symmetric(kernel: np.ndarray) -> bool:
+    """Of odd sides, and the same upside down and left to right."""
+    mirrored = kernel[::-1], kernel[:, ::-1]
+    rounding = 4 * np.finfo(float).eps * np.abs(kernel).max()
+    odd = all(side % 2 for side in kernel.shape)
+    return odd and all(np.abs(kernel - other).max() <= rounding for other in mirrored)
+
+
+def _factors(kernel: np.ndarray, border: str) -> tuple[np.ndarray, np.ndarray]:
     """The kernel as an outer product of two lists of weights."""
     U, s, Vt = np.linalg.svd(kernel)
     if len(s) > 1 and s[1] > 1e-6 * s[0]:
+        symmetric = ", or symmetric along both axes with --border mirror"
         raise ValueError(
-            "--border zero (black beyond the border) is exact and fast only for a kernel that is "
-            "the product of a column and a row, as a Gaussian is, but this one is none. Take "
-            "--border wrap, or give your own H: --task FILE.py:NAME."
+            f"--border {border} is exact and fast only for a kernel that is the product of a "
+            f"column and a row, as a Gaussian is{symmetric}, but this one is not. Take --border "
+            "wrap, or give your own H: --task FILE.py:NAME."
         )
     return U[:, 0] * s[0], Vt[0]

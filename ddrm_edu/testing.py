@@ -1,4 +1,4 @@
-"""Hypothesis strategies for problems of restoration, to attack an operator or a sampler with.
+"""Hypothesis strategies for problems of restoration, to attack an operator or a sampler with::
 
     from hypothesis import given
     from ddrm_edu.testing import problems

@@ -16,20 +16,41 @@ EPS = torch.finfo(torch.float64).eps
 """Rounding unit of the numbers in which all coefficients, operators and laws are computed."""
 
 
+FLOATS = frozenset((torch.float32, torch.float64, torch.float16, torch.bfloat16))
+"""The dtypes of images: those that torch computes in."""
+
+LARGEST = 1e100
+"""Of numbers whose squares and products are to be numbers of double precision."""
+
+
+def largest_of(dtype: torch.dtype) -> float:
+    """The largest number of this dtype that is taken for one of an image; never infinity."""
+    return {torch.float64: LARGEST, torch.float32: 1e18}.get(dtype) or torch.finfo(dtype).max
+
+
 def real_tensor(values: Any, what: str) -> Tensor:
     """``values`` (nested list, numpy array, torch tensor, scipy.sparse) as a new float64 tensor."""
     if hasattr(values, "toarray"):  # scipy.sparse
         values = values.toarray()
     if isinstance(values, Tensor):
+        _require_numbers(values, what)
         values = values.detach()
         tensor = values if values.layout is torch.strided else values.to_dense()
+    elif isinstance(values, str | bytes | set | dict) or np.ma.is_masked(values):
+        raise ValueError(
+            f"{what} must be an array of real numbers, but was a {type(values).__name__}"
+            f"{' with masked entries: fill them in' if np.ma.is_masked(values) else ''}."
+        )
     else:
         try:
             array = np.asarray(values)
+            if array.dtype.kind not in "biufcO":
+                raise TypeError(f"it has the dtype {array.dtype}")
             kind = np.complex128 if array.dtype.kind == "c" else np.float64
             tensor = torch.from_numpy(np.array(array, dtype=kind))  # a copy torch can always read
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{what} must be an array of real numbers, but: {error}.") from error
+        except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+            said = str(error).rstrip(".")
+            raise ValueError(f"{what} must be an array of real numbers, but: {said}.") from error
     if tensor.is_complex():
         raise ValueError(
             f"{what} must be real, but was complex. Write a complex map on the real and imaginary "
@@ -79,14 +100,24 @@ def image_shape(shape: Any) -> tuple[int, int, int]:
     if len(sides) != 3:
         raise ValueError(
             f"in_shape must be (channels, height, width), but was {sides}. "
-            "A single grey image has shape (1, height, width)."
+            "A single grey image has shape (1, height, width), and a signal (1, 1, n). The slices "
+            "of a volume count as channels where each is measured alike. Denoising, Inpainting, "
+            "Diagonal, Dense and LinearMap take images of any shape."
         )
     channels, height, width = sides
     return channels, height, width
 
 
-def require_floating(x: Any, what: str, of_shape: str = "") -> None:
-    """Raise ``ValueError`` unless ``x`` is a floating-point tensor; its shape is not looked at."""
+def _require_numbers(x: Tensor, what: str) -> None:
+    if x.device.type == "meta":
+        raise ValueError(
+            f"{what} must hold numbers, but lies on the device meta, which holds none. "
+            "Make it on the CPU, or on the device of the network."
+        )
+
+
+def require_readable(x: Any, what: str, of_shape: str = "") -> None:
+    """Raise ``ValueError`` unless ``x`` is a tensor of real numbers that torch computes with."""
     if not isinstance(x, Tensor):
         raise ValueError(
             f"{what} must be a torch tensor{of_shape}, but was a {type(x).__name__}. "
@@ -98,6 +129,21 @@ def require_floating(x: Any, what: str, of_shape: str = "") -> None:
             "as two channels, torch.stack([x.real, x.imag], dim=1) for x of shape (batch, height, "
             "width); FourierMask(mask) measures such images, as in MRI."
         )
+    _require_numbers(x, what)
+    if x.layout is not torch.strided:
+        raise ValueError(
+            f"{what} must be a dense tensor, but its layout was {x.layout}. Pass x.to_dense()."
+        )
+    if x.is_floating_point() and x.dtype not in FLOATS:
+        raise ValueError(
+            f"{what} must hold numbers of 16 bits or more, but was {x.dtype}, in which torch "
+            "stores numbers and does not compute. Pass x.float()."
+        )
+
+
+def require_floating(x: Any, what: str, of_shape: str = "") -> None:
+    """Raise ``ValueError`` unless ``x`` is a floating-point tensor; its shape is not looked at."""
+    require_readable(x, what, of_shape)
     if not x.is_floating_point():
         raise ValueError(
             f"{what} must hold floating-point numbers, but was {x.dtype}. Images live on the scale "
@@ -107,8 +153,14 @@ def require_floating(x: Any, what: str, of_shape: str = "") -> None:
 
 def is_batch(x: Any, shape: tuple[int, ...]) -> bool:
     """True for a floating-point tensor of shape ``(batch, *shape)``."""
-    floating = isinstance(x, Tensor) and x.is_floating_point() and x.ndim > 0
-    return floating and tuple(x.shape[1:]) == tuple(shape)
+    return (
+        isinstance(x, Tensor)
+        and x.dtype in FLOATS
+        and x.ndim > 0
+        and tuple(x.shape[1:]) == tuple(shape)
+        and x.layout is torch.strided
+        and x.device.type != "meta"
+    )
 
 
 def require_batch(x: Any, shape: tuple[int, ...], what: str) -> None:
@@ -134,6 +186,10 @@ def require_batch(x: Any, shape: tuple[int, ...], what: str) -> None:
 
 def require_finite(x: Tensor, what: str) -> None:
     """Raise ``ValueError`` if ``x`` holds NaN or infinite numbers."""
+    most = largest_of(x.dtype)
+    largest = x.detach().abs().max() if x.numel() else x.new_zeros(())
+    if largest <= most:
+        return
     if not torch.isfinite(x).all():
         bad = int((~torch.isfinite(x)).sum())
         raise ValueError(
@@ -141,6 +197,42 @@ def require_finite(x: Tensor, what: str) -> None:
             "A division by zero or a missing value upstream is the usual cause; "
             "for missing pixels use Inpainting, whose y holds only the measured ones."
         )
+    raise ValueError(
+        f"{what} must hold numbers of at most {most:g} in size, so that their squares are numbers "
+        f"in {x.dtype}, but the largest was {float(largest):.6g}. Images live on the scale [-1, 1]."
+    )
+
+
+def require_count(value: Any, what: str) -> int:
+    """``value`` as an int; ``ValueError`` unless it is a whole number that is not negative."""
+    if isinstance(value, bool) or not is_integer(value) or value < 0:
+        raise ValueError(f"{what} must be a whole number, 0 or more, but was {value!r:.40}.")
+    return int(value)
+
+
+def boolean_mask(values: Any, what: str) -> Tensor:
+    """``values`` (nested list, numpy array, torch tensor) as a new tensor, if they are a mask."""
+    if isinstance(values, Tensor):
+        _require_numbers(values, what)
+        tensor = values.detach().to("cpu", copy=True)
+        tensor = tensor if tensor.layout is torch.strided else tensor.to_dense()
+    else:
+        array = np.array(values) if not np.ma.is_masked(values) else np.array(None)
+        tensor = torch.tensor(array) if array.dtype.kind in "biufc" else torch.tensor(math.nan)
+    return tensor
+
+
+def require_one_shape(**shapes: Any) -> None:
+    """Raise ``ValueError`` unless the tensors, or numbers, broadcast with one another."""
+    found = {name: tuple(each.shape) for name, each in shapes.items() if isinstance(each, Tensor)}
+    try:
+        torch.broadcast_shapes(*found.values())
+    except RuntimeError:
+        told = ", ".join(f"{name} {shape}" for name, shape in found.items())
+        raise ValueError(
+            f"The shapes must fit one another, as torch broadcasts them, but were: {told}. "
+            "A level of each image or step is a column, with sides of 1 for all other axes."
+        ) from None
 
 
 def require_covariance(cov: Tensor, n: int) -> tuple[Tensor, Tensor]:
@@ -166,10 +258,14 @@ def require_covariance(cov: Tensor, n: int) -> tuple[Tensor, Tensor]:
 
 def one_number(value: Any, what: str) -> float:
     """``value`` as a float; ``ValueError`` unless it is one number: text is none, nor is None."""
-    if not isinstance(value, str | bytes | bytearray):
-        with contextlib.suppress(TypeError, ValueError, RuntimeError):
+    if isinstance(value, float | int):
+        with contextlib.suppress(OverflowError):
             return float(value)
+    elif not isinstance(value, str | bytes | bytearray):
+        with contextlib.suppress(TypeError, ValueError, RuntimeError, NotImplementedError):
+            return float(value.item() if isinstance(value, Tensor | np.ndarray) else value)
     shape = getattr(value, "shape", ())
+    shape = shape if isinstance(shape, tuple) else ()
     given = f"of shape {tuple(shape)}" if shape else f"{value!r:.40}"
     raise ValueError(
         f"{what} must be one number, but was {given}, of type {type(value).__name__}. "
@@ -186,20 +282,30 @@ def require_level(sigma: float | Tensor, what: str) -> float:
             f"{what} is a standard deviation in the units of the image, so it must be finite and "
             f"at least 0, but was {sigma:.6g}. For exact measurements pass 0."
         )
+    if sigma > LARGEST:
+        raise ValueError(
+            f"{what} must be at most {LARGEST:g}, so that its square is a number, but was "
+            f"{sigma:.6g}. Images live on the scale [-1, 1]."
+        )
     return sigma
 
 
-def require_positive(value: float, what: str, why: str = "") -> float:
+def require_positive(value: float | Tensor, what: str, why: str = "") -> float:
     """``value`` as a float; ``ValueError`` unless it is positive and finite."""
     value = one_number(value, what)
     if not 0 < value < math.inf:
         raise ValueError(f"{what} must be positive and finite, but was {value:.6g}. {why}".strip())
+    if value > LARGEST:
+        raise ValueError(
+            f"{what} must be at most {LARGEST:g}, so that its square is a number, but was "
+            f"{value:.6g}."
+        )
     return value
 
 
 def require_rtol(rtol: float | None, default: float) -> float:
     """``rtol`` as a float, or the default in the place of None; ``ValueError`` outside [0, 1)."""
-    rtol = default if rtol is None else float(rtol)
+    rtol = default if rtol is None else one_number(rtol, "rtol")
     if not 0 <= rtol < 1:
         raise ValueError(
             f"rtol must lie in [0, 1), but was {rtol:g}: singular values up to rtol times the "

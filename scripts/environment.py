@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-OLDEST = (3, 11)
+OLDEST = (3, 11, 5)  # of the pins: soupsieve 4.1 needs it; the package itself runs on 3.11
 SHOWN = 30  # last lines of the log, where something failed
 
 
@@ -65,8 +65,8 @@ def set_up(folder: Path, extras: str, log: Path) -> None:
 def main() -> None:
     """The command line."""
     if sys.version_info < OLDEST:
-        this = ".".join(map(str, sys.version_info[:2]))
-        sys.exit(f"Python 3.11 or later is needed, this is {this}: make PYTHON=python3.12 ...")
+        oldest, this = (".".join(map(str, v[:3])) for v in (OLDEST, sys.version_info))
+        sys.exit(f"Python {oldest} or later is needed, this is {this}: make PYTHON=python3.12 ...")
     folder, extras = Path(sys.argv[1]), sys.argv[2]
     log, ready = ROOT / "build" / "setup.log", folder / ".ready"
     log.parent.mkdir(exist_ok=True)

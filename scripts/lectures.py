@@ -1,6 +1,6 @@
 """Run the lectures from top to bottom, two at a time; write their HTML pages and figures.
 
-python scripts/lectures.py [lectures/07_the_theorem.ipynb ...] [--pages FOLDER] [--figures FOLDER]
+python scripts/lectures.py [lectures/07a_the_theorem.ipynb ...] [--pages FOLDER] [--figures FOLDER]
 
 A cell that fails is told with its error, the other lectures run on, and the exit status is 1.  Two
 runs that write to the same folder take turns.
@@ -9,6 +9,7 @@ runs that write to the same folder take turns.
 from __future__ import annotations
 
 import argparse
+import base64
 import os
 import re
 import shutil
@@ -30,6 +31,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 LECTURES = sorted((ROOT / "lectures").glob("[0-9][0-9]*_*.ipynb"))
 TEMPLATES = ROOT / "scripts" / "templates"
+DRAWING = re.compile(r'src="([^":]+\.svg)"')  # a badge
 COLOURS = re.compile(r"\x1b\[[\d;]*m")  # of a terminal
 SECONDS = 900  # for one cell; on a laptop the longest takes 20
 SAME = 4  # of 255: what another processor's rounding may do to the edge of a line
@@ -52,10 +54,16 @@ def run(path: Path, page: Path) -> float:
         raise Failed(told(notebook, error)) from error
     exporter = HTMLExporter(template_name="described", extra_template_basedirs=[str(TEMPLATES)])
     text, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": path.stem}})
+    text = DRAWING.sub(lambda found: embedded(path.parent / found[1]), text)
     new = page.with_suffix(".new")
     new.write_text(text, encoding="utf-8")
     new.replace(page)
     return time.monotonic() - start
+
+
+def embedded(drawing: Path) -> str:
+    """The drawing inside the page, which is one file; nbconvert's own way refuses SVG."""
+    return f'src="data:image/svg+xml;base64,{base64.b64encode(drawing.read_bytes()).decode()}"'
 
 
 def told(notebook: nbformat.NotebookNode, error: Exception) -> str:

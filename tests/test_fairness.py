@@ -88,8 +88,8 @@ def test_lecture_13_says_which_suspects_stand_in_public_code():
         ("C", "deepinv/sampling/diffusion.py"),
         ("J", "deepinv/physics/range.py"),
     ]
-    assert "Four of the ten bugs stand in public code" in text
-    assert "D, E, F, G, H and I are invented" in text
+    assert "Four of the eleven bugs stand in public code" in text
+    assert "D, E, F, G, H, I and N are invented" in text
     assert "draws fresh noise in every step" in text
     assert "permutes $U$ and $V$ with it" in text
     assert "`repeat_interleave(3)`; line 461 has `repeat(1, 3)`" in text

@@ -11,6 +11,7 @@ from skimage.metrics import structural_similarity
 from strategies import random_images, seeds
 
 from ddrm_edu import psnr, ssim
+from ddrm_edu.metrics import coverage, crps, energy_score, sharpness
 
 DTYPES = [torch.float32, torch.float64]
 ranges = st.sampled_from([1.0, 2.0, 255.0])
@@ -125,3 +126,74 @@ def test_metrics_leave_their_arguments_alone_and_need_no_gradient(metric):
 def test_worse_images_score_less(metric):
     scores = [metric(*pair(8, 3, 16, 16, noise=noise)).mean().item() for noise in (0.1, 0.3, 0.9)]
     assert scores == sorted(scores, reverse=True)
+
+
+# -- draws -----------------------------------------------------------------------------------------
+
+
+def brute_score(draws, truth, norm):
+    """Means over all draws and all pairs of different ones, by loops."""
+    K = len(draws)
+    apart = sum(norm(x - truth) for x in draws) / K
+    pairs = sum(norm(draws[i] - draws[j]) for i in range(K) for j in range(K) if i != j)
+    return apart - (0.5 * pairs / (K * (K - 1)) if K > 1 else 0)
+
+
+@given(seeds, st.integers(1, 5))
+def test_energy_score_and_crps_are_their_definitions(seed, K):
+    truth = random_images((3, 4, 5), seed)
+    draws = torch.stack([random_images((3, 4, 5), seed + 1 + k) for k in range(K)])
+    for image in range(3):
+        images, one = draws[:, image].double().numpy(), truth[image].double().numpy()
+        euclid = brute_score(images, one, lambda x: np.sqrt((x**2).mean()))
+        absolute = brute_score(images, one, lambda x: np.abs(x).mean())
+        assert energy_score(draws, truth)[image].item() == pytest.approx(euclid, rel=1e-9)
+        assert crps(draws, truth)[image].item() == pytest.approx(absolute, rel=1e-9)
+
+
+def test_crps_of_normal_draws_is_the_closed_form_and_the_right_spread_is_the_best():
+    """Gneiting and Raftery (2007), eq. 21: 1/sqrt(pi) on average for the truth's own law."""
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.randn(1, 1, 300, 300, generator=generator, dtype=torch.float64)
+    z = torch.randn(8, 1, 1, 300, 300, generator=generator, dtype=torch.float64)
+    found = {spread: crps(spread * z, truth).item() for spread in (0.6, 1.0, 1.5)}
+    assert found[1.0] == pytest.approx(1 / np.sqrt(np.pi), rel=0.02)
+    assert found[1.0] == min(found.values())
+
+
+@pytest.mark.parametrize("K", [2, 4, 8])
+def test_coverage_of_the_truths_own_law_is_that_of_ranks(K):
+    generator = torch.Generator().manual_seed(K)
+    truth = torch.randn(1, 1, 200, 200, generator=generator)
+    draws = torch.randn(K, 1, 1, 200, 200, generator=generator)
+    assert coverage(draws, truth).item() == pytest.approx((K - 1) / (K + 1), abs=0.012)
+    assert coverage(0.5 * draws, truth).item() < (K - 1) / (K + 1) - 0.1
+
+
+def test_coverage_counts_the_pixels_that_are_asked_for():
+    truth = torch.zeros(2, 1, 2, 2)
+    draws = torch.stack([torch.full((2, 1, 2, 2), value) for value in (-1.0, 1.0)])
+    truth[0, 0, 0, 0] = 5
+    where = torch.tensor([[[True, False], [True, False]]])
+    assert coverage(draws, truth).tolist() == [0.75, 1]
+    assert coverage(draws, truth, where).tolist() == [0.5, 1]
+    assert coverage(draws, truth, where & False).isnan().all()
+
+
+def test_sharpness_is_one_for_the_truth_and_follows_contrast_and_blur():
+    truth = random_images((3, 16, 16), 1)
+    assert sharpness(truth + 0.3, truth).tolist() == pytest.approx([1, 1, 1])
+    assert sharpness(0.4 * truth, truth).tolist() == pytest.approx([0.4, 0.4, 0.4])
+    assert sharpness(torch.zeros_like(truth), truth).tolist() == [0, 0, 0]
+    step = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]])[None, None]
+    assert sharpness(step, torch.tensor([[1.0, 0, 0], [0, 0, 0]])[None, None]).item() == 1
+
+
+@pytest.mark.parametrize("score", [energy_score, crps, coverage])
+def test_draws_of_another_shape_are_refused(score):
+    truth = torch.zeros(2, 3, 8, 8)
+    for draws in (truth, torch.zeros(4, 1, 3, 8, 8), torch.zeros(0, 2, 3, 8, 8)):
+        with pytest.raises(ValueError, match=r"Draws must have the shape \(K, batch, c, h, w\)"):
+            score(draws, truth)
+    with pytest.raises(ValueError, match="coverage needs at least 2 draws"):
+        coverage(torch.zeros(1, 2, 3, 8, 8), truth)

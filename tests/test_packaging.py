@@ -1,6 +1,7 @@
 """One environment in pyproject.toml, constraints.txt and environment.yml; what an import costs."""
 
 import importlib
+import json
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import ddrm_edu
@@ -209,6 +211,16 @@ def test_types_ship_and_no_error_is_silenced_without_a_reason():
                 assert re.fullmatch(r"# type: ignore\[[\w-]+\] # \w.{9,}", silenced), path
 
 
+def test_tests_run_where_nothing_can_be_written(tmp_path):
+    """Of a source tree that is read-only: pytest warns, and warnings are errors here."""
+    (tmp_path / "file").touch()
+    command = [sys.executable, "-m", "pytest", "-q", "-o", f"cache_dir={tmp_path}/file/cache"]
+    one = "tests/test_packaging.py::test_readme_has_at_most_150_lines"
+    run = subprocess.run([*command, one], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout
+    assert "1 passed" in run.stdout
+
+
 def test_links_of_the_readme_lead_to_files():
     text = (ROOT / "README.md").read_text()
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
@@ -221,11 +233,63 @@ def test_readme_has_at_most_150_lines():
     assert len((ROOT / "README.md").read_text().splitlines()) <= 150
 
 
-@pytest.mark.parametrize("name", ["ci", "nightly"])
-def test_a_workflow_may_only_read_and_ends(name):
-    workflow = yaml.safe_load((GITHUB / "workflows" / f"{name}.yml").read_text())
+WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_may_only_read_and_ends(path):
+    """Only what signs a release, or shows the pages, may write; and that not to the repository."""
+    workflow = yaml.safe_load(path.read_text())
     assert workflow["permissions"] == {"contents": "read"}
-    assert all(job["timeout-minutes"] <= 180 for job in workflow["jobs"].values())
+    for job in workflow["jobs"].values():
+        assert job["timeout-minutes"] <= 180
+        writes = {what for what, may in job.get("permissions", {}).items() if may == "write"}
+        assert writes <= {"id-token", "attestations", "pages"}
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_actions_are_pinned_by_the_hash_of_a_commit_and_name_its_version(path):
+    """A tag can be moved to other code.  Two workflows that use an action use the same commit."""
+    for line in re.findall(r"uses: (.+)", path.read_text()):
+        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line), line
+        action = line.split("@")[0]
+        everywhere = "\n".join(other.read_text() for other in WORKFLOWS)
+        assert set(re.findall(rf"uses: ({action}@.+)", everywhere)) == {line}
+    updates = yaml.safe_load((GITHUB / "dependabot.yml").read_text())["updates"]
+    assert [update["package-ecosystem"] for update in updates] == ["github-actions"]
+
+
+def test_every_file_that_is_installed_from_a_lock_has_its_hashes():
+    """requirements.lock has the pins of constraints.txt, and more: what GPUs and Windows need."""
+    text = (ROOT / "requirements.lock").read_text()
+    blocks = re.findall(r"^([\w.-]+)==(\S+)[^\n]*((?:\n    --hash=\S+.*)+)", text, re.MULTILINE)
+    locked = {canonicalize_name(name): version for name, version, _ in blocks}
+    assert len(blocks) == len(re.findall(r"^[\w.-]+==", text, re.MULTILINE))
+    assert all(re.search(r"--hash=sha256:[0-9a-f]{64}", hashes) for *_, hashes in blocks)
+    pins = {canonicalize_name(name): version for name, version in PINS.items()}
+    assert {name: pins[name] for name in locked if name in pins} == {
+        name: version for name, version in locked.items() if name in pins
+    }
+    assert {canonicalize_name(requirement.name) for requirement in REQUIRED} <= set(locked)
+
+
+def test_binder_and_the_container_install_what_the_lectures_need(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    binder = importlib.import_module("binder")
+    text = binder.requirements(ROOT)
+    assert (ROOT / binder.FILE).read_text() == text
+    assert "--extra-index-url https://download.pytorch.org/whl/cpu" in text
+    lectures = PROJECT["dependencies"] + EXTRAS["lectures"]
+    assert set(re.findall(r"^([\w-]+)==", text, re.MULTILINE)) == {
+        Requirement(line).name for line in lectures
+    }
+    runtime = (ROOT / ".binder" / "runtime.txt").read_text().strip().replace("-", ":")
+    docker = (ROOT / "Dockerfile").read_text()
+    assert f"FROM {runtime}-slim" in docker
+    assert binder.FILE in docker
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
+    folder = ROOT / ".devcontainer"
+    assert (folder / container["build"]["dockerfile"]).resolve() == ROOT / "Dockerfile"
 
 
 def test_ci_runs_every_python_on_every_system_and_both_ends_of_the_dependencies():

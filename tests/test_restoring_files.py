@@ -18,6 +18,7 @@ from skimage.metrics import structural_similarity
 
 import ddrm_edu
 from ddrm_edu import (
+    CircularBlur,
     CompressedSensing,
     SeparableBlur,
     data,
@@ -657,6 +658,30 @@ def test_a_folder_is_asked_before_the_run(folder, no_network, tmp_path):
     refused(result, "--figure draws one picture")
     Image.new("RGB", (8, 8)).save(folder / "b.png")
     refused(run(folder, "--task", "denoise"), "one name, b.png")
+
+
+def test_an_own_h_that_is_too_large_for_an_svd_takes_a_method_without_one(tmp_path):
+    """A blur, then a mask: the command names the method, which restores the file."""
+    (tmp_path / "my_h.py").write_text(
+        "import torch\nfrom ddrm_edu import CircularBlur\n"
+        "blur = CircularBlur((3, 64, 64), torch.full((3, 3), 1 / 9))\n"
+        "known = (torch.arange(64)[:, None] + torch.arange(64)) % 3 > 0\n"
+        "def H(x):\n    return blur(x) * known\n"
+    )
+    x01 = torch.nn.functional.interpolate((load_images("natural")[3:4] + 1) / 2, scale_factor=2.0)
+    blur = CircularBlur((3, 64, 64), torch.full((3, 3), 1 / 9))
+    y01 = blur(x01) * ((torch.arange(64)[:, None] + torch.arange(64)) % 3 > 0)
+    np.save(tmp_path / "y.npy", y01[0].numpy())
+    task = ["--task", f"{tmp_path}/my_h.py:H", "--in-shape", "3,64,64", "--sigma-y", "1%"]
+    refused(run(tmp_path / "y.npy", *task), "GiB", "method='diffpir'")
+    made = ["--method", "diffpir", "--steps", "6", "--figure", tmp_path / "f.png"]
+    result = good(tmp_path / "y.npy", *task, *made, "--out", tmp_path / "x.npy")
+    assert "function H, (3, 64, 64) -> (3, 64, 64), without an SVD" in result.stdout
+    assert "more for H, which has no SVD" in result.stdout
+    assert (tmp_path / "f.png").exists()
+    x = torch.from_numpy(np.load(tmp_path / "x.npy"))[None]
+    assert x.dtype == torch.float32
+    assert psnr(2 * x - 1, 2 * x01 - 1) >= psnr(2 * y01 - 1, 2 * x01 - 1) + 6
 
 
 # -------------------------------------------------------------------------- with the real network

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.ndimage
 import scipy.signal
 import torch
 from PIL import Image
@@ -15,6 +16,7 @@ from ddrm_edu import (
     Inpainting,
     SeparableBlur,
     SuperResolution,
+    SymmetricBlur,
     check_operator,
 )
 from ddrm_edu.tasks import TASKS, WEIGHTS, Task, bayer, color_weights, kernel_of, of_grey
@@ -117,7 +119,7 @@ def test_black_beyond_the_border_takes_products_only(tmp_path):
     np.save(tmp_path / "product.npy", np.outer([1, -2.0], [0.5, 3, 1]))
     np.save(tmp_path / "none.npy", np.eye(3))
     x = torch.rand(1, 3, 6, 8, dtype=torch.float64)
-    for border, boundary in (("zero", "fill"), ("wrap", "wrap")):
+    for border, boundary in (("zero", "fill"), ("wrap", "wrap"), ("mirror", "symm")):
         task = Task(name="deblur", kernel=str(tmp_path / "product.npy"), border=border)
         kernel = np.load(tmp_path / "product.npy")
         want = [
@@ -125,9 +127,30 @@ def test_black_beyond_the_border_takes_products_only(tmp_path):
             for plane in x[0].numpy()
         ]
         np.testing.assert_allclose(task.operator((3, 6, 8))(x)[0], want, atol=1e-12)
-    task = Task(name="deblur", kernel=str(tmp_path / "none.npy"), border="zero")
-    with pytest.raises(ValueError, match=r"--border wrap, or give your own H"):
-        task.operator((3, 6, 8))
+    for border in ("zero", "mirror", "replicate"):
+        task = Task(name="deblur", kernel=str(tmp_path / "none.npy"), border=border)
+        with pytest.raises(
+            ValueError, match=rf"--border {border} is .*--border wrap, or give your"
+        ):
+            task.operator((3, 6, 8))
+
+
+def test_a_mirrored_border_takes_symmetric_kernels_as_well(tmp_path):
+    """Of which a disc is one, and the last pixel is repeated for a product."""
+    x = torch.rand(1, 3, 6, 8, dtype=torch.float64)
+    for border, mode, kernel, kind in (
+        ("mirror", "reflect", [[0, 1, 0], [1, 2, 1], [0, 1, 0]], SymmetricBlur),
+        ("mirror", "reflect", [[1, 2, 4]], SeparableBlur),
+        ("replicate", "nearest", [[1, 2, 1], [2, 4, 2], [1, 2, 1]], SeparableBlur),
+    ):
+        np.save(tmp_path / "kernel.npy", np.array(kernel, dtype=float))
+        op = Task(name="deblur", kernel=str(tmp_path / "kernel.npy"), border=border).operator(
+            (3, 6, 8)
+        )
+        assert type(op) is kind
+        taps = np.array(kernel, dtype=float)
+        want = [scipy.ndimage.convolve(plane, taps, mode=mode) for plane in x[0].numpy()]
+        np.testing.assert_allclose(op(x)[0], want, atol=1e-12)
 
 
 # -- words ---------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from ..boundary import checked
 from ..operators import LinearMap, SVDOperator
 from ..operators.convert import made, said
 from ..operators.linear_map import linear_map, normal_images
@@ -32,6 +33,7 @@ OF_THE_CODE = {ARGUMENTS, BATCH, DTYPE, DEVICE}  # how a method treats its argum
 TOLD = OF_THE_CODE | {SINGULAR, TINY, LINEAR}  # claims that tell the cause themselves
 
 
+@checked
 def check_operator(op: SVDOperator, H: Any = None, *, seed: int = 0) -> Report:
     """Test everything that DDRM relies on, in float64, on random images.
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..boundary import checked
 from ..ddrm import ddrm_samples
 from ..diffusion import Denoiser
 from ..gaussian import Gaussian
@@ -43,6 +44,7 @@ ADJOINT = "the adjoint that came with H is its transpose"
 SIZE = "H is small enough for a dense decomposition"
 
 
+@checked
 def check_H(
     H: Any,
     *,

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ..boundary import checked
 from ..ddrm import EQUALITY_RTOL, Rate, ddrm_coefficients, ddrm_start_coefficients
 from ..diffusion import StepCoefficients, combine
 from ..noise import standard_normal
@@ -311,6 +312,7 @@ def _last_image(result: Any) -> Any:
 # ------------------------------------------------------- with what an unusual sampler is wrapped
 
 
+@checked
 def sampler_of(step: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """The sampler that takes ``step`` in the library's own start and loop (slide 18).
 
@@ -335,6 +337,7 @@ def sampler_of(step: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return sampler
 
 
+@checked
 def svd_of(op: SVDOperator) -> tuple[Tensor, Tensor, Tensor]:
     """U (m, n), s (n,) and V^T (n, n) as matrices, float64, where s = 0 included (slide 9)."""
     U, V = (dense_map(columns, op.in_shape) for columns in (op.U, op.V))

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..boundary import checked
 from ..ddrm import Rate
 from ..law import sampler_law
 from ..operators import SVDOperator
@@ -34,6 +35,7 @@ from .scores import (
 )
 
 
+@checked
 def check_sampler(
     sampler: Callable[..., Any],
     *,

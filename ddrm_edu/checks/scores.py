@@ -13,6 +13,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from ..boundary import checked
 from ..validation import EPS, real_tensor, require_covariance, require_finite
 from .report import Finding, Power
 
@@ -20,6 +21,7 @@ FALSE_ALARM = 1e-6
 ABSENT = "it does not occur in your problem."
 
 
+@checked
 def check(name: str, got: Any, want: Any, *, atol: float) -> None:
     """Compare two arrays and print the bound, or fail.
 
@@ -65,6 +67,7 @@ def check(name: str, got: Any, want: Any, *, atol: float) -> None:
     print(f"ok  {name}    max|diff| <= {atol:.0e}")
 
 
+@checked
 def check_mc(
     name: str, samples: Any, *, mean: Any = None, cov: Any = None, false_alarm: float = FALSE_ALARM
 ) -> Power:

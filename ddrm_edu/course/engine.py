@@ -304,6 +304,10 @@ def exercise(id: str, answer: Answer = ..., *, hints: int = 0) -> None:
     >>> exercise("00.1", ...)
     00.1  your turn
     """
+    if not isinstance(id, str):
+        raise ValueError(
+            f'id must be a text such as "07.2", but was {id!r:.40}, of type {type(id).__name__}.'
+        )
     known = {each.id: each for each in load(str(id).split(".")[0])}
     if id not in known:
         listed = ", ".join(known) or "none, because there is no such lecture"

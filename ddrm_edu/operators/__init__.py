@@ -10,7 +10,13 @@ from .linear_map import LinearMap
 from .lowrank import TruncatedSVD
 from .pixels import Denoising, Diagonal, Inpainting
 from .stacked import Stacked
-from .transforms import BlurDecimation, CircularBlur, CompressedSensing, FourierMask
+from .transforms import (
+    BlurDecimation,
+    CircularBlur,
+    CompressedSensing,
+    FourierMask,
+    SymmetricBlur,
+)
 from .whitening import WeightedRows
 
 __all__ = [
@@ -35,6 +41,7 @@ __all__ = [
     "SeparableBlur",
     "Stacked",
     "SuperResolution",
+    "SymmetricBlur",
     "TruncatedSVD",
     "WeightedRows",
     "as_operator",

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import Tensor
 
-from ..validation import is_batch, require_batch
+from ..boundary import checked
+from ..validation import FLOATS, is_batch, require_batch, require_readable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -112,6 +113,8 @@ class SVDOperator(ABC):
         super().__init_subclass__(**kwargs)
         for name in _DOMAIN.keys() & vars(cls).keys():
             setattr(cls, name, _guarded(vars(cls)[name], name))
+        for name in vars(cls).keys() & {"__init__"}:
+            setattr(cls, name, checked(vars(cls)[name]))
 
     @abstractmethod
     def V(self, x: Tensor) -> Tensor:
@@ -203,6 +206,19 @@ class SVDOperator(ABC):
 
         Calling an operator never needs this, it only saves the conversion in every call.
         """
+        try:
+            dtype = torch.empty(0, dtype=torch.float64).to(*args, **kwargs).dtype
+        except (TypeError, RuntimeError, ValueError, AssertionError, OverflowError) as error:
+            said = str(error).partition("\n")[0].rstrip(".")
+            raise ValueError(
+                f"{type(self).__name__}.to takes a floating-point dtype, a device of this machine, "
+                f"or both, but was given {args or kwargs}: {said}."
+            ) from None
+        if dtype not in FLOATS:
+            raise ValueError(
+                f"An operator computes in floating-point numbers of 16 bits or more, but was asked "
+                f"for {dtype}, which would truncate its singular values."
+            )
         moved = copy.copy(self)
         for name, value in vars(self).items():
             setattr(moved, name, _moved(value, *args, **kwargs))
@@ -277,8 +293,14 @@ def require_one_for_all(op: SVDOperator, what: str) -> None:
         )
 
 
+def in_single(x: Tensor) -> Tensor:
+    """``x`` in float32 at least, for algorithms that torch does not have in half precision."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def require_singular_values(op: SVDOperator) -> None:
     """Raise ``ValueError`` unless the numbers in ``op.s`` are finite and not negative."""
+    require_readable(op.s, "The tensor of singular values op.s")
     s = op.s.detach()
     if not ((s >= 0) & s.isfinite()).all():
         raise ValueError(

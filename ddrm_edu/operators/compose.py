@@ -6,11 +6,19 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ..validation import EPS, image_shape, is_integer, positive_shape, real_matrix
+from ..boundary import require_arguments
+from ..validation import (
+    EPS,
+    boolean_mask,
+    image_shape,
+    is_integer,
+    positive_shape,
+    real_matrix,
+    require_batch,
+)
 from .base import SVDOperator, require_one_for_all, require_svd
 from .linear_map import normal_images
 
@@ -56,6 +64,10 @@ class DirectSum(SVDOperator):
 
     def __init__(self, in_shape: tuple[int, ...], parts: Sequence[tuple[SVDOperator, int, int]]):
         self.in_shape = image_shape(in_shape)
+        if not isinstance(parts, list | tuple):
+            raise ValueError(
+                f"parts must be a list of (op, top, left), but was a {type(parts).__name__}."
+            )
         self._parts = [_fitting_part(part, self.in_shape) for part in parts]
         if not self._parts:
             raise ValueError(
@@ -75,6 +87,7 @@ class DirectSum(SVDOperator):
 
     def split(self, y: Tensor) -> tuple[Tensor, ...]:
         """The measurement of each part in its own shape, ``(batch, *op.out_shape)``."""
+        require_batch(y, self.out_shape, "y")
         pieces = y.split([op.m for op, _, _ in self._parts], dim=1)
         return tuple(
             piece.reshape(-1, *op.out_shape)
@@ -221,10 +234,15 @@ class ChangeOfBasis(SVDOperator):
     def _checked(self, Q: Any, what: str, x: Tensor, shape: tuple[int, ...]) -> Tensor:
         """``Q(x)``, of the right shape and type, which leaves x alone."""
         before = x.clone()
+        if not isinstance(Q, Tensor):
+            require_arguments(Q, what, 1)
         result, single = self._apply(Q, x, shape), self._apply(Q, x.float(), shape)
         if not torch.equal(x, before):
             raise ValueError(f"{what} must not write into its argument. Work on x.clone().")
-        if not isinstance(result, Tensor) or result.shape != (len(x), *shape):
+        right = all(
+            isinstance(each, Tensor) and each.shape == (len(x), *shape) for each in (result, single)
+        )
+        if not right or result.layout is not torch.strided or result.device != x.device:
             raise ValueError(
                 f"{what} must map a batch of shape {tuple(x.shape)} to {(len(x), *shape)}, but "
                 f"gave a {type(result).__name__} of shape {tuple(getattr(result, 'shape', ()))}. "
@@ -275,7 +293,7 @@ class SelectedRows(SVDOperator):
 
     def __init__(self, op: SVDOperator, keep: Any):
         require_operator(op, "op")
-        keep = keep.cpu() if isinstance(keep, Tensor) else torch.tensor(np.array(keep))
+        keep = boolean_mask(keep, "keep")
         if keep.dtype != torch.bool or tuple(keep.shape) != op.out_shape or not keep.any():
             raise ValueError(
                 f"keep must be a boolean array of the measurement's shape {op.out_shape} with at "

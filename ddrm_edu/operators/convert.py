@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from ..boundary import checked
 from ..validation import positive_shape
 from .base import SVDOperator
 from .dense import Dense
@@ -27,6 +28,7 @@ class TooLarge(ValueError):
     """A dense decomposition would need more memory than is allowed."""
 
 
+@checked
 def as_operator(
     H: Any,
     in_shape: tuple[int, ...] | None = None,
@@ -93,8 +95,9 @@ def as_operator(
         advice = recognise(f) or (
             "No structure of this library was recognised: one weighted sum per patch is a "
             "PatchFunctional, one matrix for all patches a BlockOperator, A X B^T a Kronecker "
-            "product, a convolution a CircularBlur or a SeparableBlur. Take a smaller image, or "
-            "keep the largest singular values only, by TruncatedSVD."
+            "product, a convolution a CircularBlur or a SeparableBlur. For a large image "
+            "restore(method='diffpir') needs H and H^T only, as LinearMap(f, in_shape); else take "
+            "a smaller one, or keep the largest singular values only, by TruncatedSVD."
         )
         raise TooLarge(
             f"A dense operator from {f.in_shape} to {f.out_shape} needs about {needed / GIB:.3g} "
@@ -106,6 +109,7 @@ def as_operator(
     return Dense(f.matrix(), f.in_shape, f.out_shape, rtol=rtol)
 
 
+@checked
 def from_function(
     f: Callable[[Any], Any],
     in_shape: tuple[int, ...],
@@ -138,6 +142,7 @@ def from_function(
     return as_operator(LinearMap(f, in_shape, out_shape), rtol=rtol, memory_limit=memory_limit)
 
 
+@checked
 def from_scipy(
     A: Any,
     in_shape: tuple[int, ...] | None = None,
@@ -167,6 +172,7 @@ def from_scipy(
     return as_operator(linear_map(A, in_shape, out_shape, name="A"), **options)
 
 
+@checked
 def memory_needed(in_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> int:
     """Bytes that :func:`as_operator` takes at its peak for images of these shapes.
 

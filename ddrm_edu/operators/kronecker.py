@@ -92,10 +92,11 @@ class Kronecker(SVDOperator):
 
 
 class SeparableBlur(Kronecker):
-    r"""Blur by a kernel that is a product, 0 (mid-grey) beyond the border: same size (ledger X10).
+    r"""Blur by a kernel that is a product, whatever lies beyond the border: same size (ledger X10).
 
     It is the convolution with ``outer(kernel_rows, kernel_cols)``, every tap of odd and even
-    kernels included, exactly as ``scipy.signal.convolve2d(x, kernel, mode="same")``.
+    kernels included, exactly as ``scipy.signal.convolve2d(x, kernel, mode="same")``, by default
+    with 0 beyond the border: mid-grey on the scale [-1, 1], black on [0, 1].
 
     Parameters
     ----------
@@ -105,6 +106,10 @@ class SeparableBlur(Kronecker):
         Weights along the row index, that is downwards.
     kernel_cols : array (l,), optional
         Weights along the column index; by default ``kernel_rows``.
+    border : {"zero", "mirror", "replicate", "wrap"}
+        What is taken beyond the border: 0, the mirror image with the last pixel twice
+        (``numpy.pad`` calls it "symmetric"), the last pixel again and again ("edge"), or the other
+        end of the image.
     rtol : float, optional
         As in :class:`Kronecker`.  Smooth kernels have singular values down to rounding; where the
         measurement is noiseless but in float32, those below about 1e-6 carry no information.
@@ -112,7 +117,8 @@ class SeparableBlur(Kronecker):
     Raises
     ------
     ValueError
-        If a kernel is empty, not one-dimensional, not finite or zero everywhere.
+        If a kernel is empty, not one-dimensional, not finite or zero everywhere, or there is no
+        such border.
 
     Examples
     --------
@@ -131,12 +137,21 @@ class SeparableBlur(Kronecker):
         kernel_rows: Any,
         kernel_cols: Any = None,
         *,
+        border: str = "zero",
         rtol: float | None = None,
     ):
+        if border not in BORDERS:
+            raise ValueError(f"border must be one of {', '.join(BORDERS)}, but was {border!r}.")
         channels, height, width = image_shape(in_shape)
         rows = _kernel(kernel_rows, "kernel_rows")
         columns = rows if kernel_cols is None else _kernel(kernel_cols, "kernel_cols")
-        A, B = _convolution(height, rows), _convolution(width, columns)
+        A, B = _convolution(height, rows, border), _convolution(width, columns, border)
+        sides = (A, rows), (B, columns)
+        if border != "zero" and any(M.abs().max() <= 8 * EPS * k.abs().sum() for M, k in sides):
+            raise ValueError(
+                "The weights of a kernel cancel where they meet at the border, so nothing would be "
+                f"measured of {height} x {width} pixels. Give it other weights or a larger image."
+            )
         super().__init__(A, B, channels, rtol=rtol)
 
 
@@ -266,12 +281,23 @@ def _kernel(kernel: Any, what: str) -> Tensor:
     return kernel
 
 
-def _convolution(n: int, kernel: Tensor) -> Tensor:
-    """Matrix (n, n) of the convolution with ``kernel``, centred, with zeros beyond the border."""
-    index = torch.arange(n, device=kernel.device)
-    tap = index[:, None] - index + (len(kernel) - 1) // 2
-    inside = (tap >= 0) & (tap < len(kernel))
-    return torch.where(inside, kernel[tap.clamp(0, len(kernel) - 1)], 0.0)
+BORDERS = ("zero", "mirror", "replicate", "wrap")
+
+
+def _convolution(n: int, kernel: Tensor, border: str) -> Tensor:
+    """Matrix (n, n) of the convolution with ``kernel``, centred."""
+    index, taps = torch.arange(n, device=kernel.device), torch.arange(len(kernel))
+    source = index[:, None] + (len(kernel) - 1) // 2 - taps.to(index)
+    beyond = (source < 0) | (source >= n)
+    weights = kernel.expand(source.shape)
+    if border == "zero":
+        weights = weights.masked_fill(beyond, 0.0)
+    if border == "mirror":
+        source = source % (2 * n)
+        source = torch.minimum(source, 2 * n - 1 - source)
+    source = source % n if border == "wrap" else source.clamp(0, n - 1)
+    matrix = kernel.new_zeros(n, n)
+    return matrix.index_put_((index[:, None], source), weights, accumulate=True)
 
 
 def _bicubic(n: int, factor: int) -> Tensor:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..boundary import checked
 from ..validation import EPS, positive_shape, real_matrix, require_batch, require_finite
 from .base import dense_map
 from .dense import fitting
@@ -77,6 +78,7 @@ class NoLinearMap(ValueError):
     """H is of no form that could be a linear map; nothing is said about what it does."""
 
 
+@checked
 class LinearMap:
     """A linear map of batches of images, float64 to float64, whatever computes it.
 
@@ -160,6 +162,9 @@ class LinearMap:
                 f"{len(x)} images, but returned {tuple(y.shape)}. {self._wrap()}"
             )
         return y.to(torch.float64).reshape(-1, *self.out_shape)
+
+    def __repr__(self) -> str:
+        return f"{self.title}, {self.in_shape} -> {self.out_shape}, without an SVD"
 
     @cached_property
     def adjoint(self) -> LinearMap | None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..validation import EPS, is_integer, require_level, require_rtol
-from .base import SVDOperator
+from .base import SVDOperator, in_single
 from .linear_map import LinearMap, linear_map
 
 PROBES = 32
@@ -103,7 +103,7 @@ class TruncatedSVD(SVDOperator):
         U, s, V, self.discarded, self.discarded_error = _largest_part(A, rank, seed)
         energy = self.discarded + float(s @ s)
         self.loss = self.discarded / energy
-        if self.loss > largest_loss:
+        if not self.loss <= largest_loss:
             raise ValueError(
                 f"With rank {rank} of {smaller} the part {self.loss:.3g} of the energy ||H||_F^2 "
                 f"would be cut off (standard error {self.discarded_error / energy:.1g}), more than "
@@ -157,9 +157,10 @@ class TruncatedSVD(SVDOperator):
         return math.sqrt(sigma_y**2 + x_std**2 * self.discarded / self.m)
 
     def _reflect(self, x: Tensor, *, transpose: bool) -> Tensor:
-        reflectors, scales = self._reflectors.to(x), self._scales.to(x)
-        columns = torch.ormqr(reflectors, scales, x.flatten(1).T, transpose=transpose)
-        return columns.T.reshape(x.shape)
+        wide = in_single(x)
+        reflectors, scales = self._reflectors.to(wide), self._scales.to(wide)
+        columns = torch.ormqr(reflectors, scales, wide.flatten(1).T, transpose=transpose)
+        return columns.T.reshape(x.shape).to(x)
 
 
 def _require_transpose(A: LinearMap) -> LinearMap:

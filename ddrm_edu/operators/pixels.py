@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ..validation import finite_tensor, is_integer, positive_shape
+from ..validation import boolean_mask, finite_tensor, is_integer, positive_shape
 from .base import SVDOperator
 
 
@@ -84,7 +83,7 @@ class Inpainting(SelectedCoordinates, PixelOperator):
     """
 
     def __init__(self, mask: Any, channels: int | None = None):
-        mask = mask.clone() if isinstance(mask, torch.Tensor) else torch.tensor(np.array(mask))
+        mask = boolean_mask(mask, "mask")
         if mask.dtype != torch.bool:
             raise ValueError(
                 f"mask must be boolean (True = measured), but was {mask.dtype}. Numbers that weigh "

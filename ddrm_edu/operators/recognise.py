@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .linear_map import LinearMap, normal_images
-from .transforms import FourierMask
+from .transforms import FourierMask, SymmetricBlur
 
 LARGEST_PATCH = 1024  # entries: what shows all units is a single image, or fills 8 MiB at most
 
@@ -35,6 +35,7 @@ def recognise(f: LinearMap) -> str | None:
             _patches,
             _circular,
             _decimated,
+            _mirrored,
             _rows_and_columns,
             _zero_boundary,
         ]
@@ -138,6 +139,21 @@ def _circular(f: LinearMap) -> str | None:
     )
 
 
+def _mirrored(f: LinearMap) -> str | None:
+    """A weight for each cosine, alike in all channels: a symmetric blur of the mirrored image."""
+    if f.in_shape != f.out_shape or not f.y.any():
+        return None
+    cosines = SymmetricBlur(f.in_shape, [[1.0]])
+    seen, spectrum = cosines.Vt(f.y), cosines.Vt(f.x)
+    weights = (seen * spectrum).sum((0, 1)) / spectrum.square().sum((0, 1))
+    if not _agrees(f, cosines.V(weights * spectrum)):
+        return None
+    return (
+        "It is a blur of the mirrored image by a kernel that is symmetric along both axes: "
+        f"SymmetricBlur({f.in_shape}, kernel)."
+    )
+
+
 def _decimated(f: LinearMap) -> str | None:
     """A periodic blur, then every r-th pixel: r^2 unit images show the whole kernel."""
     (channels, height, width), (out_channels, rows, columns) = f.in_shape, f.out_shape
@@ -180,19 +196,20 @@ def _rows_and_columns(f: LinearMap) -> str | None:
         return None
     return (
         f"It acts on rows and columns separately: Kronecker(A, B, channels={channels}) with "
-        "f(u v^T) = (A u)(B v)^T; a blur with black beyond the border is SeparableBlur, a "
-        "reduced picture BicubicSuperResolution."
+        "f(u v^T) = (A u)(B v)^T; a blur is SeparableBlur, with border='zero', which is mid-grey "
+        "on [-1, 1], 'mirror' or 'replicate', a reduced picture BicubicSuperResolution."
     )
 
 
 def _zero_boundary(f: LinearMap) -> str | None:
-    """A convolution with black beyond the border, of a kernel that is no product."""
+    """A convolution with 0 beyond the border, of a kernel that is no product."""
     if not _is_convolution(f, padding=2):
         return None
     return (
-        "It is a blur with black beyond the border whose kernel is no product of a column and a "
-        f"row, which has no fast exact SVD: CircularBlur({f.in_shape}, kernel) differs from it "
-        "near the border only."
+        "It is a blur with 0, which is mid-grey on [-1, 1], beyond the border, whose kernel is no "
+        "product of a column and a row, so that it has no fast exact SVD: "
+        f"CircularBlur({f.in_shape}, kernel) differs from it near the border only, and "
+        "restore(LinearMap(f, in_shape), method='diffpir') needs none."
     )
 
 

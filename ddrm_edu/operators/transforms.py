@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..validation import EPS, finite_tensor, image_shape, is_integer, real_matrix, require_rtol
-from .base import SVDOperator
+from .base import SVDOperator, in_single
 from .blocks import require_factor
 from .dense import exact_zeros
 from .pixels import Diagonal, SelectedCoordinates
@@ -82,6 +82,84 @@ class CircularBlur(SVDOperator):
     def Ut(self, y: Tensor) -> Tensor:
         spec = _hartley(y)
         return self._cos.to(y) * spec + self._sin.to(y) * _mirrored(spec)
+
+
+class SymmetricBlur(SVDOperator):
+    r"""Convolution of the mirrored image with any kernel that is symmetric along both axes.
+
+    Beyond its border the image goes on as its mirror image, with the last pixel twice.  Kernels
+    with :math:`K_{ab}=K_{-a,b}=K_{a,-b}`, products or not, are then diagonal in the cosine basis
+    (DCT-II; Ng, Chan and Tang 1999, "A fast algorithm for deblurring models with Neumann boundary
+    conditions"):
+
+    .. math:: \lambda_{kl}=\sum_{a,b}K_{ab}\cos\frac{\pi ka}{h}\cos\frac{\pi lb}{w},
+
+    so that V is the transform's inverse, :math:`s=|\lambda|`, and U carries the sign.
+
+    Parameters
+    ----------
+    in_shape : tuple of int
+        (channels, height, width); every channel is blurred alike.
+    kernel : array (k, l)
+        Both sides odd, of any length; as for ``scipy.signal.convolve2d(x, kernel, mode="same",
+        boundary="symm")``, which computes the same where the kernel is no larger than the image.
+    rtol : float, optional
+        Singular values up to ``rtol`` times the largest count as 0; by default as for
+        :class:`CircularBlur`.
+
+    Raises
+    ------
+    ValueError
+        If the kernel is not a finite real matrix, not symmetric along both axes, or nothing would
+        be measured, or ``rtol`` is not in [0, 1).
+
+    Examples
+    --------
+    A disc out of focus, which is no product of a column and a row:
+
+    >>> disc = [[0.0, 1.0, 0.0], [1.0, 2.0, 1.0], [0.0, 1.0, 0.0]]
+    >>> SymmetricBlur((3, 32, 32), disc)
+    SymmetricBlur((3, 32, 32) -> (3, 32, 32), rank 3072)
+    """
+
+    def __init__(self, in_shape: tuple[int, ...], kernel: Any, *, rtol: float | None = None):
+        self.in_shape = self.out_shape = _, height, width = image_shape(in_shape)
+        kernel = real_matrix(kernel, "kernel")
+        mirrored = kernel.flip(0), kernel.flip(1)
+        odd = all(side % 2 for side in kernel.shape)
+        largest = kernel.abs().max()
+        if not odd or any((kernel - m).abs().max() > 8 * EPS * largest for m in mirrored):
+            raise ValueError(
+                "kernel must have odd sides and be the same upside down and left to right, but the "
+                f"one of shape {tuple(kernel.shape)} is not. With a mirrored border other kernels "
+                "are exact where they are the product of a column and a row: "
+                "SeparableBlur(in_shape, column, row, border='mirror'). For the rest "
+                "restore(method='diffpir') needs H and H^T only, as a LinearMap."
+            )
+        cosines = [_cosines(n, side) for n, side in zip((height, width), kernel.shape, strict=True)]
+        eigenvalues = cosines[0].to(kernel) @ kernel @ cosines[1].to(kernel).T
+        s = eigenvalues.abs()
+        rounding = _fft_rounding(s)
+        if not s.max() > rounding * kernel.abs().sum():
+            raise ValueError(
+                "kernel is zero everywhere, or its weights cancel where they meet around the "
+                f"mirrored image of {height} x {width} pixels, so nothing would be measured. "
+                "Give it other weights or a larger image."
+            )
+        self.s = exact_zeros(s, require_rtol(rtol, rounding))
+        self._sign = eigenvalues.sign().where(self.s > 0, 0.0)
+
+    def V(self, x: Tensor) -> Tensor:
+        return _planes(lambda x: _inverse_cosine(_inverse_cosine(x).mT).mT, x)
+
+    def Vt(self, x: Tensor) -> Tensor:
+        return _planes(lambda x: _cosine(_cosine(x).mT).mT, x)
+
+    def U(self, x: Tensor) -> Tensor:
+        return self.V(self._sign.to(x) * x)
+
+    def Ut(self, y: Tensor) -> Tensor:
+        return self._sign.to(y) * self.Vt(y)
 
 
 class BlurDecimation(SVDOperator):
@@ -267,8 +345,8 @@ class FourierMask(Diagonal):
             return x.clone()  # the FFT library refuses to transform nothing
         if self._centred:
             x = torch.fft.ifftshift(x, (-2, -1))
-        z = transform(torch.complex(*x.unbind(1)), norm="ortho")
-        x = torch.stack([z.real, z.imag], dim=1)
+        z = transform(torch.complex(*in_single(x).unbind(1)), norm="ortho")
+        x = torch.stack([z.real, z.imag], dim=1).to(x)
         del z  # its memory, before another copy of x is made
         return torch.fft.fftshift(x, (-2, -1)) if self._centred else x
 
@@ -386,13 +464,65 @@ def _hartley(x: Tensor, out: Tensor | None = None) -> Tensor:
     """
     if not len(x):
         return x.clone()  # the FFT library refuses to transform nothing
-    half = torch.fft.rfft2(x, norm="ortho")  # the frequencies 0 to width // 2 of the last axis
+    half = torch.fft.rfft2(
+        in_single(x), norm="ortho"
+    )  # the frequencies 0 to width // 2 of the last axis
     rest = half[..., 1 : (x.shape[-1] + 1) // 2]  # conjugate to those that are left out
     rest, width = (rest.real + rest.imag).flip(-2, -1), half.shape[-1]
     result = torch.empty_like(x) if out is None else out
     result[..., :width] = half.real - half.imag
     result[..., :1, width:], result[..., 1:, width:] = rest[..., -1:, :], rest[..., :-1, :]
     return result
+
+
+def _cosines(n: int, taps: int) -> Tensor:
+    """cos(pi k a / n) for frequencies k and offsets a of a kernel around its middle."""
+    offsets = torch.arange(taps) - taps // 2
+    angle = torch.arange(n)[:, None] * offsets % (2 * n)  # whole numbers, before they are rounded
+    return torch.cos(math.pi / n * angle.double())
+
+
+PLANES_AT_ONCE = 2**18  # numbers: what a transform needs beside its result is a few times as much
+
+
+def _planes(transform: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """``transform`` of the last two axes, of few planes at a time."""
+    result = torch.empty(x.shape, dtype=x.dtype, device=x.device)
+    if len(x):
+        parts = x.reshape(-1, *x.shape[-2:]).split(max(1, PLANES_AT_ONCE // x[0, 0].numel()))
+        places = result.view(-1, *x.shape[-2:]).split([len(part) for part in parts])
+        for part, place in zip(parts, places, strict=True):
+            place.copy_(transform(part))
+    return result
+
+
+def _cosine(x: Tensor) -> Tensor:
+    """Orthonormal cosine transform (DCT-II) over the last axis, by one real FFT (Makhoul 1980)."""
+    n = x.shape[-1]
+    half = torch.fft.rfft(torch.cat([x[..., ::2], x[..., 1::2].flip(-1)], -1))
+    half = half * _turns(n, x)
+    rest = half[..., 1 : (n + 1) // 2].imag.flip(-1)
+    return torch.cat([half.real, -rest], -1)
+
+
+def _inverse_cosine(x: Tensor) -> Tensor:
+    """The inverse of :func:`_cosine`, which is its transpose."""
+    n = x.shape[-1]
+    kept = x[..., : n // 2 + 1]
+    rest = torch.cat([torch.zeros_like(x[..., :1]), x[..., (n + 1) // 2 :].flip(-1)], -1)
+    half = torch.complex(kept, -rest)
+    y = torch.fft.irfft(half / _turns(n, x), n)
+    result = torch.empty_like(x)
+    result[..., ::2], result[..., 1::2] = y[..., : (n + 1) // 2], y[..., (n + 1) // 2 :].flip(-1)
+    return result
+
+
+def _turns(n: int, like: Tensor) -> Tensor:
+    """By what the frequencies 0 to n // 2 of the FFT are turned and scaled."""
+    k = torch.arange(n // 2 + 1, device=like.device).double()
+    turns = torch.polar(torch.full_like(k, math.sqrt(2 / n)), -math.pi / (2 * n) * k)
+    turns[0] /= math.sqrt(2)
+    return turns.to(torch.promote_types(like.dtype, torch.complex64))
 
 
 LARGEST_ODD = 64

@@ -196,5 +196,7 @@ def _of_the_shape_of_y(sigma: Tensor, y: Tensor) -> Tensor:
         return sigma
     raise ValueError(
         f"sigma_y must be one number, {len(y)} of them, one for each image, or an array of the "
-        f"shape of y, {tuple(y.shape)}, or of one image, {tuple(one)}, but had shape {shape}."
+        f"shape of y, {tuple(y.shape)}, or of one image, {tuple(one)}, but had shape {shape}. "
+        "Correlated noise of covariance L L^T is whitened by hand: Dense(torch.linalg.solve(L, H)) "
+        "and the y of that, with sigma_y=1."
     )

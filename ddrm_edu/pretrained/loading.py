@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..boundary import checked
 from ..denoisers import VDenoiser
 from ..schedule import NoiseSchedule
 from ..validation import require_floating
@@ -56,6 +57,7 @@ class PretrainedDenoiser(VDenoiser):
         return f"PretrainedDenoiser({self.card['name']!r}, {self.in_channels} channels)"
 
 
+@checked
 def load_denoiser(
     name: str = "natural", *, device: torch.device | str = "cpu", folder: Path | str | None = None
 ) -> PretrainedDenoiser:

@@ -8,11 +8,15 @@ however rudely, continues as if it had not been.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import math
 import os
 import time
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,7 +27,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..data import cifar10, fashion_mnist
-from .unet import LAYOUT, UNet
+from ..validation import is_integer
+from .unet import GROUPS, LAYOUT, UNet
 
 if TYPE_CHECKING:
     from .loading import PretrainedDenoiser
@@ -135,15 +140,72 @@ def train(
     Raises
     ------
     ValueError
-        If ``enlarged`` is no probability, if ``start`` is another network than the one asked for,
-        or if ``run`` holds a checkpoint with other settings.
-    """
-    from tqdm.auto import tqdm
+        If a number is out of range, if ``start`` is another network than the one asked for, if
+        ``run`` holds a checkpoint with other settings or a damaged one, or if the loss is no number
+        any more.
+    OSError
+        If another process trains in ``run``, or a file cannot be written; the older one stays.
 
+    Notes
+    -----
+    A run may be killed at any moment: a file is whole or not there, and the same call goes on from
+    the last checkpoint and writes the exported files anew if they are not those of it.
+    """
+    if name not in DATA:
+        raise ValueError(f"name must be one of {sorted(DATA)}, but was {name!r}.")
     if not 0 <= enlarged <= 1:
         raise ValueError(f"enlarged is a share of the images, from 0 to 1, but was {enlarged:g}.")
+    counts = {"total_images": total_images, "batch": batch, "blocks": blocks}
+    for what, number in [*counts.items(), *((f"a width of {w!r}", w) for w in widths)]:
+        if not is_integer(number) or number < 1:
+            raise ValueError(f"{what} must be an integer of at least 1, but was {number!r}.")
+    if not widths or any(width % GROUPS for width in widths):
+        raise ValueError(
+            f"widths must be the channels of each level, multiples of {GROUPS}, but was {widths}."
+        )
+    if not 0 <= learning_rate < math.inf:
+        raise ValueError(f"learning_rate must be a number, not below 0, but was {learning_rate!r}.")
     run = Path(run)
     run.mkdir(parents=True, exist_ok=True)
+    with _alone(run):
+        return _trained(
+            name,
+            run,
+            total_images=total_images,
+            batch=batch,
+            learning_rate=learning_rate,
+            widths=widths,
+            blocks=blocks,
+            seed=seed,
+            enlarged=enlarged,
+            start=start,
+            device=device,
+            checkpoint_minutes=checkpoint_minutes,
+            data=data,
+            progress=progress,
+        )
+
+
+def _trained(
+    name: str,
+    run: Path,
+    *,
+    total_images: int,
+    batch: int,
+    learning_rate: float,
+    widths: tuple[int, ...],
+    blocks: int,
+    seed: int,
+    enlarged: float,
+    start: PretrainedDenoiser | None,
+    device: str,
+    checkpoint_minutes: float,
+    data: tuple[np.ndarray, np.ndarray] | None,
+    progress: bool,
+) -> Path:
+    """The training itself, in a folder of its own."""
+    from tqdm.auto import tqdm
+
     fetch = {"natural": cifar10, "fashion": fashion_mnist}[name]
     train_images, validation_images = data or (fetch("train"), fetch("test"))
     pixels = torch.from_numpy(train_images)
@@ -173,7 +235,7 @@ def train(
     settings |= {"start": start.card["sha256"]} if start is not None else {}
     asked = settings | net.config
     if checkpoint.exists():
-        saved = torch.load(checkpoint, map_location=device, weights_only=True)
+        saved = _read(checkpoint, device)
         if saved["asked"] != asked:
             raise ValueError(
                 f"{checkpoint} belongs to a run with {saved['asked']}, but now {asked} was asked "
@@ -182,12 +244,22 @@ def train(
         for key, part in parts.items():
             part.load_state_dict(saved[key])
         state = saved["state"]
+        # The run may have been killed after its checkpoint and before or within its export.
+        _export(name, averaged, run, state, settings)
 
     def keep() -> None:
         elapsed = time.monotonic() - since
+        loss = float(torch.stack(losses[-500:]).mean())
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"After {state['images']:,} images the loss is {loss}, so the weights are lost. Is "
+                f"the learning rate of {learning_rate:g} too high? The last checkpoint stays as it "
+                "was; begin anew in another folder with a lower one."
+            )
         state["hours"] += elapsed / 3600
+        state["total_images"] = total_images
         row = [
-            round(float(torch.stack(losses[-500:]).mean()), 5),
+            round(loss, 5),
             round(validation_loss(averaged, held_out), 5),
             round(batch * len(losses) / elapsed, 1),
             round(state["hours"], 4),
@@ -196,9 +268,10 @@ def train(
             row.append(round(validation_loss(averaged, held_out_cuts), 5))
         state["log"].append([state["images"], *row])
         whole = {key: part.state_dict() for key, part in parts.items()}
-        torch.save(whole | {"state": state, "asked": asked}, checkpoint.with_suffix(".part"))
-        os.replace(checkpoint.with_suffix(".part"), checkpoint)
-        export(name, averaged, run, state, settings | {"total_images": total_images})
+        file = io.BytesIO()
+        torch.save(whole | {"state": state, "asked": asked}, file)
+        _replace({checkpoint: file.getvalue()})
+        _export(name, averaged, run, state, settings)
 
     losses: list[Tensor] = []
     since = time.monotonic()
@@ -250,7 +323,7 @@ def validation_loss(net: UNet, images: Tensor) -> float:
     return float(torch.stack([(net(x, s) - v).square().mean() for x, s, v in pairs]).mean())
 
 
-def export(
+def _export(
     name: str, net: UNet, folder: Path, state: dict[str, Any], settings: dict[str, Any]
 ) -> None:
     """Write weights (float16), configuration and log of a network in the form that ships."""
@@ -262,17 +335,75 @@ def export(
         "name": name,
         "data": DATA[name],
         "network": net.config,
-        "training": settings | {"images_seen": state["images"], "hours": round(state["hours"], 3)},
+        "training": settings
+        | {"total_images": state.get("total_images", state["images"])}
+        | {"images_seen": state["images"], "hours": round(state["hours"], 3)},
         **{key: loss for key, loss in last.items() if key.startswith("validation_loss")},
         "sha256": hashlib.sha256(weights).hexdigest(),
     }
     log = "".join(",".join(map(str, row)) + "\n" for row in [fields, *state["log"]])
     json_card = json.dumps(card, indent=2) + "\n"
     contents = {"safetensors": weights, "json": json_card.encode(), "csv": log.encode()}
-    for suffix, content in contents.items():
-        (folder / f"{name}.{suffix}.part").write_bytes(content)
-    for suffix in contents:  # all are written before the first replaces an older one
-        os.replace(folder / f"{name}.{suffix}.part", folder / f"{name}.{suffix}")
+    _replace({folder / f"{name}.{suffix}": content for suffix, content in contents.items()})
+
+
+@contextlib.contextmanager
+def _alone(run: Path) -> Iterator[None]:
+    """The folder of a run belongs to one process; what a killed one left behind is removed."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(run / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise OSError(
+            f"Another process trains in {run}. Wait for it, or name another folder."
+        ) from None
+    try:
+        for part in run.glob("*.part"):
+            part.unlink()
+        yield
+    finally:
+        lock.release()
+
+
+def _read(checkpoint: Path, device: str) -> dict[str, Any]:
+    """The checkpoint, after a look at the checksums in it."""
+    try:
+        with zipfile.ZipFile(checkpoint) as archive:
+            if damaged := archive.testzip():
+                raise ValueError(f"the checksum of {damaged} is another")
+        saved = torch.load(checkpoint, map_location=device, weights_only=True)
+        missing = {"net", "average", "optimizer", "state", "asked"} - saved.keys()
+        if missing:
+            raise ValueError(f"it has no {min(missing)}")
+    except Exception as error:  # of a file that may hold anything
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ValueError(
+            f"{checkpoint} is damaged, or no checkpoint of ddrm-edu train: {reason}. Put back a "
+            "copy, or remove it to begin the run anew; the exported weights beside it are whole."
+        ) from error
+    return saved
+
+
+def _replace(contents: dict[Path, bytes]) -> None:
+    """Files, each of them whole or as it was; all are written before the first replaces another."""
+    parts = {path: path.with_name(path.name + ".part") for path in contents}
+    try:
+        for path, part in parts.items():
+            with open(part, "wb") as file:
+                file.write(contents[path])
+                file.flush()
+                os.fsync(file.fileno())
+    except OSError as error:
+        for part in parts.values():
+            part.unlink(missing_ok=True)
+        raise OSError(
+            f"{path} could not be written ({error.strerror or error}); the older file stays as it "
+            "was. Is the disk full? With room, the same command goes on from the last checkpoint."
+        ) from error
+    for path, part in parts.items():
+        os.replace(part, path)
 
 
 def _to_unit(pixels: Tensor, device: str) -> Tensor:

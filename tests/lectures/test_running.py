@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -37,15 +38,17 @@ def course(tmp_path):
         shutil.copy(ROOT / name, root)
     shutil.copytree(ROOT / "scripts", root / "scripts")
     (root / "lectures").mkdir()
+    shutil.copy(ROOT / "figures" / "run-in-colab.svg", root)
     write(root / "lectures" / "00_first.ipynb", "print('σ, Привет')", CODE)
     return root
 
 
-def write(path: Path, *cells: str) -> Path:
-    """A notebook with these code cells."""
+def write(path: Path, *cells: str) -> None:
+    """A notebook with a badge and these code cells."""
     v4 = nbformat.v4
-    nbformat.write(v4.new_notebook(cells=[v4.new_code_cell(cell) for cell in cells]), path)
-    return path
+    badge = v4.new_markdown_cell("[![Run](../run-in-colab.svg)](https://example.com)")
+    code = [v4.new_code_cell(cell) for cell in cells]
+    nbformat.write(v4.new_notebook(cells=[badge, *code]), path)
 
 
 def make(root: Path, **environment: str) -> subprocess.Popen:
@@ -75,16 +78,33 @@ def test_two_runs_in_a_path_with_spaces_and_cyrillic_without_home_and_locale(cou
     assert quick[2].startswith("Made 1 pages in build/lectures and 1 figures in figures, in ")
     page = (course / "build" / "lectures" / "00_first.html").read_text(encoding="utf-8")
     assert "σ, Привет" in page
+    assert re.search(r'<img[^>]* src="data:image/svg\+xml;base64,', page)
+    assert "run-in-colab" not in page
     assert 'alt="Пустая панель: α, σ."' in page
     with Image.open(course / "figures" / "00_panel.png") as picture:
         assert picture.info["Description"] == "Пустая панель: α, σ."
     made = sorted(path.name for path in course.iterdir())
     assert made == [
         *("Makefile", "build", "constraints.txt", "figures", "lectures", "pyproject.toml"),
-        "scripts",
+        *("run-in-colab.svg", "scripts"),
     ]
     assert sorted(os.listdir(course / "figures")) == ["00_panel.png"]
     assert sorted(os.listdir(course / "build" / "lectures")) == ["00_first.html"]
+
+
+@pytest.mark.parametrize(
+    ("given", "used"), [("C", "C.UTF-8"), ("POSIX", "C.UTF-8"), ("de_DE.UTF-8", "de_DE.UTF-8")]
+)
+def test_an_interpreter_finds_an_editable_installation_in_a_cyrillic_path(course, given, used):
+    """Python 3.11 reads its path by the locale: ASCII would end the interpreter at its start."""
+    interpreter = course / "bin" / "python"
+    interpreter.parent.mkdir()
+    interpreter.write_text("#!/bin/sh\necho $LC_ALL $PYTHONUTF8\n")
+    interpreter.chmod(0o755)
+    command = ["make", "-o", ".venv/.ready", "BIN=bin", "lectures"]
+    environment = {"PATH": os.environ["PATH"], "LC_ALL": given}
+    said = subprocess.check_output(command, cwd=course, env=environment, text=True)
+    assert said == f"{used} 1\n"
 
 
 def test_a_cell_that_fails_is_told_and_the_other_lectures_run_on(course):

@@ -42,6 +42,7 @@ from laws import (
 )
 from oracles import (
     blur_decimation_matrix,
+    blur_matrix,
     fourier_mask_matrix,
     inpainting_matrix,
     stacked_matrix,
@@ -74,6 +75,7 @@ from ddrm_edu import (
     Stacked,
     SuperResolution,
     SVDOperator,
+    SymmetricBlur,
     WeightedRows,
     ddpm_samples,
     ddrm_coefficients,
@@ -592,6 +594,12 @@ class MisplacedWeights(WeightedRows):
         self.s = self.s.roll(2, -1)
 
 
+class UnsignedBlur(SymmetricBlur):
+    """The modulus of an eigenvalue in the place of the eigenvalue."""
+
+    U, Ut = SymmetricBlur.V, SymmetricBlur.Vt
+
+
 class UnscaledFourier(FourierMask):
     """The transform without norm="ortho"."""
 
@@ -614,6 +622,8 @@ KRON_A = np.array([[0.5, 0.3, 0.2], [0.1, 0.8, 0.1]])
 KRON_B = np.array([[0.7, 0.3, 0.0, 0.0], [0.0, 0.2, 0.5, 0.3], [0.4, 0.0, 0.0, 0.6]])
 ORDER = [2, 0, 3, 4, 1]  # not its own inverse
 KEPT = np.eye(5)[ORDER[:3]]
+BELL = np.array([[1.0, 2.0, 4.0, 2.0, 1.0]])
+DISC = np.array([[1.0, -0.5, 1.0], [0.0, 0.3, 0.0], [1.0, -0.5, 1.0]])
 KERNEL = np.array([[0.5, 0.3, -0.2], [0.1, 0.8, 0.1]])
 SQUARE = random_case(4, 4, 4, 0.0, seed=1).H
 
@@ -694,6 +704,16 @@ OPERATORS = {
         is_matrix(weighted_matrix(super_resolution_matrix((1, 2, 4), 2), [3.0, 0.5])),
         MisplacedWeights(SuperResolution((1, 2, 4), 2), [[[3.0, 0.5]]]),
         WeightedRows(SuperResolution((1, 2, 4), 2), [[[3.0, 0.5]]]),
+    ),
+    "the last pixel again and again, not its mirror": Row(
+        is_matrix(blur_matrix((1, 4, 5), BELL, border="mirror")),
+        Dense(blur_matrix((1, 4, 5), BELL, border="replicate"), (1, 4, 5), (1, 4, 5)),
+        SymmetricBlur((1, 4, 5), BELL),
+    ),
+    "a negative eigenvalue without its sign": Row(
+        is_matrix(blur_matrix((1, 4, 5), DISC, border="mirror")),
+        UnsignedBlur((1, 4, 5), DISC),
+        SymmetricBlur((1, 4, 5), DISC),
     ),
     "k-space that is not centred": Row(
         is_matrix(fourier_mask_matrix(np.ones((3, 4)), centred=True)),

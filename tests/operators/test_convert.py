@@ -42,6 +42,7 @@ from ddrm_edu import (
     PatchFunctional,
     SeparableBlur,
     SuperResolution,
+    SymmetricBlur,
     TruncatedSVD,
     check_operator,
     from_function,
@@ -272,6 +273,7 @@ COLUMN, ROW = RNG.standard_normal((3, 1)), RNG.standard_normal((1, 5))
 A, B = RNG.standard_normal((6, 8)), RNG.standard_normal((5, 12))
 K = RNG.standard_normal((4, 3 * 2 * 3))
 WEIGHTS = RNG.standard_normal((8, 12))
+DISC = np.array([[0.0, 1.0, 0.0], [1.0, 2.0, 1.0], [0.0, 1.0, 0.0]])
 
 
 def zero_boundary(kernel: np.ndarray):
@@ -359,6 +361,16 @@ RECOGNISED = {
         lambda x: x * torch.from_numpy(WEIGHTS),
         IMAGE,
         "Diagonal(f(torch.ones((1, 3, 8, 12), dtype=torch.float64))[0]).",
+    ),
+    "a mirrored blur": (
+        lambda x: scipy.ndimage.convolve(np.asarray(x), DISC[None, None], mode="reflect"),
+        IMAGE,
+        "SymmetricBlur((3, 8, 12), kernel).",
+    ),
+    "a replicated blur": (
+        lambda x: scipy.ndimage.convolve(np.asarray(x), (COLUMN @ ROW)[None, None], mode="nearest"),
+        IMAGE,
+        "mid-grey on [-1, 1], 'mirror' or 'replicate'",
     ),
     "a periodic blur, every fourth pixel": (
         lambda x: periodic(x)[..., ::4, ::4],
@@ -499,6 +511,7 @@ def test_a_large_image_is_refused_after_few_looks(f, words):
         Kronecker(RNG.standard_normal((3, 4)), RNG.standard_normal((2, 6)), 2),
         SeparableBlur((2, 6, 5), RNG.standard_normal(3), RNG.standard_normal(2)),
         CircularBlur((2, 5, 6), RNG.standard_normal((3, 4))),
+        SymmetricBlur((2, 5, 6), DISC),
         BlurDecimation((2, 6, 9), RNG.standard_normal((5, 4)), 3),
         BlurDecimation((1, 8, 4), RNG.standard_normal((5, 3)), 2),
         FourierMask(RNG.standard_normal((5, 3))),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.ndimage
 import scipy.sparse
 import torch
 from comparing import assert_near, convolved, largest_norm, rounding, spectrum, times
@@ -154,6 +155,32 @@ def test_separable_blur_is_scipys_convolution_with_the_outer_product(rows, colum
     norm = np.abs(k).sum() * np.abs(other).sum()
     bound = rounding(torch.float64, op.n, norm, largest_norm(x))
     assert_near(op(x), convolved(x, np.outer(k, other), "fill"), bound)
+
+
+@pytest.mark.parametrize(
+    ("border", "mode", "padded"),
+    [
+        ("zero", "constant", "constant"),
+        ("mirror", "reflect", "symmetric"),
+        ("replicate", "nearest", "edge"),
+        ("wrap", "wrap", "wrap"),
+    ],
+)
+@pytest.mark.parametrize("taps", [1, 2, 5, 8])
+def test_every_border_is_that_of_scipy_and_numpy(border, mode, padded, taps):
+    """Of odd and even kernels; scipy calls the mirror "reflect", and numpy "symmetric"."""
+    rows, columns = RNG.standard_normal(taps), RNG.standard_normal(3)
+    op = SeparableBlur((2, 8, 11), rows, columns, border=border)
+    x = random_images(op.in_shape, taps)
+    want = scipy.ndimage.convolve1d(x.numpy(), rows, 2, mode=mode, origin=-((taps + 1) % 2))
+    want = scipy.ndimage.convolve1d(want, columns, 3, mode=mode)
+    bound = rounding(
+        torch.float64, op.n, np.abs(rows).sum() * np.abs(columns).sum(), largest_norm(x)
+    )
+    assert_near(op(x), want, bound)
+    wide = np.pad(x.numpy(), [(0, 0), (0, 0), (8, 8), (8, 8)], mode=padded)
+    whole = convolved(torch.from_numpy(wide), np.outer(rows, columns), "fill")
+    assert_near(op(x), whole[..., 8:-8, 8:-8], bound)
 
 
 def test_one_kernel_serves_both_directions():

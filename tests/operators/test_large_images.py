@@ -25,6 +25,7 @@ from ddrm_edu import (
     Stacked,
     SuperResolution,
     SVDOperator,
+    SymmetricBlur,
     WeightedRows,
     load_denoiser,
     load_images,
@@ -116,11 +117,12 @@ def big_structures() -> list[SVDOperator]:
         FourierMask(rng.random((255, 257)) < 0.3, centred=True),
         Stacked([CircularBlur(BIG, rng.standard_normal((5, 5))) for _ in range(2)]),
         Stacked([SuperResolution(BIG, 4), Denoising(BIG)]),
+        SymmetricBlur(BIG, np.outer([1, 3, 1], [2, 5, 2])),
         WeightedRows(Denoising(BIG), 0.1 + rng.random(BIG)),
     ]
 
 
-@pytest.fixture(scope="module", params=range(13), ids=lambda k: type(big_structures()[k]).__name__)
+@pytest.fixture(scope="module", params=range(14), ids=lambda k: type(big_structures()[k]).__name__)
 def big(request) -> SVDOperator:
     return big_structures()[request.param]
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.fft
 import scipy.linalg
+import scipy.ndimage
 import torch
 from comparing import assert_near, convolved, largest_norm, rounding
 from hypothesis import example, given
@@ -19,7 +20,9 @@ from ddrm_edu import (
     CompressedSensing,
     FourierMask,
     SelectedRows,
+    SeparableBlur,
     SuperResolution,
+    SymmetricBlur,
     from_function,
 )
 
@@ -111,6 +114,39 @@ def test_each_method_of_a_circular_blur_makes_one_fft(method):
         getattr(op, method)(x)
     transforms = [e.name for e in recorded.events() if e.name.startswith("aten::_fft")]
     assert transforms == ["aten::_fft_r2c"]
+
+
+# -- blurs of the mirrored image ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sides", [(1, 1), (3, 5), (9, 1), (21, 7)], ids=str)
+@pytest.mark.parametrize("shape", [(2, 24, 31), (1, 25, 32), (1, 11, 4)], ids=str)
+def test_symmetric_blur_is_scipys_convolution_of_the_mirrored_image(shape, sides):
+    """scipy mirrors again and again where the kernel is larger than the image."""
+    kernel = RNG.standard_normal(sides)
+    kernel = kernel + kernel[::-1]
+    kernel = kernel + kernel[:, ::-1]
+    op, x = SymmetricBlur(shape, kernel), random_images(shape, 4)
+    bound = rounding(torch.float64, op.n, np.abs(kernel).sum(), largest_norm(x))
+    planes = x.reshape(-1, *shape[1:]).numpy()
+    want = [scipy.ndimage.convolve(plane, kernel, mode="reflect") for plane in planes]
+    assert_near(op(x), np.stack(want), bound)
+
+
+@given(image_shapes(max_side=9), seeds)
+def test_vt_of_a_symmetric_blur_is_scipys_cosine_transform(shape, seed):
+    op, x = SymmetricBlur(shape, [[1.0]]), random_images(shape, seed)
+    want = scipy.fft.dctn(x.numpy(), axes=(-2, -1), norm="ortho")
+    assert_near(op.Vt(x), want, rounding(torch.float64, op.n, largest_norm(x)))
+
+
+def test_a_product_is_the_same_blur_by_rows_and_columns():
+    column, row = np.array([1.0, 3.0, 1.0]), np.array([0.5, -1.0, 2.0, -1.0, 0.5])
+    by_cosines = SymmetricBlur((2, 7, 9), np.outer(column, row))
+    by_matrices = SeparableBlur((2, 7, 9), column, row, border="mirror")
+    x = random_images((2, 7, 9), 5)
+    assert (by_cosines(x) - by_matrices(x)).abs().max() <= 1e-13 * 20
+    assert (by_cosines.pinv(x) - by_matrices.pinv(x)).abs().max() <= 1e-9
 
 
 # -- circular blurs of which few pixels are kept ---------------------------------------------------

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -230,7 +235,7 @@ def test_weights_of_another_network_are_no_start(tmp_path, tiny_data):
     """The message names both networks; nothing is written."""
     with pytest.raises(ValueError, match=r"belong to .*\[48, 64, 96\].* but .*\[8, 16\]"):
         _trained(tmp_path, tiny_data, start=load_denoiser("fashion"))
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
 @pytest.mark.parametrize("enlarged", [-0.1, 1.5, math.nan])
@@ -243,21 +248,17 @@ def test_share_that_is_no_share_is_refused(tmp_path, tiny_data, enlarged):
 def test_steps_since_the_last_checkpoint_are_repeated_alike(tmp_path, tiny_data):
     """A crash while the third checkpoint is written: the half file is not used, nor left behind."""
     whole = _trained(tmp_path / "whole", tiny_data)
-    save = torch.save
+    sync, calls = training.os.fsync, itertools.count()
 
-    def half(obj, path):
-        save(obj, path)
-        path.write_bytes(path.read_bytes()[:1000])
-        raise KeyboardInterrupt
-
-    calls = []
-
-    def third_is_cut_off(obj, path):
-        calls.append(path)
-        (half if len(calls) == 3 else save)(obj, path)
+    def ninth_is_cut_off(file):
+        """The first file of the third time that all four are written."""
+        if next(calls) == 8:
+            os.ftruncate(file, 1000)
+            raise KeyboardInterrupt
+        sync(file)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch, "save", third_is_cut_off)
+        patch.setattr(training.os, "fsync", ninth_is_cut_off)
         with pytest.raises(KeyboardInterrupt):
             _trained(tmp_path / "parts", tiny_data)
     parts = _trained(tmp_path / "parts", tiny_data)
@@ -289,7 +290,7 @@ def test_a_finished_run_leaves_whole_files_only(tmp_path, tiny_data):
     """Weights, card, log and checkpoint; no partial file; finished runs stay as they are."""
     weights = _trained(tmp_path, tiny_data)
     assert weights == tmp_path / "fashion.safetensors"
-    files = ["checkpoint.pt", "fashion.csv", "fashion.json", "fashion.safetensors"]
+    files = [".lock", "checkpoint.pt", "fashion.csv", "fashion.json", "fashion.safetensors"]
     assert sorted(path.name for path in tmp_path.iterdir()) == files
     before = {name: (tmp_path / name).read_bytes() for name in files}
     _trained(tmp_path, tiny_data)
@@ -327,3 +328,150 @@ def test_training_lowers_the_loss(tmp_path):
     settings = {"learning_rate": 3e-2, "checkpoint_minutes": 60.0}
     weights = _trained(tmp_path, data, total_images=16 * 150, **settings)
     assert float(_losses(weights)[-1][1]) < 0.5
+
+
+# -- what may happen to a run ----------------------------------------------------------------------
+
+
+def test_an_export_that_was_cut_off_is_made_up_for(tmp_path, tiny_data):
+    """Killed between the checkpoint and the export, or within it: old, mixed or missing files."""
+    due = {path.name: path.read_bytes() for path in _trained(tmp_path, tiny_data).parent.iterdir()}
+    (tmp_path / "fashion.safetensors").unlink()
+    (tmp_path / "fashion.json").write_text("{}")
+    (tmp_path / "fashion.csv.part").write_text("half")
+    _trained(tmp_path, tiny_data)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == due
+
+
+def test_a_prolonged_run_says_so_in_its_card(tmp_path, tiny_data):
+    def training_of(total_images):
+        weights = _trained(tmp_path, tiny_data, total_images=total_images)
+        card = json.loads(weights.with_suffix(".json").read_text())
+        return card["training"]["total_images"], card["training"]["images_seen"]
+
+    assert training_of(64) == (64, 64)
+    assert training_of(128) == (128, 128)
+    assert training_of(32) == (128, 128), "there was nothing left to do"
+
+
+def test_two_trainings_in_one_folder_are_refused(tmp_path, tiny_data):
+    from filelock import FileLock
+
+    with FileLock(tmp_path / ".lock"), pytest.raises(OSError, match="Another process trains in"):
+        _trained(tmp_path, tiny_data)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock"]
+    _trained(tmp_path, tiny_data, total_images=16)
+
+
+def test_a_damaged_checkpoint_is_refused_or_does_no_harm(tmp_path, tiny_data):
+    """One flipped bit in 40 places: nearly all lie within a checksum, the rest says nothing."""
+    checkpoint = _trained(tmp_path, tiny_data, total_images=16).parent / "checkpoint.pt"
+    whole = checkpoint.read_bytes()
+    state = training._read(checkpoint, "cpu")
+    refused = 0
+    for place in np.random.default_rng(0).integers(0, len(whole), 40):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << int(place) % 8
+        checkpoint.write_bytes(bytes(damaged))
+        try:
+            read = training._read(checkpoint, "cpu")
+        except ValueError as error:
+            refused += "is damaged, or no checkpoint of ddrm-edu train: " in str(error)
+        else:
+            same = torch.utils._pytree.tree_map(
+                lambda a, b: torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b,
+                state,
+                read,
+            )
+            assert all(torch.utils._pytree.tree_leaves(same))
+    assert refused >= 20
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"PK", b"a photograph"], ids=["empty", "cut off", "other"]
+)
+def test_a_checkpoint_of_something_else_is_refused_and_stays(content, tmp_path, tiny_data):
+    (tmp_path / "checkpoint.pt").write_bytes(content)
+    with pytest.raises(ValueError, match=r"no checkpoint of ddrm-edu train: .* Put back a copy"):
+        _trained(tmp_path, tiny_data)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == content
+
+
+def test_a_checkpoint_of_another_program_is_refused(tmp_path, tiny_data):
+    torch.save({"net": {}, "epoch": 3}, tmp_path / "checkpoint.pt")
+    with pytest.raises(ValueError, match="it has no asked"):
+        _trained(tmp_path, tiny_data)
+
+
+@pytest.mark.parametrize("call", range(1, 5))
+def test_a_full_disk_leaves_the_older_files(call, tmp_path, tiny_data, monkeypatch):
+    """At the checkpoint, or at one of the three exported files."""
+    before = {
+        path.name: path.read_bytes()
+        for path in _trained(tmp_path, tiny_data, total_images=32).parent.iterdir()
+    }
+    count = itertools.count()
+
+    def sync(file):
+        if next(count) == 2 + call:  # the export of a resumed run comes first, of three files
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(training.os, "fsync", sync)
+    with pytest.raises(OSError, match=r"could not be written .No space left.* Is the disk full"):
+        _trained(tmp_path, tiny_data, total_images=48)
+    after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    kept = before.keys() - ({"checkpoint.pt"} if call > 1 else set())
+    assert after.keys() == before.keys()
+    assert all(after[name] == before[name] for name in kept)
+    monkeypatch.undo()
+    whole = _trained(tmp_path.with_name("whole"), tiny_data, total_images=48)
+    assert _trained(tmp_path, tiny_data, total_images=48).read_bytes() == whole.read_bytes()
+
+
+def test_a_loss_that_is_no_number_keeps_the_last_checkpoint(tmp_path, tiny_data, monkeypatch):
+    _trained(tmp_path, tiny_data, total_images=32)
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    noised = training.noised_batch
+
+    def no_number(*given):
+        x, sigma, v = noised(*given)
+        return x, sigma, v * math.nan
+
+    monkeypatch.setattr(training, "noised_batch", no_number)
+    with pytest.raises(ValueError, match="the loss is nan, so the weights are lost"):
+        _trained(tmp_path, tiny_data)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"total_images": 0}, "total_images must be an integer of at least 1, but was 0"),
+        ({"batch": 0}, "batch must be"),
+        ({"blocks": -1}, "blocks must be"),
+        ({"widths": (0, 8)}, "a width of 0 must be"),
+        ({"widths": (12,)}, "multiples of 8"),
+        ({"widths": ()}, "widths must be"),
+        ({"learning_rate": math.nan}, "learning_rate must be"),
+    ],
+    ids=str,
+)
+def test_settings_out_of_range_are_refused_before_anything_is_written(
+    changes, words, tmp_path, tiny_data
+):
+    with pytest.raises(ValueError, match=words):
+        _trained(tmp_path / "run", tiny_data, **changes)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_is_killed_while_it_writes_loses_nothing():
+    """Two of the points of ``make kill``: within the checkpoint, and within the export."""
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, str(root / "scripts/kill.py"), "--points", "17,29"],
+        env=os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "2 of 2 kills lost nothing" in done.stdout, done.stdout + done.stderr

@@ -1,0 +1,5 @@
+"""What the site is made of: pages that are generated, and hooks of Sphinx, a subject a module."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]

@@ -1,0 +1,65 @@
+"""The site in a real browser: only where `-m browser` asks for it, and then nothing is skipped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SITE = Path(os.environ.get("DDRM_EDU_SITE", ROOT / "build" / "site" / "html"))
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+def pytest_collection_modifyitems(config, items):
+    """`make test` has no browser and must not count these as skipped."""
+    if "browser" in config.option.markexpr:
+        return
+    here = [item for item in items if "browser" in item.keywords]
+    config.hook.pytest_deselected(items=here)
+    items[:] = [item for item in items if "browser" not in item.keywords]
+
+
+@pytest.fixture(scope="session")
+def site() -> Path:
+    """The folder of the site."""
+    if not (SITE / "index.html").exists():
+        pytest.fail(f"There is no site in {SITE}: build it with make site.")
+    return SITE
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Debian's chromium, driven by playwright."""
+    from playwright.sync_api import sync_playwright
+
+    program = next(filter(None, map(shutil.which, NAMES)), None)
+    if program is None:
+        pytest.fail("No chromium was found: apt-get install chromium.")
+    with sync_playwright() as playwright:
+        # In a container there is no sandbox for root; the pages are our own.
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser):
+    """An empty page of 1,280 pixels; what it says on the console is in ``page.said``."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    listen(page)
+    yield page
+    context.close()
+
+
+def listen(page) -> None:
+    """Remember errors of a page."""
+    page.said = []
+    page.on("pageerror", lambda error: page.said.append(str(error)))
+    page.on(
+        "console",
+        lambda message: message.type == "error" and page.said.append(message.text),
+    )
