@@ -1,6 +1,6 @@
 """Run the lectures from top to bottom, two at a time; write their HTML pages and figures.
 
-python scripts/lectures.py [lectures/07_the_theorem.ipynb ...] [--pages FOLDER] [--figures FOLDER]
+python scripts/lectures.py [lectures/07a_the_theorem.ipynb ...] [--pages FOLDER] [--figures FOLDER]
 
 A cell that fails is told with its error, the other lectures run on, and the exit status is 1.  Two
 runs that write to the same folder take turns.

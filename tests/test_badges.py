@@ -71,7 +71,7 @@ def test_each_lecture_gets_badges_and_a_first_cell_and_keeps_all_else(badges, tm
         shown = [[o for o in c.outputs if o.output_type != "stream"] for c in code[1:]]
         assert len(list(filter(None, shown))) > 3
         title, _, line, _ = new.cells[0].source.splitlines()[:4]
-        assert title.startswith(f"# {path.name[:2]} · ")
+        assert title.startswith(f"# {path.name.split('_')[0]} · ")
         project = ADDRESS.removeprefix("https://github.com/")
         assert f"(https://colab.research.google.com/github/{project}/blob/main/lectures/" in line
         assert f"(https://mybinder.org/v2/gh/{project}/main?labpath=lectures%2F{path.stem}" in line
