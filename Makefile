@@ -37,7 +37,7 @@ lectures: setup ## run the lectures from top to bottom, write figures/ and HTML 
 	@echo "Made:"
 	@ls -1 $(BUILD)/*.html figures/*.png | sed 's/^/  /'
 	@echo "Read the lectures in a browser: open $(BUILD)/00_start_here.html"
-	@echo "  (its formulas are set by MathJax from the web; in JupyterLab they need no network)"
+	@$(BIN)/python scripts/npm.py $(BUILD)
 	@echo "Run them yourself: make lab"
 
 figures: lectures ## the same: every figure is drawn by the lecture that shows it
