@@ -10,7 +10,8 @@ SOLUTIONS := $(sort $(wildcard lectures/solutions/[0-9][0-9]_*.ipynb))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lectures figures lab test lowest newest proofs verify handout grade bite homes nightly \
-  mutants gpu quality benchmark refresh constraints clean always site
+  mutants gpu quality benchmark refresh constraints clean always site \
+  browser
 
 help: ## this list
 	@grep -hE '^[a-z ]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -59,6 +60,16 @@ site: $(SITE)/.ready ## the lectures, the reference and the ledger as a web site
 
 $(SITE)/.ready: docs/requirements.txt scripts/borrow.py $(READY)
 	$(PYTHON) scripts/borrow.py $(SITE) $(BIN)/python -r docs/requirements.txt
+	@touch $@
+
+# Debian's chromium, driven by playwright; a check that cannot be made fails, nothing is skipped.
+BROWSER := build/browser-env
+
+browser: site $(BROWSER)/.ready ## the site and the sliders in a real browser (needs Debian's chromium)
+	OMP_NUM_THREADS=1 $(BROWSER)/bin/python -m pytest -m browser tests/browser
+
+$(BROWSER)/.ready: tests/browser/requirements.txt scripts/borrow.py $(READY)
+	$(PYTHON) scripts/borrow.py $(BROWSER) $(BIN)/python -r tests/browser/requirements.txt
 	@touch $@
 
 lab: setup ## open JupyterLab on the lectures
