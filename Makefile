@@ -35,6 +35,7 @@ lectures figures handout grade test lowest newest bite again refresh: export OMP
 
 lectures: setup ## run the lectures from top to bottom, write figures/ and HTML pages
 	@$(BIN)/python scripts/lectures.py --pages '$(BUILD)' --figures '$(FIGURES)' $(ARGS)
+	@$(BIN)/python scripts/npm.py $(BUILD)
 
 figures: lectures ## the same: every figure is drawn by the lecture that shows it
 
@@ -53,6 +54,16 @@ site: $(SITE)/.ready ## the lectures, the reference and the ledger as a web site
 
 $(SITE)/.ready: docs/requirements.txt scripts/borrow.py $(READY)
 	$(PYTHON) scripts/borrow.py $(SITE) $(BIN)/python -r docs/requirements.txt
+	@touch $@
+
+# Debian's chromium, driven by playwright; a check that cannot be made fails, nothing is skipped.
+BROWSER := build/browser-env
+
+browser: site $(BROWSER)/.ready ## the site and the sliders in a real browser (needs Debian's chromium)
+	OMP_NUM_THREADS=1 $(BROWSER)/bin/python -m pytest -m browser tests/browser
+
+$(BROWSER)/.ready: tests/browser/requirements.txt scripts/borrow.py $(READY)
+	$(PYTHON) scripts/borrow.py $(BROWSER) $(BIN)/python -r tests/browser/requirements.txt
 	@touch $@
 
 lab: setup ## open JupyterLab on the lectures

@@ -86,6 +86,15 @@ def ddpm_samples(
     The start is :math:`N(0,\sigma_T^2 I)`, as in DDRM (slide 17).  Slide 7 starts at
     :math:`N(0,(1+\sigma_T^2)I)` in these coordinates; the ratio of the two standard deviations
     differs from 1 by :math:`1/(2\sigma_T^2)`, 2e-5 for the schedule of DDPM.
+
+    Examples
+    --------
+    >>> from ddrm_edu import GaussianPrior, NoiseSchedule
+    >>> prior = GaussianPrior(torch.tensor([3.0]), torch.zeros(1, 1))  # one image only
+    >>> run = ddpm_samples(prior, (2, 1), NoiseSchedule.linear().sigmas(5))
+    >>> [step.x for step in run][-1]
+    tensor([[3.],
+            [3.]])
     """
     levels = decreasing_sigmas(sigmas)
     table = ddim_coefficients(levels[:-1], levels[1:], eta_ddim=eta_ddim)

@@ -266,6 +266,15 @@ def ddrm_samples(
     ValueError
         For wrong shapes, integer or non-finite y, levels that do not end in 0, or parameters out
         of range; raised by the call itself, before the first step is asked for.
+
+    Examples
+    --------
+    >>> from ddrm_edu import GaussianPrior, Inpainting, NoiseSchedule
+    >>> prior = GaussianPrior(torch.tensor([3.0, 4.0]), torch.zeros(2, 2))  # one image only
+    >>> op, levels = Inpainting(torch.tensor([True, False])), NoiseSchedule.linear().sigmas(5)
+    >>> run = ddrm_samples(prior, op, torch.tensor([[3.0]]), levels, sigma_y=0.0)
+    >>> [step.x for step in run][-1]
+    tensor([[3., 4.]])
     """
     levels, s, sigma_y = checked_run(op, y, sigmas, sigma_y)
     eta, eta_b = (rate.clone() if isinstance(rate, Tensor) else rate for rate in (eta, eta_b))

@@ -192,6 +192,12 @@ class EpsDenoiser(_NetworkDenoiser):
     ValueError
         When called with an image of another number of channels than the network's, or if the
         network's output has another shape than the image.
+
+    Examples
+    --------
+    >>> denoiser = EpsDenoiser(lambda x, t: torch.zeros_like(x))  # a network that sees no noise
+    >>> denoiser(torch.ones(1, 1, 4, 4), 0.5).unique()
+    tensor([1.])
     """
 
     def __init__(

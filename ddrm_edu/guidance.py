@@ -417,6 +417,14 @@ class PiGDM(SeesY):
     r2 : callable, optional
         ``r2(sigma)``: the variance of x_0 given x_t, a number or one per coordinate; by default
         :math:`\sigma^2/(1+\sigma^2)`, that of the prior N(0, I).
+
+    Examples
+    --------
+    >>> from ddrm_edu import Denoising, GaussianPrior
+    >>> prior = GaussianPrior(torch.zeros(1), torch.ones(1, 1))
+    >>> guided = PiGDM(prior, Denoising((1,)), torch.ones(1, 1), sigma_y=1.0)
+    >>> guided(torch.zeros(1, 1), 1.0)  # exact for this prior
+    tensor([[0.3333]])
     """
 
     needs = "svd and gradient"

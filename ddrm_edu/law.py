@@ -130,6 +130,14 @@ def ddpm_law(
     r"""Exact law of the samples of Algorithm 1 (``eta_ddim = 1``) or DDIM, in flattened pixels.
 
     Slide 7 (ledger S07.1); arguments as in :func:`ddrm_edu.ddpm_samples`.
+
+    Examples
+    --------
+    >>> from ddrm_edu import NoiseSchedule
+    >>> prior = GaussianPrior(torch.zeros(1), torch.tensor([[4.0]]))
+    >>> law = ddpm_law(prior, NoiseSchedule.linear().sigmas(1000))
+    >>> round(law.cov.item(), 2)  # with finitely many steps not yet the prior's 4
+    3.97
     """
     levels = decreasing_sigmas(sigmas)
     require_gaussian(prior)
@@ -145,6 +153,13 @@ def posterior_law(prior: GaussianPrior, op: SVDOperator, *, sigma_y: float) -> A
     r"""The exact posterior :math:`p(\bar x\mid\bar y)` in the form of :func:`sampler_law`.
 
     Slide 2 (ledger S02.3, S09.7, section 4).
+
+    Examples
+    --------
+    >>> from ddrm_edu import Dense
+    >>> prior = GaussianPrior(torch.zeros(1), torch.ones(1, 1))
+    >>> round(posterior_law(prior, Dense([[1.0]]), sigma_y=1.0).cov.item(), 6)
+    0.5
     """
     require_gaussian(prior, op)
     x_spec, to_spec = spectral_law(prior, op), dense_map(op.Vt, op.in_shape)
@@ -231,6 +246,14 @@ def gap(law: AffineLaw, posterior: AffineLaw) -> Gap:
         From :func:`sampler_law`; its prior may be a wrong one.
     posterior : AffineLaw
         From :func:`posterior_law`, in the same coordinates; the average is over its ``y_spec``.
+
+    Examples
+    --------
+    >>> from ddrm_edu import Dense, NoiseSchedule
+    >>> prior, op = GaussianPrior(torch.zeros(1), torch.ones(1, 1)), Dense([[1.0]])
+    >>> law = sampler_law(prior, op, NoiseSchedule.linear().sigmas(20), sigma_y=1.0)
+    >>> round(gap(law, posterior_law(prior, op, sigma_y=1.0)).relative_w2, 2)
+    0.46
     """
     for what, one in (("law", law), ("posterior", posterior)):
         if not isinstance(one, AffineLaw):

@@ -29,6 +29,11 @@ def psnr(x: Tensor, truth: Tensor, *, data_range: float = 2.0) -> Tensor:
     -------
     Tensor of float64, shape (batch,) or ()
         Infinite for equal images.
+
+    Examples
+    --------
+    >>> psnr(torch.full((1, 1, 8, 8), 0.2), torch.zeros(1, 1, 8, 8))  # 20 log10(2 / 0.2)
+    tensor([20.0000], dtype=torch.float64)
     """
     x, truth = _pair(x, truth)
     data_range = require_positive(data_range, "data_range")
@@ -45,6 +50,12 @@ def ssim(x: Tensor, truth: Tensor, *, data_range: float = 2.0) -> Tensor:
     ------
     ValueError
         If an image is smaller than the window.
+
+    Examples
+    --------
+    >>> x = torch.linspace(-1, 1, 256).reshape(1, 1, 16, 16)
+    >>> ssim(x, x)
+    tensor([1.], dtype=torch.float64)
     """
     from skimage.metrics import structural_similarity
 

@@ -22,9 +22,14 @@ def axes_grid(
 ) -> tuple[Figure, np.ndarray]:
     """A figure of the given size in inches and its array (rows, columns) of axes.
 
-    ``options`` go to ``plt.subplots``.
+    ``options`` go to ``plt.subplots``.  Pyplot forgets the figure at once: of those that it knows
+    a slider would show one again, beside the picture that it was given.
     """
-    return plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", **options)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=size, squeeze=False, layout="constrained", **options
+    )
+    plt.close(figure)
+    return figure, axes
 
 
 def draw_image(ax: Axes, image: Tensor, title: str = "", caption: str = "") -> None:

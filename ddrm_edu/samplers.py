@@ -241,6 +241,15 @@ def ddnm_plus_samples(
     ------
     ValueError
         As :func:`ddrm_edu.ddrm_samples`, by the call itself.
+
+    Examples
+    --------
+    >>> from ddrm_edu import GaussianPrior, Inpainting, NoiseSchedule
+    >>> prior = GaussianPrior(torch.tensor([3.0, 4.0]), torch.zeros(2, 2))  # one image only
+    >>> op, levels = Inpainting(torch.tensor([True, False])), NoiseSchedule.linear().sigmas(5)
+    >>> run = ddnm_plus_samples(prior, op, torch.tensor([[3.0]]), levels, sigma_y=0.0)
+    >>> [step.x for step in run][-1]
+    tensor([[3., 4.]])
     """
     levels, s, sigma_y = checked_run(op, y, sigmas, sigma_y)
     eta_ddim = require_unit_interval(eta_ddim, "eta_ddim")
@@ -349,6 +358,15 @@ def dps_samples(
     ------
     ValueError
         By the call itself for wrong arguments; in a step if the denoiser has no gradient.
+
+    Examples
+    --------
+    >>> from ddrm_edu import GaussianPrior, Inpainting, NoiseSchedule
+    >>> prior = GaussianPrior(torch.tensor([3.0, 4.0]), torch.zeros(2, 2))  # one image only
+    >>> op, levels = Inpainting(torch.tensor([True, False])), NoiseSchedule.linear().sigmas(5)
+    >>> run = dps_samples(prior, op, torch.tensor([[3.0]]), levels, sigma_y=0.0)
+    >>> [step.x for step in run][-1]
+    tensor([[3., 4.]])
     """
     levels = decreasing_sigmas(sigmas)
     guided = _Residual(denoiser, op, y, sigma_y=sigma_y, normalised=normalised)
@@ -416,6 +434,15 @@ def pigdm_samples(
     ------
     ValueError
         By the call itself for wrong arguments; in a step if the denoiser has no gradient.
+
+    Examples
+    --------
+    >>> from ddrm_edu import GaussianPrior, Inpainting, NoiseSchedule
+    >>> prior = GaussianPrior(torch.tensor([3.0, 4.0]), torch.zeros(2, 2))  # one image only
+    >>> op, levels = Inpainting(torch.tensor([True, False])), NoiseSchedule.linear().sigmas(5)
+    >>> run = pigdm_samples(prior, op, torch.tensor([[3.0]]), levels, sigma_y=0.0)
+    >>> [step.x for step in run][-1]
+    tensor([[3., 4.]])
     """
     levels, _, sigma_y = checked_run(op, y, sigmas, sigma_y)
     eta_ddim = require_unit_interval(eta_ddim, "eta_ddim")
@@ -516,6 +543,15 @@ def repaint_samples(
     ValueError
         As :func:`ddrm_edu.ddrm_samples`, and for noise in y, an operator that mixes pixels, or a
         jump that is longer than the run; by the call itself.
+
+    Examples
+    --------
+    >>> from ddrm_edu import GaussianPrior, Inpainting, NoiseSchedule
+    >>> prior = GaussianPrior(torch.tensor([3.0, 4.0]), torch.zeros(2, 2))  # one image only
+    >>> op, levels = Inpainting(torch.tensor([True, False])), NoiseSchedule.linear().sigmas(5)
+    >>> run = repaint_samples(prior, op, torch.tensor([[3.0]]), levels, sigma_y=0.0)
+    >>> [step.x for step in run][-1]
+    tensor([[3., 4.]])
     """
     levels, s, sigma_y = checked_run(op, y, sigmas, sigma_y)
     if not op.pixel_basis:
@@ -651,6 +687,15 @@ def particle_samples(
     ------
     ValueError
         As :func:`ddrm_edu.ddrm_samples`, and for sigma_y = 0; by the call itself.
+
+    Examples
+    --------
+    >>> from ddrm_edu import GaussianPrior, Inpainting, NoiseSchedule
+    >>> prior = GaussianPrior(torch.tensor([3.0, 4.0]), torch.zeros(2, 2))  # one image only
+    >>> op, levels = Inpainting(torch.tensor([True, False])), NoiseSchedule.linear().sigmas(5)
+    >>> run = particle_samples(prior, op, torch.tensor([[3.0]]), levels, sigma_y=0.1)
+    >>> [step.x for step in run][-1]
+    tensor([[3., 4.]])
     """
     levels, s, sigma_y = checked_run(op, y, sigmas, sigma_y)
     require_one_for_all(op, "A sampler by particles")

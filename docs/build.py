@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -21,6 +22,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "site" / "html")
     parser.add_argument("--jobs", default="2")
+    parser.add_argument(
+        "--keep", action="store_true", help="what was read and did not change, though programs did"
+    )
     asked = parser.parse_args()
     start = time.monotonic()
     from npm import put_mathjax
@@ -33,7 +37,9 @@ def main() -> int:
     mirror.assemble(work / "source", generated.pages())
     words = ["-b", "html", "-c", str(ROOT / "docs"), "-d", str(work / "doctrees"), "-q"]
     words += ["-W", "--keep-going", "-j", asked.jobs, str(work / "source"), str(asked.out)]
-    failed = build_main(words)
+    if not asked.keep:  # sources are shown anew only if they are newer than their pages
+        shutil.rmtree(asked.out / "_modules", ignore_errors=True)
+    failed = build_main(words if asked.keep else ["--fresh-env", "--write-all", *words])
     if not failed:
         files = [file for file in asked.out.rglob("*") if file.is_file()]
         megabytes = sum(file.stat().st_size for file in files) / 1e6

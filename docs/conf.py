@@ -70,6 +70,7 @@ html_js_files = [("site.js", {"defer": "defer"})]
 html_copy_source = False
 html_show_copyright = False
 html_theme_options = {"navigation_with_keys": False}
+smartquotes = False  # "pytest --H" is no dash
 copybutton_selector = "div.highlight:not(.no-copy) pre"
 
 

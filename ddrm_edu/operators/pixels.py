@@ -32,6 +32,12 @@ class Denoising(PixelOperator):
     ----------
     in_shape : tuple of int
         Shape of one image, e.g. ``(3, 32, 32)``.
+
+    Examples
+    --------
+    >>> op = Denoising((1, 2, 2))
+    >>> op(torch.ones(1, 1, 2, 2)).shape
+    torch.Size([1, 1, 2, 2])
     """
 
     def __init__(self, in_shape: tuple[int, ...]):

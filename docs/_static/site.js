@@ -57,8 +57,12 @@ function pressable() {
 }
 
 // A page that was opened from a disk may not read others, of which a search would show parts.
-if (location.protocol === "file:" && window.DOCUMENTATION_OPTIONS)
+if (location.protocol === "file:" && typeof DOCUMENTATION_OPTIONS !== "undefined")
   DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+
+// Sphinx calls the captions of the menu headings, but not of which level.
+for (const caption of document.querySelectorAll("p.caption[role=heading]"))
+  caption.setAttribute("aria-level", "2");
 
 fold();
 pressable();

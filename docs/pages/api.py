@@ -11,7 +11,7 @@ from pathlib import Path
 
 import ddrm_edu
 
-from . import ROOT, ids
+from . import ROOT, labels
 
 STUB = ROOT / "ddrm_edu" / "__init__.pyi"
 #: What is no library: the command, and what only the lectures use.
@@ -83,7 +83,7 @@ def cited_ids() -> dict[str, list[str]]:
     """Links to the public names whose docstrings cite each ID."""
     found: dict[str, list[str]] = {}
     for name in ddrm_edu.__all__:
-        for id in sorted(set(ids.ID.findall(inspect.getdoc(getattr(ddrm_edu, name)) or ""))):
+        for id in sorted(set(labels.ID.findall(inspect.getdoc(getattr(ddrm_edu, name)) or ""))):
             found.setdefault(id, []).append(f"[`{name}`](../api/{name}.rst)")
     return found
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
 from docutils import nodes
 from ledger.registry import IDS
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 
-ID = re.compile(r"(?<![\w.])([SXGYE]\d+(?:\.\d)?)(?!\w|\.\d)")
+from .labels import ID, label
+
 KNOWN = frozenset(IDS)
 #: Where an ID is not prose.
 CLOSED = (
@@ -27,11 +26,6 @@ CLOSED = (
     addnodes.download_reference,
     addnodes.desc_signature,
 )
-
-
-def label(id: str) -> str:
-    """Anchor of an entry."""
-    return f"ledger-{id.lower().replace('.', '-')}"
 
 
 class LinkIDs(SphinxTransform):

@@ -13,7 +13,7 @@ from ledger.kernel import first_theorems
 from ledger.registry import IDS, Item, all_items
 from mdit_py_plugins.anchors.index import slugify
 
-from . import ROOT, ids, sources
+from . import ROOT, labels, sources
 
 FAMILIES = {
     "slides": ("S", "Statements of the slides"),
@@ -47,7 +47,7 @@ def ledger_pages(cited: Mapping[str, list[str]]) -> Iterator[tuple[str, str]]:
                 slide = id[1:3]
                 parts.append(f"## Slide {int(slide)}\n\n")
             level = "###" if letter == "S" else "##"
-            parts.append(f"({ids.label(id)})=\n{level} {id}\n\n")
+            parts.append(f"({labels.label(id)})=\n{level} {id}\n\n")
             parts += _entry(laws[id], places[id], theorems.get(id), cited.get(id, []))
         yield f"ledger/{name}.md", "".join(parts)
     yield "ledger/index.md", INTRODUCTION + "".join(_contents(laws))
@@ -59,7 +59,8 @@ def _contents(laws: Mapping[str, list[Item]]) -> Iterator[str]:
     for id in IDS:
         wrong = sum(len(item.wrong) for item in laws[id])
         statement = laws[id][0].statement.replace("|", "\\|")
-        yield f"| [{id}](#{ids.label(id)}) | {_escaped(statement)} | {len(laws[id])} | {wrong} |\n"
+        entry = f"[{id}](#{labels.label(id)})"
+        yield f"| {entry} | {_escaped(statement)} | {len(laws[id])} | {wrong} |\n"
 
 
 def _entry(laws, places, theorem, cited) -> Iterator[str]:

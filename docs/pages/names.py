@@ -10,6 +10,10 @@ from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 
+#: Link to the page of a module, the module, and the anchor.
+ENTRY = re.compile(r"(/api/modules/([\w.]+)\.html#)(ddrm_edu\.[\w.]+)")
+
+
 def _found(target: str, module: str | None) -> object | None:
     """The object that ``target`` means in a docstring of ``module``."""
     for full in filter(None, (module and f"{module}.{target}", target)):
@@ -73,9 +77,12 @@ def _back_to_the_entry(
 ) -> None:
     """From a source to its entry: Sphinx takes all names of a module for public ones if one is."""
     if page.startswith("_modules/"):
-        context["body"] = re.sub(
-            r"(/api/modules/([\w.]+)\.html#)ddrm_edu\.(?=\w+[\".])", r"\1\2.", context["body"]
-        )
+        context["body"] = ENTRY.sub(_in_its_module, context["body"])
+
+
+def _in_its_module(match: re.Match[str]) -> str:
+    link, module, name = match.groups()
+    return f"{link}{name if name.startswith(f'{module}.') else f'{module}.{name[9:]}'}"
 
 
 def setup(app: Sphinx) -> None:

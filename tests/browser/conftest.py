@@ -45,17 +45,23 @@ def browser():
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def listen():
+    """What makes a page remember its errors."""
+    return remember_errors
+
+
 @pytest.fixture
 def page(browser):
     """An empty page of 1,280 pixels; what it says on the console is in ``page.said``."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
-    listen(page)
+    remember_errors(page)
     yield page
     context.close()
 
 
-def listen(page) -> None:
+def remember_errors(page) -> None:
     """Remember errors of a page."""
     page.said = []
     page.on("pageerror", lambda error: page.said.append(str(error)))
