@@ -263,6 +263,9 @@ def write_whole(path: Path, text: str, *, new: bool = False) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(part, 0o666 & ~mask)  # as any file; a temporary one is its owner's only
         if new:
             with contextlib.suppress(FileExistsError):
                 os.link(part, path)

@@ -221,6 +221,8 @@ def test_a_write_that_fails_leaves_nothing(tmp_path):
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a.json", "first")]
     write_whole(path, "second", new=True)
     assert path.read_text() == "first"
+    (tmp_path / "plain").touch()
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,34 @@ def benchmark_dots(tasks: Sequence[str], scores: Mapping[str, Sequence[float]]) 
     return figure
 
 
+def waterfall(rows: Mapping[str, tuple[float, float]], found: Sequence[float]) -> Figure:
+    """PSNR in dB of one restoration after another, and how many of 32 an exact denoiser finds.
+
+    ``rows``: name to (dB, sharpness), the last one a method without a network; ``found`` has a
+    number for each row, NaN where there is none.
+    """
+    figure, axes = draw.panels(1, 2, width=4.0, height=0.34 * len(rows) + 0.9, sharey=True)
+    places = np.arange(len(rows))[::-1]
+    colours = [ACCENT] * (len(rows) - 1) + [CONTRAST]
+    left, right = axes[0]
+    start = min(value for value, _ in rows.values()) - 3
+    for place, colour, (value, sharp), number in zip(
+        places, colours, rows.values(), found, strict=True
+    ):
+        left.barh(place, value - start, left=start, height=0.62, color=colour)
+        left.text(start + 0.1, place, f"sharpness {sharp:.2f}", va="center", fontsize=8, color="w")
+        left.text(value + 0.1, place, f"{value:.1f}", va="center", fontsize=9)
+        if not np.isnan(number):
+            right.barh(place, number, height=0.62, color=colour)
+            right.text(number + 0.4, place, f"{number:.0f}", va="center", fontsize=9)
+    highest = max(value for value, _ in rows.values())
+    left.set(title="the network", xlabel="PSNR [dB]", xlim=(start, highest + 1))
+    right.axvline(32, color=INK, ls="--", lw=1.2)
+    right.set(title="an exact denoiser", xlabel="pictures found, of 32", xlim=(0, 35))
+    left.set_yticks(places, list(rows), fontsize=9)
+    return figure
+
+
 def told_noise_curves(
     told: Sequence[float], psnr: Sequence[float], residual: Sequence[float], true: float
 ) -> Figure:
