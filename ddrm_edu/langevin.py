@@ -211,8 +211,9 @@ def _stationary(variances: Tensor, step: float) -> Tensor:
 
 
 def _require_steps(steps: float) -> None:
-    if not steps >= 1 or (steps != math.inf and not is_integer(steps)):
-        raise ValueError(f"steps must be a positive number of steps, but was {steps}.")
+    whole = is_integer(steps) and not isinstance(steps, bool)
+    if not (whole or (isinstance(steps, float) and steps == math.inf)) or steps < 1:
+        raise ValueError(f"steps must be a positive number of steps, but was {steps!r:.40}.")
 
 
 def _stable_directions(target: Gaussian, step: float) -> tuple[Tensor, Tensor]:

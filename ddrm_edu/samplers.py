@@ -56,6 +56,7 @@ from .noise import Generators, standard_normal
 from .operators import SVDOperator
 from .schedule import decreasing_sigmas
 from .validation import (
+    LARGEST,
     is_integer,
     require_level,
     require_one_shape,
@@ -652,7 +653,7 @@ def particle_samples(
         As :func:`ddrm_edu.ddrm_samples`, and for sigma_y = 0; by the call itself.
     """
     levels, s, sigma_y = checked_run(op, y, sigmas, sigma_y)
-    if sigma_y == 0:
+    if sigma_y < 1 / LARGEST:
         raise ValueError(
             "Particles are weighted by the density of y, which sigma_y = 0 does not leave any: "
             "it must be positive. Give the noise that y really has, or a small one."

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from .boundary import checked
-from .validation import LARGEST, is_integer, one_number, real_tensor
+from .validation import LARGEST, is_integer, one_number, real_tensor, require_one_shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,12 +240,14 @@ def sigma_of(alpha_bar: Tensor | float) -> Tensor | float:
 @checked
 def to_vp(x: Tensor, sigma: Tensor | float) -> Tensor:
     r"""Variance-preserving image :math:`x/\sqrt{1+\sigma^2}` of a VE image ``x`` (S19.1)."""
+    require_one_shape(x=x, sigma=sigma)
     return x / (1 + sigma**2) ** 0.5
 
 
 @checked
 def to_ve(x: Tensor, sigma: Tensor | float) -> Tensor:
     r"""VE image :math:`x\sqrt{1+\sigma^2}` of a variance-preserving image ``x`` (S19.1)."""
+    require_one_shape(x=x, sigma=sigma)
     return x * (1 + sigma**2) ** 0.5
 
 

@@ -29,6 +29,7 @@ from .operators import (
     as_operator,
 )
 from .operators.convert import loaded, shape_of
+from .validation import require_count
 
 TASKS = (
     "denoise",
@@ -213,6 +214,9 @@ def color_weights(text: str, channels: int) -> tuple[float, ...]:
 @checked
 def bayer(pattern: str, height: int, width: int) -> Tensor:
     """Which colour a pixel of a camera measures, (3, height, width); ``RGGB`` begins with red."""
+    height, width = require_count(height, "height"), require_count(width, "width")
+    if pattern not in PATTERNS:
+        raise ValueError(f"pattern must be one of {', '.join(PATTERNS)}, but was {pattern!r:.40}.")
     mask = torch.zeros(3, height, width, dtype=torch.bool)
     for place, colour in enumerate(pattern):
         row, column = divmod(place, 2)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..boundary import checked
-from ..validation import EPS, real_tensor, require_covariance, require_finite
+from ..validation import EPS, real_tensor, require_covariance, require_finite, require_level
 from .report import Finding
 
 FALSE_ALARM = 1e-6
@@ -49,6 +49,7 @@ def check(name: str, got: Any, want: Any, *, atol: float) -> None:
     >>> check("3 times 0.1 is 0.3", 3 * 0.1, 0.3, atol=1e-12)
     ok  3 times 0.1 is 0.3    max|diff| <= 1e-12
     """
+    atol = require_level(atol, "atol")
     got, want = real_tensor(got, "got"), real_tensor(want, "want")
     if got.shape != want.shape and want.ndim:
         raise ValueError(
@@ -117,6 +118,11 @@ def check_mc(
     >>> check_mc("randn is standard normal", x, mean=[0, 0], cov=[[1, 0], [0, 1]])
     ok  randn is standard normal    N = 20,000: every |z| <= 5.2, false alarm < 1e-6
     """
+    if not 0 < false_alarm < 1:
+        raise ValueError(
+            "false_alarm is the probability that a true claim fails, between 0 and 1, but was "
+            f"{false_alarm:.6g}: with 0 nothing would ever fail."
+        )
     finding = mc_finding(name, samples, mean=mean, cov=cov, false_alarm=false_alarm)
     if not finding.holds:
         raise AssertionError(f"{name}: {finding.sentence}")

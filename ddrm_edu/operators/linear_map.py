@@ -13,7 +13,14 @@ import torch
 from torch import Tensor
 
 from ..boundary import checked
-from ..validation import EPS, positive_shape, real_matrix, require_batch, require_finite
+from ..validation import (
+    EPS,
+    positive_shape,
+    real_matrix,
+    require_batch,
+    require_finite,
+    require_seed,
+)
 from .base import dense_map
 from .dense import fitting
 
@@ -70,7 +77,7 @@ _CLAIMS: tuple[tuple[str, Deviation, str], ...] = (
 
 def normal_images(shape: tuple[int, ...], batch: int = 3, seed: int = 0) -> Tensor:
     """Images of independent standard normal numbers, float64, the same in every call."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(require_seed(seed))
     return torch.randn((batch, *shape), generator=generator, dtype=torch.float64)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from fuzz import campaign, good_calls
 from fuzz.campaign import BAD, attempt, outcomes
 from fuzz.good_calls import GOOD, public_names
@@ -47,7 +48,6 @@ def draws(x):
 
 def draws_with_numpy(x):
     return np.random.rand()  # noqa: NPY002
-
 
 
 def fails_inside_torch(x):
