@@ -154,7 +154,7 @@ def _eta(eta: Rate, ratio: Tensor) -> tuple[float | Tensor, float | Tensor]:
         eta = require_unit_interval(eta, "eta")
         return eta, math.sqrt(1 - eta**2)
     eta = _per_coordinate(eta, "eta", ratio).detach()
-    for extreme in (eta.min(), eta.max()):
+    for extreme in (eta.min(), eta.max()) if eta.numel() else ():
         require_unit_interval(extreme, "eta")
     return eta, (1 - eta**2).sqrt()
 

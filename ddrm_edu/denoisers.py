@@ -433,7 +433,7 @@ class Tiled:
         self.value_range = getattr(denoiser, "value_range", None)
 
     def __call__(self, x: Tensor, sigma: Level) -> Tensor:
-        require_floating(x, "x")
+        _require_images(x)
         rows, columns = (self._intervals(side) for side in x.shape[-2:])
         if len(rows) == len(columns) == 1:
             return self.denoiser(x, sigma)

@@ -661,6 +661,10 @@ def particle_samples(
     if not is_integer(particles) or isinstance(particles, bool) or particles < 1:
         raise ValueError(f"particles must be a positive integer, but was {particles!r}.")
     spread = require_positive(spread, "spread")
+    if spread < 1 / LARGEST:
+        raise ValueError(
+            f"spread must be about the standard deviation of the image, but was {spread:.6g}."
+        )
     op = op.to(y)
     y_spec = op.measure_spec(y)[:, None]  # beside the particles, the second dimension
     z = standard_normal(y_spec.expand(-1, int(particles), *op.in_shape), generator)

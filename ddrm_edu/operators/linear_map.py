@@ -161,6 +161,7 @@ class LinearMap:
         self.error, self._examined = 0.0, array is not None
 
     def __call__(self, x: Tensor) -> Tensor:
+        require_batch(x, self.in_shape, "x")
         with torch.no_grad():
             y = _tensor(self._f(self._call(x)))
         if not y.ndim or len(y) != len(x) or y.numel() != len(x) * self.m:
