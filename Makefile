@@ -9,7 +9,7 @@ LECTURES := $(sort $(wildcard lectures/[0-9][0-9]_*.ipynb))
 SOLUTIONS := $(sort $(wildcard lectures/solutions/[0-9][0-9]_*.ipynb))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lectures figures lab test lowest newest proofs verify handout grade bite homes nightly \
+.PHONY: help setup lectures figures lab test lowest newest proofs verify handout grade bite fuzz homes nightly \
   mutants gpu quality benchmark refresh constraints clean always
 
 help: ## this list
@@ -28,8 +28,8 @@ $(READY): pyproject.toml constraints.txt
 
 # The lectures run two at a time, each with one thread; OMP_NUM_THREADS=2 in front overrides that,
 # and then threads that wait must sleep: they would take the core of those that work.
-lectures figures handout grade test lowest newest bite refresh: export OMP_NUM_THREADS ?= 1
-lectures figures handout grade test lowest newest bite refresh: export OMP_WAIT_POLICY ?= passive
+lectures figures handout grade test lowest newest bite fuzz refresh: export OMP_NUM_THREADS ?= 1
+lectures figures handout grade test lowest newest bite fuzz refresh: export OMP_WAIT_POLICY ?= passive
 
 lectures: setup ## run the lectures from top to bottom, write figures/ and HTML pages
 	@$(MAKE) --no-print-directory -j 2 $(LECTURES:lectures/%.ipynb=$(BUILD)/%.html)
@@ -89,6 +89,9 @@ grade: setup ## marks of the notebooks below FOLDER=..., as CSV and HTML: lectur
 
 bite: setup ## plant thirty errors in the library: does a lecture fail? About 10 minutes
 	$(BIN)/python scripts/bite.py
+
+fuzz: setup ## bad arguments for every public callable: all refused in a sentence? About 15 minutes
+	$(BIN)/python scripts/fuzz.py $(ARGS)
 
 nightly: setup ## the property tests with new examples, 2,000 each: about an hour
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -m 'not gpu' tests

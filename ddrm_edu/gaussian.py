@@ -330,7 +330,7 @@ class GaussianNetwork:
     def conditional(self, names: Sequence[str], given: Mapping[str, Any]) -> Gaussian:
         """Law of the variables in ``names`` given values of others."""
         law = self.joint(*given, *names)
-        if not given or not names or set(given) & set(names):
+        if not given or not names:
             raise ValueError(
                 "A conditional law is that of some variables given others, but names was "
                 f"{list(names)} and given {list(given)}."

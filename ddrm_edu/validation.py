@@ -199,7 +199,7 @@ def require_count(value: Any, what: str) -> int:
     """``value`` as an int; ``ValueError`` unless it is a whole number that is not negative."""
     if isinstance(value, bool) or not is_integer(value) or not 0 <= value < 2**63:
         raise ValueError(
-            f"{what} must be a whole number, 0 or more and of 63 bits at most, but was {value!r:.40}."
+            f"{what} must be a whole number, from 0 to 2^63 - 1, but was {value!r:.40}."
         )
     return int(value)
 
