@@ -234,6 +234,9 @@ class SeesY:
 
     def _apart(self, x0_hat: Tensor) -> Tensor:
         """y_spec - x0_hat in spectral coordinates, which means nothing where s = 0."""
+        require_batch(x0_hat, self.op.in_shape, "x0_hat")
+        if x0_hat.device.type == "cpu":  # elsewhere that would wait for the device
+            require_finite(x0_hat, "x0_hat")
         if len(x0_hat) != len(self.y):
             raise ValueError(
                 f"x0_hat must hold one image for each of the {len(self.y)} measurements, but holds "

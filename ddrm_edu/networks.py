@@ -217,9 +217,7 @@ def _labels(given: Any, classes: int | None) -> Tensor | None:
         if given is not None:
             raise ValueError("class_labels were given, but the network takes none. Leave them out.")
         return None
-    whole = (is_integer(given) and abs(given) < 2**63) or (
-        isinstance(given, Tensor) and not given.is_floating_point()
-    )
+    whole = is_integer(given) or (isinstance(given, Tensor) and not given.is_floating_point())
     labels = torch.as_tensor(given, dtype=torch.long).reshape(-1) if whole else torch.tensor([-1])
     if not len(labels) or labels.min() < 0 or labels.max() >= classes:
         raise ValueError(

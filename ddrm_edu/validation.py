@@ -79,8 +79,8 @@ def real_matrix(values: Any, what: str) -> Tensor:
 
 
 def is_integer(value: Any) -> TypeGuard[int]:
-    """True for an integer of Python or numpy."""
-    return isinstance(value, Integral)
+    """True for an integer of Python or numpy, of at most 64 bits, as torch counts with."""
+    return isinstance(value, Integral) and -(2**63) <= int(value) < 2**63
 
 
 def positive_shape(shape: Any, what: str) -> tuple[int, ...]:
@@ -197,16 +197,14 @@ def require_finite(x: Tensor, what: str) -> None:
 
 def require_count(value: Any, what: str) -> int:
     """``value`` as an int; ``ValueError`` unless it is a whole number that is not negative."""
-    if isinstance(value, bool) or not is_integer(value) or not 0 <= value < 2**63:
-        raise ValueError(
-            f"{what} must be a whole number, from 0 to 2^63 - 1, but was {value!r:.40}."
-        )
+    if isinstance(value, bool) or not is_integer(value) or value < 0:
+        raise ValueError(f"{what} must be a whole number, 0 or more, but was {value!r:.40}.")
     return int(value)
 
 
 def require_seed(seed: Any) -> int:
     """``seed`` as an int; ``ValueError`` unless a generator of torch takes it."""
-    if isinstance(seed, bool) or not is_integer(seed) or not -(2**63) <= seed < 2**63:
+    if isinstance(seed, bool) or not is_integer(seed):
         raise ValueError(f"seed must be a whole number of 64 bits, but was {seed!r:.40}.")
     return int(seed)
 

@@ -282,7 +282,10 @@ class LinearMap:
 
 def _tensor(y: Any) -> Tensor:
     """A copy of ``y`` on the CPU: f may write into it again, and torch lacks strides of numpy."""
-    return y.detach().cpu().clone() if isinstance(y, Tensor) else torch.from_numpy(np.array(y))
+    if isinstance(y, Tensor):
+        y = y.detach() if y.layout is torch.strided else y.detach().to_dense()
+        return y.cpu().clone()
+    return torch.from_numpy(np.array(y))
 
 
 # --------------------------------------------------------------------------------- whatever H is
