@@ -232,9 +232,8 @@ def alpha_bar_of(sigma: Tensor | float) -> Tensor | float:
 @checked
 def sigma_of(alpha_bar: Tensor | float) -> Tensor | float:
     r""":math:`\sigma=\sqrt{(1-\bar\alpha)/\bar\alpha}`, the inverse of `alpha_bar_of`."""
-    if (
-        not isinstance(alpha_bar, Tensor) or alpha_bar.device.type == "cpu"
-    ):  # elsewhere that would wait for the device
+    # On another device that would wait for it.
+    if not isinstance(alpha_bar, Tensor) or alpha_bar.device.type == "cpu":
         share = torch.as_tensor(alpha_bar)
         if not ((share > 0) & (share <= 1)).all():
             raise ValueError(f"alpha_bar must lie in (0, 1], but was {_summary(share)}.")
