@@ -157,7 +157,6 @@ def is_batch(x: Any, shape: tuple[int, ...]) -> bool:
         and x.ndim > 0
         and tuple(x.shape[1:]) == tuple(shape)
         and x.layout is torch.strided
-        and x.device.type != "meta"
     )
 
 
