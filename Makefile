@@ -30,8 +30,8 @@ $(READY): pyproject.toml constraints.txt
 
 # The lectures run two at a time, each with one thread; OMP_NUM_THREADS=2 in front overrides that,
 # and then threads that wait must sleep: they would take the core of those that work.
-lectures figures handout grade test lowest newest bite again refresh: export OMP_NUM_THREADS ?= 1
-lectures figures handout grade test lowest newest bite again refresh: export OMP_WAIT_POLICY ?= passive
+lectures figures handout grade test lowest newest bite again fuzz refresh: export OMP_NUM_THREADS ?= 1
+lectures figures handout grade test lowest newest bite again fuzz refresh: export OMP_WAIT_POLICY ?= passive
 
 lectures: setup ## run the lectures from top to bottom, write figures/ and HTML pages
 	@$(BIN)/python scripts/lectures.py --pages '$(BUILD)' --figures '$(FIGURES)' $(ARGS)
@@ -107,6 +107,9 @@ bite: setup ## plant thirty errors in the library: does a lecture fail? About 10
 
 package: setup ## build sdist and wheel, install them and git's state in new environments, use each
 	$(BIN)/python scripts/package.py
+
+fuzz: setup ## bad arguments for every public callable: all refused in a sentence? About 15 minutes
+	$(BIN)/python scripts/fuzz.py $(ARGS)
 
 nightly: setup ## the property tests with new examples, 2,000 each: about an hour
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -m 'not gpu' tests

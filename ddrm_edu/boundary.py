@@ -14,7 +14,7 @@ import contextlib
 import functools
 import inspect
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -171,8 +171,20 @@ def _level(value: Any, what: str) -> float | Tensor:
     return value
 
 
+def _levels(value: Any, what: str) -> float | Tensor:
+    return _tensor(value, what) if isinstance(value, Tensor) else _level(value, what)
+
+
+def _array(value: Any, what: str) -> np.ndarray:
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
+        raise ValueError(f"{what} must be a numpy array of real numbers, but was {_given(value)}.")
+    return value
+
+
 def _names(value: Any, what: str) -> Any:
-    if not isinstance(value, Collection) or not all(isinstance(each, str) for each in value):
+    if not isinstance(value, str | list | tuple | set | dict) or not all(
+        isinstance(each, str) for each in value
+    ):
         raise ValueError(f"{what} must be a list of names, but was {_given(value)}.")
     return value
 
@@ -312,7 +324,8 @@ _MAKES = {
 }
 
 _ALIASES = {
-    "Tensor | float": "float | Tensor",
+    "float | Tensor": "Levels",
+    "Tensor | float": "Levels",
     "Rate": "float | Tensor | str",
     "Rate | None": "float | Tensor | str | None",
 }
@@ -329,6 +342,8 @@ _ROWS: dict[str, tuple[str, Check]] = {
     "torch.device": ("a device", _device),
     "tuple[int, ...]": ("a shape", _shape),
     "Level": ("one number", _level),
+    "Levels": ("numbers", _levels),
+    "np.ndarray": ("an array", _array),
     "Sequence[str]": ("names", _names),
     "Collection[str]": ("names", _names),
     "Mapping[str, Any]": ("a dictionary", _mapping),

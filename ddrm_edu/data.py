@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from .boundary import checked
+from .validation import is_integer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -142,6 +143,10 @@ def load_images(name: str = "natural", size: int = 32) -> Tensor:
 
 
 def _image_files(name: str, size: int) -> list[Path]:
+    if not isinstance(name, str) or not is_integer(size) or not name.isalpha():
+        raise ValueError(
+            f"Pictures have a name and a size, but they were {name!r:.40} and {size!r:.40}."
+        )
     files = sorted(IMAGES.glob(f"{name}/{size}/*.png")) or sorted(IMAGES.glob(f"{name}/{size}.png"))
     if not files:
         raise ValueError(

@@ -155,8 +155,8 @@ def _eta(eta: Rate, ratio: Tensor) -> tuple[float | Tensor, float | Tensor]:
     if isinstance(eta, int | float):
         eta = require_unit_interval(eta, "eta")
         return eta, math.sqrt(1 - eta**2)
-    eta = _per_coordinate(eta, "eta", ratio)
-    for extreme in (eta.min(), eta.max()):
+    eta = _per_coordinate(eta, "eta", ratio).detach()
+    for extreme in (eta.min(), eta.max()) if eta.numel() else ():
         require_unit_interval(extreme, "eta")
     return eta, (1 - eta**2).sqrt()
 
@@ -170,7 +170,7 @@ def _eta_b(eta_b: Rate, s: Tensor, sigma_next: Tensor, sigma_y: float) -> float 
         _require_rule(eta_b, "eta_b", "theorem")
         signal, noise = (s * sigma_next) ** 2, sigma_y**2
         return torch.where(case_1 & (signal > 0), 2 * signal / (signal + noise), 1.0)
-    eta_b = _per_coordinate(eta_b, "eta_b", s)
+    eta_b = _per_coordinate(eta_b, "eta_b", s).detach()
     limit = torch.full_like(s, math.inf)
     if sigma_y > 0:
         limit = torch.where(case_1, (s * sigma_next / sigma_y).clamp(min=1), limit)

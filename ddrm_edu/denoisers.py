@@ -16,8 +16,16 @@ import torch
 from torch import Tensor
 
 from .boundary import checked
+from .diffusion import require_image
 from .schedule import NoiseSchedule, to_vp
-from .validation import FLOATS, LARGEST, is_integer, require_floating, require_one_shape
+from .validation import (
+    FLOATS,
+    LARGEST,
+    is_integer,
+    require_count,
+    require_floating,
+    require_one_shape,
+)
 
 Level = float | Tensor
 """A level of the whole batch; in the conversions, one that broadcasts with x."""
@@ -125,12 +133,6 @@ class _NetworkDenoiser:
 
     def _predict(self, x: Tensor, sigma: Level, level: Tensor) -> Tensor:
         """The network's output for the VE image ``x``, in the shape and dtype of ``x``."""
-        require_floating(x, "x")
-        if x.ndim < 2:
-            raise ValueError(
-                "x must be a batch of images, (batch, channels, height, width), but had shape "
-                f"{tuple(x.shape)}."
-            )
         if not 0 < float(sigma) < math.inf:
             raise ValueError(
                 f"A network denoises from a level sigma that is positive and finite, but sigma was "
@@ -166,6 +168,15 @@ class _NetworkDenoiser:
 
     def _tensor_of(self, out: Any) -> Tensor:
         return getattr(out, "sample", out)  # diffusers wraps its output
+
+
+def _require_images(x: Tensor) -> None:
+    require_floating(x, "x")
+    if x.ndim < 2:
+        raise ValueError(
+            "x must be a batch of images, (batch, channels, height, width), but had shape "
+            f"{tuple(x.shape)}."
+        )
 
 
 @checked
@@ -212,6 +223,7 @@ class EpsDenoiser(_NetworkDenoiser):
         self.first_t = _integer_time(first_t)
 
     def __call__(self, x: Tensor, sigma: Level) -> Tensor:
+        _require_images(x)
         time = self._time(x, sigma, self.first_t)
         return x0_from_eps(x, sigma, self._predict(x, sigma, time))
 
@@ -255,6 +267,7 @@ class SampleDenoiser(_NetworkDenoiser):
         self.net, self.schedule, self.first_t = net, _schedule(schedule), _integer_time(first_t)
 
     def __call__(self, x: Tensor, sigma: Level) -> Tensor:
+        _require_images(x)
         return self._predict(x, sigma, self._time(x, sigma, self.first_t))
 
 
@@ -306,6 +319,7 @@ class VDenoiser(_NetworkDenoiser):
             self.schedule, self.first_t = _schedule(schedule), _integer_time(first_t)
 
     def __call__(self, x: Tensor, sigma: Level) -> Tensor:
+        _require_images(x)
         if self.first_t is None:
             level = torch.full((len(x),), float(sigma), dtype=torch.float32, device=x.device)
         else:
@@ -425,7 +439,7 @@ class Tiled:
         self.value_range = getattr(denoiser, "value_range", None)
 
     def __call__(self, x: Tensor, sigma: Level) -> Tensor:
-        require_floating(x, "x")
+        _require_images(x)
         rows, columns = (self._intervals(side) for side in x.shape[-2:])
         if len(rows) == len(columns) == 1:
             return self.denoiser(x, sigma)
@@ -434,12 +448,14 @@ class Tiled:
             for along in columns:
                 weight = torch.outer(self._ramp(down, x), self._ramp(along, x))
                 tile = self.denoiser(x[..., down, along].contiguous(), sigma)
+                require_image(tile, x[..., down, along])
                 x0_hat[..., down, along].addcmul_(tile, weight)
                 total[down, along] += weight
         return x0_hat.div_(total)
 
     def count(self, height: int, width: int) -> int:
         """How many tiles an image of this size is seen in."""
+        height, width = require_count(height, "height"), require_count(width, "width")
         return len(self._intervals(height)) * len(self._intervals(width))
 
     def _intervals(self, side: int) -> list[slice]:

@@ -30,7 +30,7 @@ from .law import flattened, inference_network, require_gaussian, spectral_law
 from .operators.base import SVDOperator
 from .priors import GaussianPrior
 from .schedule import NoiseSchedule, decreasing_sigmas
-from .validation import require_positive
+from .validation import is_integer, require_positive
 
 
 class NoiseLoss(NamedTuple):
@@ -61,7 +61,7 @@ def noise_loss(schedule: NoiseSchedule, t: int, *, variance: float | None = None
     ValueError
         For a t without a KL term or a variance that is not positive.
     """
-    if not 1 <= t < schedule.T:
+    if not is_integer(t) or not 1 <= t < schedule.T:
         raise ValueError(
             f"L_t is a KL divergence for t from 1 to T - 1 = {schedule.T - 1}, but t was {t}. "
             "At t = 0 the exact kernel is a Dirac."

@@ -98,6 +98,12 @@ def read_picture(path: Path, value_range: tuple[float, float] | None = None) -> 
         range was not given.
     """
     name = path.name
+    if value_range is not None and (
+        not isinstance(value_range, tuple | list) or len(value_range) != 2
+    ):
+        raise ValueError(
+            f"value_range must be two numbers, black and white, but was {value_range!r:.40}."
+        )
     with _decoding(name), path.open("rb") as stream:
         start = stream.read(8)
         if start[:6] == b"\x93NUMPY":
@@ -446,7 +452,17 @@ def write_picture(
     ValueError
         As :func:`kind_of_new`.
     """
+    if pixels.ndim != 3 or pixels.shape[0] not in (1, 3) or not pixels.size:
+        raise ValueError(
+            "pixels must be an array (channels, height, width) of 1 or 3 channels, but had shape "
+            f"{pixels.shape}."
+        )
     kind = kind_of_new(path, force=force)
+    if kind == "PNG" and pixels.dtype not in (np.uint8, np.uint16):
+        raise ValueError(
+            f"A PNG file holds 8 or 16 bits, uint8 or uint16, but pixels was {pixels.dtype}. "
+            "as_stored makes them; TIFF and NPY take floating-point numbers."
+        )
     pixels = np.moveaxis(pixels, 0, -1)
     if alpha is not None:
         top = np.iinfo(pixels.dtype).max if pixels.dtype.kind in "ui" else 1

@@ -21,12 +21,14 @@ from .boundary import checked
 from .noise import Generators, standard_normal
 from .validation import (
     EPS,
+    LARGEST,
     boolean_mask,
     finite_tensor,
     real_tensor,
     require_batch,
     require_count,
     require_covariance,
+    require_finite,
     require_level,
 )
 
@@ -227,6 +229,8 @@ class Gaussian:
         Takes ``(batch, n)``, returns float64 ``(batch,)``; needs a regular ``cov`` or a sigma > 0.
         """
         require_batch(x, (self.n,), "x")
+        if x.device.type == "cpu":  # elsewhere that would wait for the device
+            require_finite(x, "x")
         centred, variances = self.along_axes(x, sigma)
         scale = variances.log().sum() + self.n * math.log(2 * math.pi)
         return -((centred**2 / variances).sum(1) + scale) / 2
@@ -330,7 +334,7 @@ class GaussianNetwork:
     def conditional(self, names: Sequence[str], given: Mapping[str, Any]) -> Gaussian:
         """Law of the variables in ``names`` given values of others."""
         law = self.joint(*given, *names)
-        if not given or not names or set(given) & set(names):
+        if not given or not names:
             raise ValueError(
                 "A conditional law is that of some variables given others, but names was "
                 f"{list(names)} and given {list(given)}."
@@ -361,6 +365,12 @@ def hint_1(V1: float, alpha: float, V2: float, *, gamma: float = 0.0) -> tuple[f
     """
     if V1 < 0 or V2 < 0:
         raise ValueError(f"V1 and V2 are variances, so at least 0, but were {V1:g} and {V2:g}.")
+    for what, value in (("V1", V1), ("alpha", alpha), ("V2", V2)):
+        if abs(value) > LARGEST:
+            raise ValueError(
+                f"{what} must be at most {LARGEST:g} in size, so that its square is a number, but "
+                f"was {value:.6g}."
+            )
     return alpha + gamma, alpha**2 * V1 + V2
 
 

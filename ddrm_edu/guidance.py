@@ -38,9 +38,12 @@ from .operators.base import require_singular_values
 from .operators.linear_map import LinearMap, require_transpose
 from .schedule import NoiseSchedule
 from .validation import (
+    LARGEST,
     is_integer,
+    real_tensor,
     require_batch,
     require_finite,
+    require_floating,
     require_level,
     require_one_shape,
     require_positive,
@@ -66,6 +69,7 @@ class Cost(NamedTuple):
 @checked
 def unit_prior_variance(sigma: float) -> float:
     r""":math:`r^2=\sigma^2/(1+\sigma^2)`: variance of x_0 given x_t under the prior N(0, I)."""
+    sigma = require_level(sigma, "sigma")
     return sigma**2 / (1 + sigma**2)
 
 
@@ -103,6 +107,8 @@ def with_covariance(denoiser: Denoiser, x: Tensor, sigma: Tensor) -> tuple[Tenso
     >>> covariance(torch.ones(1, 1))  # 4 - 4^2 / (4 + 1)
     tensor([[0.8000]])
     """
+    require_floating(x, "x")
+    require_level(sigma, "sigma")
     with torch.inference_mode(False), torch.enable_grad():
         leaf = x.detach().clone().requires_grad_()
         x0_hat = denoiser(leaf.clone(), sigma.clone())  # clones: it may work in place
@@ -117,6 +123,11 @@ def with_covariance(denoiser: Denoiser, x: Tensor, sigma: Tensor) -> tuple[Tenso
         raise no_gradient
 
     def covariance(v: Tensor) -> Tensor:
+        require_floating(v, "v")
+        if v.shape != x.shape:
+            raise ValueError(
+                f"v must have the shape of x, {tuple(x.shape)}, but had {tuple(v.shape)}."
+            )
         (pulled,) = torch.autograd.grad(
             x0_hat, leaf, v.to(x0_hat), retain_graph=True, allow_unused=True
         )
@@ -237,6 +248,14 @@ class SeesY:
 
     def _apart(self, x0_hat: Tensor) -> Tensor:
         """y_spec - x0_hat in spectral coordinates, which means nothing where s = 0."""
+        require_batch(x0_hat, self.op.in_shape, "x0_hat")
+        if x0_hat.device.type == "cpu":  # elsewhere that would wait for the device
+            require_finite(x0_hat, "x0_hat")
+        if len(x0_hat) != len(self.y):
+            raise ValueError(
+                f"x0_hat must hold one image for each of the {len(self.y)} measurements, but holds "
+                f"{len(x0_hat)}."
+            )
         return self.y_spec.to(x0_hat) - self.op.Vt(x0_hat)
 
 
@@ -383,7 +402,8 @@ class DiffPIR(Proximal):
         self.lambda_ = require_positive(lambda_, "lambda_")
 
     def weight(self, sigma: float) -> float:
-        return self.lambda_ * (self.sigma_y / sigma) ** 2
+        ratio = self.sigma_y / sigma if sigma else LARGEST
+        return self.lambda_ * min(ratio, LARGEST) ** 2
 
 
 # ---------------------------------------------------------------------------- with the gradient
@@ -444,7 +464,9 @@ class PiGDM(SeesY):
 
     def guided(self, x0_hat: Tensor, sigma: float, covariance: Images) -> Tensor:
         white = self._measured(x0_hat, sigma)
-        return x0_hat + covariance(white.adjoint(white.apart))
+        moved = covariance(white.adjoint(white.apart))
+        require_image(moved, x0_hat, "covariance")
+        return x0_hat + moved
 
     def _measured(self, x0_hat: Tensor, sigma: float) -> Measured:
         r"""In coordinates in which :math:`HKH^\top+\sigma_y^2I` is the identity if K = r^2 I.
@@ -462,7 +484,8 @@ class PiGDM(SeesY):
 
     def _white(self, sigma: float) -> tuple[Tensor, Tensor]:
         """Standard deviation of the numbers U^T (y - H x0_hat) if K = r^2 I, and s over it."""
-        r2 = torch.as_tensor(self.r2(sigma), dtype=torch.float64, device="cpu")
+        sigma = require_level(sigma, "sigma")
+        r2 = real_tensor(self.r2(sigma), "r2(sigma)").cpu()
         if not ((r2 > 0) & r2.isfinite()).all():
             raise ValueError(
                 "r2(sigma) must be a variance, positive and finite, but at sigma = "

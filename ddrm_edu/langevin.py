@@ -21,6 +21,7 @@ from .gaussian import Gaussian
 from .noise import Generators, standard_normal
 from .operators.base import SVDOperator
 from .validation import (
+    LARGEST,
     is_integer,
     require_batch,
     require_finite,
@@ -85,6 +86,12 @@ def posterior_score(prior: HasScore, op: SVDOperator, y: Tensor, *, sigma_y: flo
         "use prior.posterior.",
     )
 
+    if sigma_y < 1 / LARGEST:
+        raise ValueError(
+            f"sigma_y must be at least {1 / LARGEST:g}, so that 1 / sigma_y^2 is a number, but was "
+            f"{sigma_y:.6g}."
+        )
+
     def score(x: Tensor) -> Tensor:
         require_batch(x, op.in_shape, "x")
         if len(y) not in (1, len(x)):
@@ -138,6 +145,8 @@ def langevin_samples(
     require_floating(x, "x")
     step = require_positive(step, "step", STEP)
     _require_steps(steps)
+    if not is_integer(steps):
+        raise ValueError("steps must be a whole number of steps, but was infinite.")
     return _chain(score, x, step, steps, generator)
 
 
@@ -211,8 +220,9 @@ def _stationary(variances: Tensor, step: float) -> Tensor:
 
 
 def _require_steps(steps: float) -> None:
-    if not steps >= 1 or (steps != math.inf and not is_integer(steps)):
-        raise ValueError(f"steps must be a positive number of steps, but was {steps}.")
+    whole = is_integer(steps) and not isinstance(steps, bool)
+    if not (whole or (isinstance(steps, float) and steps == math.inf)) or steps < 1:
+        raise ValueError(f"steps must be a positive number of steps, but was {steps!r:.40}.")
 
 
 def _stable_directions(target: Gaussian, step: float) -> tuple[Tensor, Tensor]:

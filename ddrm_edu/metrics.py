@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .boundary import checked
-from .validation import require_floating, require_positive
+from .validation import require_finite, require_floating, require_positive
 
 
 @checked
@@ -188,4 +188,7 @@ def _pair(x: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
             "The two images must have one shape, (batch, c, h, w) or (c, h, w), "
             f"but had {tuple(x.shape)} and {tuple(truth.shape)}."
         )
-    return x.detach().cpu().double(), truth.detach().cpu().double()
+    x, truth = x.detach().cpu().double(), truth.detach().cpu().double()
+    require_finite(x, "x")
+    require_finite(truth, "truth")
+    return x, truth

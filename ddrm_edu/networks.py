@@ -119,6 +119,8 @@ def from_diffusers(
     kind = prediction_type(scheduler)
     net = _Network(source, class_labels)
     source.eval()
+    if device is not None and torch.device(device).type == "meta":
+        raise ValueError("device must be one that holds numbers, but was meta. Take 'cpu'.")
     if device is not None or dtype is not None:
         source.to(device=device, dtype=dtype)
     return KINDS[kind](net, schedule_of(scheduler), first_t=0)

@@ -21,8 +21,14 @@ from .denoisers import score_from_x0
 from .diffusion import Denoiser
 from .gaussian import Gaussian, Readings
 from .noise import Generators, standard_normal
-from .operators.base import SVDOperator, dense_map, require_one_for_all
+from .operators.base import (
+    SVDOperator,
+    dense_map,
+    require_one_for_all,
+    require_singular_values,
+)
 from .validation import (
+    LARGEST,
     finite_tensor,
     real_tensor,
     require_batch,
@@ -104,7 +110,7 @@ class GaussianPrior:
         ValueError
             If ``cov`` is singular and sigma is 0: such a prior has no density.
         """
-        require_batch(x, self.shape, "x")
+        _require_images(x, self.shape)
         return self.law.log_density(x.flatten(1), sigma)
 
     def score(self, x: Tensor, sigma: float | Tensor = 0.0) -> Tensor:
@@ -208,6 +214,7 @@ class GaussianPrior:
 
 
 def require_fit(op: SVDOperator, shape: tuple[int, ...]) -> None:
+    require_singular_values(op)
     require_one_for_all(op, "A law in closed form")
     if tuple(op.in_shape) != shape:
         raise ValueError(
@@ -387,9 +394,15 @@ class GaussianMixture:
         return MixturePosterior(weights, means, self.covs)
 
 
+def _require_images(x: Tensor, shape: tuple[int, ...]) -> None:
+    require_batch(x, shape, "x")
+    if x.device.type == "cpu":  # elsewhere that would wait for the device
+        require_finite(x, "x")
+
+
 def _require_one_each(x: Tensor, shape: tuple[int, ...], measurements: int) -> None:
     """Raise ``ValueError`` unless ``x`` is a batch of one image for each measurement."""
-    require_batch(x, shape, "x")
+    _require_images(x, shape)
     if len(x) != measurements:
         raise ValueError(
             f"x must have one image for each of the {measurements} measurements, but has {len(x)}."
@@ -484,7 +497,7 @@ class EmpiricalPrior:
         return torch.tensordot(weights, self.images.to(x.device), 1).to(x)
 
     def _distances(self, x: Tensor) -> Tensor:
-        require_batch(x, self.shape, "x")
+        _require_images(x, self.shape)
         return _distances(x.double(), self.images.to(x.device))
 
     def log_density(self, x: Tensor, sigma: float | Tensor) -> Tensor:
@@ -585,9 +598,9 @@ def _log_near(distances: Tensor, sigma: float) -> Tensor:
 
 def _smoothing(sigma: float | Tensor) -> float:
     sigma = require_level(sigma, "sigma")
-    if sigma == 0:
+    if sigma < 1 / LARGEST:
         raise ValueError(
             "A finite set of images has no density, so a level sigma > 0 is needed, but sigma was "
-            "0. Only the density smoothed by noise exists."
+            f"{sigma:.6g}. Only the density smoothed by noise exists."
         )
     return sigma

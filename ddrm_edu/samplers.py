@@ -57,6 +57,7 @@ from .operators import SVDOperator
 from .operators.base import require_one_for_all
 from .schedule import decreasing_sigmas
 from .validation import (
+    LARGEST,
     is_integer,
     require_level,
     require_one_shape,
@@ -699,7 +700,7 @@ def particle_samples(
     """
     levels, s, sigma_y = checked_run(op, y, sigmas, sigma_y)
     require_one_for_all(op, "A sampler by particles")
-    if sigma_y == 0:
+    if sigma_y < 1 / LARGEST:
         raise ValueError(
             "Particles are weighted by the density of y, which sigma_y = 0 does not leave any: "
             "it must be positive. Give the noise that y really has, or a small one."
@@ -707,6 +708,10 @@ def particle_samples(
     if not is_integer(particles) or isinstance(particles, bool) or particles < 1:
         raise ValueError(f"particles must be a positive integer, but was {particles!r}.")
     spread = require_positive(spread, "spread")
+    if spread < 1 / LARGEST:
+        raise ValueError(
+            f"spread must be about the standard deviation of the image, but was {spread:.6g}."
+        )
     op = op.to(y)
     y_spec = op.measure_spec(y)[:, None]  # beside the particles, the second dimension
     z = standard_normal(y_spec.expand(-1, int(particles), *op.in_shape), generator)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from .boundary import checked
-from .validation import LARGEST, is_integer, one_number, real_tensor
+from .validation import LARGEST, is_integer, one_number, real_tensor, require_one_shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,20 +232,25 @@ def alpha_bar_of(sigma: Tensor | float) -> Tensor | float:
 @checked
 def sigma_of(alpha_bar: Tensor | float) -> Tensor | float:
     r""":math:`\sigma=\sqrt{(1-\bar\alpha)/\bar\alpha}`, the inverse of `alpha_bar_of`."""
-    if not isinstance(alpha_bar, Tensor) and not 0 < alpha_bar <= 1:
-        raise ValueError(f"alpha_bar must lie in (0, 1], but was {alpha_bar:.6g}.")
+    # On another device that would wait for it.
+    if not isinstance(alpha_bar, Tensor) or alpha_bar.device.type == "cpu":
+        share = torch.as_tensor(alpha_bar)
+        if not ((share > 0) & (share <= 1)).all():
+            raise ValueError(f"alpha_bar must lie in (0, 1], but was {_summary(share)}.")
     return ((1 - alpha_bar) / alpha_bar) ** 0.5
 
 
 @checked
 def to_vp(x: Tensor, sigma: Tensor | float) -> Tensor:
     r"""Variance-preserving image :math:`x/\sqrt{1+\sigma^2}` of a VE image ``x`` (S19.1)."""
+    require_one_shape(x=x, sigma=sigma)
     return x / (1 + sigma**2) ** 0.5
 
 
 @checked
 def to_ve(x: Tensor, sigma: Tensor | float) -> Tensor:
     r"""VE image :math:`x\sqrt{1+\sigma^2}` of a variance-preserving image ``x`` (S19.1)."""
+    require_one_shape(x=x, sigma=sigma)
     return x * (1 + sigma**2) ** 0.5
 
 

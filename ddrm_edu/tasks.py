@@ -32,6 +32,7 @@ from .operators import (
 )
 from .operators.convert import TooLarge, loaded, made, shape_of
 from .operators.linear_map import LinearMap, linear_map
+from .validation import require_count
 
 TASKS = (
     "denoise",
@@ -226,6 +227,9 @@ def color_weights(text: str, channels: int) -> tuple[float, ...]:
 @checked
 def bayer(pattern: str, height: int, width: int) -> Tensor:
     """Which colour a pixel of a camera measures, (3, height, width); ``RGGB`` begins with red."""
+    height, width = require_count(height, "height"), require_count(width, "width")
+    if pattern not in PATTERNS:
+        raise ValueError(f"pattern must be one of {', '.join(PATTERNS)}, but was {pattern!r:.40}.")
     mask = torch.zeros(3, height, width, dtype=torch.bool)
     for place, colour in enumerate(pattern):
         row, column = divmod(place, 2)

@@ -79,8 +79,8 @@ def real_matrix(values: Any, what: str) -> Tensor:
 
 
 def is_integer(value: Any) -> TypeGuard[int]:
-    """True for an integer of Python or numpy."""
-    return isinstance(value, Integral)
+    """True for an integer of Python or numpy, of at most 64 bits, as torch counts with."""
+    return isinstance(value, Integral) and -(2**63) <= int(value) < 2**63
 
 
 def positive_shape(shape: Any, what: str) -> tuple[int, ...]:
@@ -159,7 +159,6 @@ def is_batch(x: Any, shape: tuple[int, ...]) -> bool:
         and x.ndim > 0
         and tuple(x.shape[1:]) == tuple(shape)
         and x.layout is torch.strided
-        and x.device.type != "meta"
     )
 
 
@@ -210,14 +209,29 @@ def require_count(value: Any, what: str) -> int:
     return int(value)
 
 
+def require_seed(seed: Any) -> int:
+    """``seed`` as an int; ``ValueError`` unless a generator of torch takes it."""
+    if isinstance(seed, bool) or not is_integer(seed):
+        raise ValueError(f"seed must be a whole number of 64 bits, but was {seed!r:.40}.")
+    return int(seed)
+
+
 def boolean_mask(values: Any, what: str) -> Tensor:
-    """``values`` (nested list, numpy array, torch tensor) as a new tensor, if they are a mask."""
+    """``values`` (nested list, numpy array, torch tensor) as a new tensor on the CPU.
+
+    Whether it is a mask is asked of its dtype and shape; what holds no numbers becomes a NaN.
+    """
     if isinstance(values, Tensor):
         _require_numbers(values, what)
         tensor = values.detach().to("cpu", copy=True)
         tensor = tensor if tensor.layout is torch.strided else tensor.to_dense()
     else:
-        array = np.array(values) if not np.ma.is_masked(values) else np.array(None)
+        try:
+            array = np.array(values) if not np.ma.is_masked(values) else np.array(None)
+        except ValueError:  # lists of different lengths
+            array = np.array(None)
+        wide = {"f": np.float64, "c": np.complex128}.get(array.dtype.kind, array.dtype)
+        array = array.astype(np.dtype(wide).newbyteorder("="))
         tensor = torch.tensor(array) if array.dtype.kind in "biufc" else torch.tensor(math.nan)
     return tensor
 

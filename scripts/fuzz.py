@@ -45,9 +45,8 @@ def main() -> int:
     print(table(found))
     bad = sum(each.status in BAD for each in found)
     if not options.only and options.share == 1:
-        page = PAGE.read_text()
-        head, _, _ = page.partition("<!-- table -->")
-        PAGE.write_text(f"{head}<!-- table -->\n\n{table(found)}\n")
+        head, mark, _ = PAGE.read_text().partition("<!-- table -->")
+        PAGE.write_text(f"{head}{mark}\n\n{table(found)}\n")
     return bad > 0
 
 

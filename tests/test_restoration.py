@@ -259,7 +259,7 @@ def of_ddim(denoiser, op, y, *, sigmas, sigma_y, generator, eta_ddim=1.0):
 
 REFUSED = {
     "another name": ({"method": "dpss"}, "method must be one of ddrm, .*'dpss'"),
-    "no method": ({"method": 3}, "or a callable, but was of type int"),
+    "no method": ({"method": 3}, "method must be a text or a callable, but was 3"),
     "rule": ({"method": "ddnm", "eta": "loose"}, "or the rule 'tight', but was 'loose'"),
     "rates": ({"method": PiGDM, "eta": torch.ones(6)}, "must be one number, but had shape"),
     "eta": ({"method": "ddnm", "eta": 1.5}, r"eta must lie in \[0, 1\]"),

@@ -25,6 +25,7 @@ from ..noise import standard_normal
 from ..operators import Dense, SVDOperator
 from ..operators.base import dense_map
 from ..operators.convert import said
+from ..validation import require_seed
 
 
 class Factors(Dense):
@@ -173,6 +174,7 @@ class Runs:
         self, sampler: Callable[..., Any], draws: int, seed: int, rates: Any, **fixed: Any
     ) -> None:
         self.sampler, self.draws = sampler, draws
+        seed = require_seed(seed)
         self.generator = torch.Generator().manual_seed(seed)
         self.seeds = itertools.count(seed + 1)  # one each, or runs would share their noise
         #: What the caller fixed of op, sigmas and sigma_y; the rest is generic.

@@ -22,6 +22,7 @@ from ..law import sampler_law
 from ..operators import SVDOperator
 from ..priors import GaussianPrior
 from ..schedule import decreasing_sigmas
+from ..validation import require_count
 from .report import Finding, Report
 from .runs import Normal, Problem, Run, Runs, SamplerRaised, boundary_problem
 from .scores import (
@@ -112,6 +113,8 @@ def check_sampler(
     title = _title_of(sampler)
     if draws is None:
         draws = 100_000 if op is None else min(100_000, max(1000, 1_000_000 // op.n))
+    if draws is not None:
+        draws = require_count(draws, "draws")
     if draws < 1000:
         raise ValueError(
             f"draws must be at least 1,000, but was {draws}: with fewer images nothing smaller "

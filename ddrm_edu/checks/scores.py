@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..boundary import checked
-from ..validation import EPS, real_tensor, require_covariance, require_finite
+from ..validation import EPS, real_tensor, require_covariance, require_finite, require_level
 from .report import Finding, Power
 
 FALSE_ALARM = 1e-6
@@ -49,6 +49,7 @@ def check(name: str, got: Any, want: Any, *, atol: float) -> None:
     >>> check("3 times 0.1 is 0.3", 3 * 0.1, 0.3, atol=1e-12)
     ok  3 times 0.1 is 0.3    max|diff| <= 1e-12
     """
+    atol = require_level(atol, "atol")
     got, want = real_tensor(got, "got"), real_tensor(want, "want")
     if got.shape != want.shape and want.ndim:
         raise ValueError(

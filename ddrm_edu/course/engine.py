@@ -308,6 +308,8 @@ def exercise(id: str, answer: Answer = ..., *, hints: int = 0) -> None:
         raise ValueError(
             f'id must be a text such as "07.2", but was {id!r:.40}, of type {type(id).__name__}.'
         )
+    if isinstance(hints, bool) or not isinstance(hints, int):
+        raise ValueError(f"hints must be how many hints to show, but was {hints!r:.40}.")
     known = {each.id: each for each in load(str(id).split(".")[0])}
     if id not in known:
         listed = ", ".join(known) or "none, because there is no such lecture"

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ..boundary import checked
-from ..validation import FLOATS, is_batch, require_batch, require_readable
+from ..validation import FLOATS, LARGEST, is_batch, require_batch, require_readable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -302,7 +302,7 @@ def require_singular_values(op: SVDOperator) -> None:
     """Raise ``ValueError`` unless the numbers in ``op.s`` are finite and not negative."""
     require_readable(op.s, "The tensor of singular values op.s")
     s = op.s.detach()
-    if not ((s >= 0) & s.isfinite()).all():
+    if not ((s >= 0) & (s <= LARGEST)).all():
         raise ValueError(
             f"The singular values of {op!r} must be finite and not negative, but range from "
             f"{s.min():.6g} to {s.max():.6g}. Put a sign into U or V; "

@@ -13,7 +13,14 @@ import torch
 from torch import Tensor
 
 from ..boundary import checked
-from ..validation import EPS, positive_shape, real_matrix, require_batch, require_finite
+from ..validation import (
+    EPS,
+    positive_shape,
+    real_matrix,
+    require_batch,
+    require_finite,
+    require_seed,
+)
 from .base import dense_map
 from .dense import fitting
 
@@ -70,7 +77,7 @@ _CLAIMS: tuple[tuple[str, Deviation, str], ...] = (
 
 def normal_images(shape: tuple[int, ...], batch: int = 3, seed: int = 0) -> Tensor:
     """Images of independent standard normal numbers, float64, the same in every call."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(require_seed(seed))
     return torch.randn((batch, *shape), generator=generator, dtype=torch.float64)
 
 
@@ -154,6 +161,7 @@ class LinearMap:
         self.error, self._examined = 0.0, array is not None
 
     def __call__(self, x: Tensor) -> Tensor:
+        require_batch(x, self.in_shape, "x")
         with torch.no_grad():
             y = _tensor(self._f(self._call(x)))
         if not y.ndim or len(y) != len(x) or y.numel() != len(x) * self.m:
@@ -315,7 +323,10 @@ class LinearMap:
 
 def _tensor(y: Any) -> Tensor:
     """A copy of ``y`` on the CPU: f may write into it again, and torch lacks strides of numpy."""
-    return y.detach().cpu().clone() if isinstance(y, Tensor) else torch.from_numpy(np.array(y))
+    if isinstance(y, Tensor):
+        y = y.detach() if y.layout is torch.strided else y.detach().to_dense()
+        return y.cpu().clone()
+    return torch.from_numpy(np.array(y))
 
 
 # --------------------------------------------------------------------------------- whatever H is

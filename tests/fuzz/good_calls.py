@@ -815,4 +815,8 @@ GOOD: dict[str, Callable[[], Call]] = {
 SLOW = {"check_sampler": 4, "check_H": 6, "load_denoiser": 10, "from_diffusers": 60}
 """Calls that are made of these at most, for each argument: a single one takes long."""
 
-INFINITE = ("psnr",)  # for equal images
+INFINITE = (  # where infinity, or NaN, is the right answer, and documented
+    *("psnr",),  # of equal images
+    *("step_weights", "ddrm_nelbo", "ddrm_nelbo_direct", "ddpm_nelbo"),  # of steps without noise
+    *("check_operator", "check_H", "check_sampler"),  # the errors in a report of broken laws
+)
