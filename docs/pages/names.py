@@ -9,7 +9,6 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
-
 #: Link to the page of a module, the module, and the anchor.
 ENTRY = re.compile(r"(/api/modules/([\w.]+)\.html#)(ddrm_edu\.[\w.]+)")
 
