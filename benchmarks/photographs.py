@@ -63,10 +63,10 @@ eta 1). A picture has the classical method with the best PSNR on that very pictu
 that the others do not have. Three photographs show what can happen, not what does on average:
 [evaluate](evaluate.md) has means. {machine}.
 
-Seen at full size: deblurring and denoising are convincing, by both, where the classical methods leave
-grain or smooth hair and skin away; enlargement is a little sharper than bicubic, with a fine grid in
-DDRM's; all methods close the scratches, but none fills the box of 30 x 40 pixels, in which DDRM leaves
-a dark patch, moment matching a faint one and biharmonic interpolation a blur."""
+Seen at full size: deblurring and denoising are convincing, by both, where the classical methods
+leave grain or smooth hair and skin away; enlargement is a little sharper than bicubic, with a fine
+grid in DDRM's; all methods close the scratches, but none fills the box of 30 x 40 pixels, in which
+DDRM leaves a dark patch, moment matching a faint one and biharmonic interpolation a blur."""
 
 
 class Problem(NamedTuple):
