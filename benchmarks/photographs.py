@@ -61,7 +61,12 @@ is noise; seconds are the processor's, on one thread. "{paper}" is DDRM with eta
 "{recommended}" a denoiser that sees y by one vector-Jacobian product (1 conjugate gradient step,
 eta 1). A picture has the classical method with the best PSNR on that very picture, an advantage
 that the others do not have. Three photographs show what can happen, not what does on average:
-[evaluate](evaluate.md) has means. {machine}."""
+[evaluate](evaluate.md) has means. {machine}.
+
+Seen at full size: deblurring and denoising are convincing, by both, where the classical methods
+leave grain or smooth hair and skin away; enlargement is a little sharper than bicubic, with a fine
+grid in DDRM's; all methods close the scratches, but none fills the box of 30 x 40 pixels, in which
+DDRM leaves a dark patch, moment matching a faint one and biharmonic interpolation a blur."""
 
 
 class Problem(NamedTuple):
@@ -218,12 +223,7 @@ def picture_of(motif: str, task: str, rows: dict[tuple[str, ...], dict[str, str]
     )
 
 
-README = (
-    ("coffee", "scratches"),
-    ("astronaut", "noise"),
-    ("chelsea", "blur and noise"),
-    ("coffee", "enlarged 2 x"),
-)
+README = (("coffee", "blur and noise"), ("astronaut", "noise"), ("chelsea", "scratches"))
 
 
 def page(rows: dict[tuple[str, ...], dict[str, str]]) -> str:
