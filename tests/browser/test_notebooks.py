@@ -57,7 +57,7 @@ PICTURES = ".widget-interact .jp-OutputArea-output img"
 def opened(request, tmp_path):
     """The address of lecture 01 in a server of its own, which ends with the test."""
     program, path, app = request.param
-    module = pytest.importorskip(program) if program == "jupyterlab" else __import__(program)
+    module = __import__(program)
     python = Path(module.__file__).parents[4] / "bin" / "python"  # beside its assets
     shutil.copy(LECTURE, tmp_path)
     with closing(socket.socket()) as free:
