@@ -35,7 +35,6 @@ lectures figures handout grade test lowest newest bite again fuzz refresh: expor
 
 lectures: setup ## run the lectures from top to bottom, write figures/ and HTML pages
 	@$(BIN)/python scripts/lectures.py --pages '$(BUILD)' --figures '$(FIGURES)' $(ARGS)
-	@$(BIN)/python scripts/npm.py $(BUILD)
 
 figures: lectures ## the same: every figure is drawn by the lecture that shows it
 

@@ -182,7 +182,7 @@ def _array(value: Any, what: str) -> np.ndarray:
 
 
 def _names(value: Any, what: str) -> Any:
-    if not isinstance(value, str | list | tuple | set | dict) or not all(
+    if not isinstance(value, str | list | tuple | set | frozenset | dict) or not all(
         isinstance(each, str) for each in value
     ):
         raise ValueError(f"{what} must be a list of names, but was {_given(value)}.")
@@ -287,6 +287,13 @@ def require_arguments(value: Any, what: str, count: int | None) -> Any:
     return value
 
 
+def _function(value: Any, what: str) -> Any:
+    """A callable that is no class: calling one makes no image."""
+    if isinstance(value, type):
+        raise ValueError(f"{what} must be a function, but was {_given(value)}.")
+    return require_arguments(value, what, None)
+
+
 def _instance_of(name: str, function: Any) -> tuple[str, Check] | None:
     """A class of this library, by its name in the module of the function, once it is asked for."""
     kinds: list[Any] = []
@@ -297,6 +304,7 @@ def _instance_of(name: str, function: Any) -> tuple[str, Check] | None:
         kind = kinds[0]
         if (
             not inspect.isclass(kind)
+            or kind is Any  # under another name
             or getattr(kind, "_is_protocol", False)
             or isinstance(value, kind)
         ):
@@ -316,7 +324,7 @@ def _article(name: str) -> str:
 
 _MAKES = {
     "SVDOperator": "Make one of a matrix with Dense, of a function with from_function.",
-    "NoiseSchedule": "NoiseSchedule.linear() is DDPM's.",
+    "NoiseSchedule": "NoiseSchedule.linear() is DDPM's; from_diffusers reads a scheduler.",
     "GaussianPrior": "GaussianPrior(mean, cov) makes one.",
     "Gaussian": "Gaussian(mean, cov) makes one.",
     "AffineLaw": "sampler_law, posterior_law and law_of make them.",
@@ -350,5 +358,5 @@ _ROWS: dict[str, tuple[str, Check]] = {
     "Denoiser": _callable_of(2),
     "Score": _callable_of(1),
     "Images": _callable_of(1),
-    "Sampler": _callable_of(None),
+    "Sampler": ("a function", lambda value, what: _function(value, what)),
 }

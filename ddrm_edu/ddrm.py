@@ -136,9 +136,9 @@ def ddrm_coefficients(
     xt = torch.where(case_3, k * sigma_next / sigma, 0.0)
     # sigma_next^2 - (eta_b tau)^2, factored, so that where eta_b is the largest that is allowed it
     # is exactly 0 or a rounding error above it; _eta_b has refused all that are larger.
-    variance_1 = (sigma_next - eta_b * tau).clamp(min=0) * (sigma_next + eta_b * tau)
+    variance_1 = (sigma_next - eta_b * tau).clamp_(min=0).mul_(sigma_next + eta_b * tau)
     variance = torch.where(case_1, variance_1, (eta * sigma_next) ** 2)
-    return StepCoefficients(x0=1 - xt - y, xt=xt, y=y, noise=variance.sqrt())
+    return StepCoefficients(x0=1 - xt - y, xt=xt, y=y, noise=variance.sqrt_())
 
 
 def in_case_1(s: Tensor, sigma_next: Tensor, sigma_y: float) -> Tensor:
@@ -386,6 +386,7 @@ def _rows_of_all(
     A column that is 0 for every s comes as a single 0, which ``combine`` skips.
     """
     numbers = torch.stack([c.to(dtype) for c in torch.broadcast_tensors(*columns)]).flatten(2)
+    del columns  # a run would hold them until its next table
     nonzero = numbers.any(2).T.tolist()
     numbers = numbers.to(place.device, non_blocking=True)
     zero, index = torch.zeros((), dtype=dtype), place.flatten()

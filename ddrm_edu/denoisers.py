@@ -32,14 +32,14 @@ Level = float | Tensor
 
 
 @checked
-def x0_from_eps(x: Tensor, sigma: Level, eps: Tensor) -> Tensor:
+def x0_from_eps(x: Tensor, sigma: float | Tensor, eps: Tensor) -> Tensor:
     r""":math:`\hat x_0=x-\sigma\hat\epsilon`; slide 6 (S06.4, erratum E1) in VE coordinates."""
     require_one_shape(x=x, sigma=sigma, eps=eps)
     return x - sigma * eps
 
 
 @checked
-def eps_from_x0(x: Tensor, sigma: Level, x0_hat: Tensor) -> Tensor:
+def eps_from_x0(x: Tensor, sigma: float | Tensor, x0_hat: Tensor) -> Tensor:
     r""":math:`\hat\epsilon=(x-\hat x_0)/\sigma` (S06.2)."""
     require_one_shape(x=x, sigma=sigma, x0_hat=x0_hat)
     _require_noise(sigma)
@@ -47,14 +47,14 @@ def eps_from_x0(x: Tensor, sigma: Level, x0_hat: Tensor) -> Tensor:
 
 
 @checked
-def x0_from_score(x: Tensor, sigma: Level, score: Tensor) -> Tensor:
+def x0_from_score(x: Tensor, sigma: float | Tensor, score: Tensor) -> Tensor:
     r"""Tweedie's formula :math:`\hat x_0=x+\sigma^2\nabla\log p_\sigma(x)`."""
     require_one_shape(x=x, sigma=sigma, score=score)
     return x + sigma**2 * score
 
 
 @checked
-def score_from_x0(x: Tensor, sigma: Level, x0_hat: Tensor) -> Tensor:
+def score_from_x0(x: Tensor, sigma: float | Tensor, x0_hat: Tensor) -> Tensor:
     r""":math:`\nabla\log p_\sigma(x)=(\hat x_0-x)/\sigma^2`, Tweedie's formula read backwards."""
     require_one_shape(x=x, sigma=sigma, x0_hat=x0_hat)
     _require_noise(sigma)
@@ -62,7 +62,7 @@ def score_from_x0(x: Tensor, sigma: Level, x0_hat: Tensor) -> Tensor:
 
 
 @checked
-def x0_from_v(x: Tensor, sigma: Level, v: Tensor) -> Tensor:
+def x0_from_v(x: Tensor, sigma: float | Tensor, v: Tensor) -> Tensor:
     r""":math:`\hat x_0=(x-\sigma\sqrt{1+\sigma^2}\,\hat v)/(1+\sigma^2)`.
 
     The network's target is :math:`v=\sqrt{\bar\alpha}\,\epsilon-\sqrt{1-\bar\alpha}\,x_0`
@@ -73,7 +73,7 @@ def x0_from_v(x: Tensor, sigma: Level, v: Tensor) -> Tensor:
 
 
 @checked
-def v_from_x0(x: Tensor, sigma: Level, x0_hat: Tensor) -> Tensor:
+def v_from_x0(x: Tensor, sigma: float | Tensor, x0_hat: Tensor) -> Tensor:
     r""":math:`\hat v=(x-(1+\sigma^2)\hat x_0)/(\sigma\sqrt{1+\sigma^2})`, its inverse."""
     require_one_shape(x=x, sigma=sigma, x0_hat=x0_hat)
     _require_noise(sigma)

@@ -100,7 +100,8 @@ def require_image(x0_hat: Any, x: Tensor, what: str = "The denoiser") -> None:
             f"{tuple(x.shape)}, but returned {tuple(x0_hat.shape)}. Does the network have "
             "another number of channels, or predict a variance as well?"
         )
-    wrong = x0_hat.device.type == "meta" or x0_hat.layout is not torch.strided
+    empty = x0_hat.device.type == "meta" != x.device.type
+    wrong = empty or x0_hat.layout is not torch.strided
     if x0_hat.dtype not in FLOATS or wrong:
         raise WrongImage(
             f"{what} must return a dense tensor of real floating-point numbers, but returned "
@@ -160,7 +161,7 @@ class EndOfRun:
         if not self._fine:
             return
         fine = torch.stack(self._fine)
-        if fine.all():
+        if fine.device.type == "meta" or fine.all():
             return
         step = int(fine.all(1).int().argmin())
         image = int(fine[step].int().argmin())

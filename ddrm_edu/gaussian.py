@@ -366,7 +366,7 @@ def hint_1(V1: float, alpha: float, V2: float, *, gamma: float = 0.0) -> tuple[f
     if V1 < 0 or V2 < 0:
         raise ValueError(f"V1 and V2 are variances, so at least 0, but were {V1:g} and {V2:g}.")
     for what, value in (("V1", V1), ("alpha", alpha), ("V2", V2)):
-        if abs(value) > LARGEST:
+        if isinstance(value, int | float) and abs(value) > LARGEST:  # symbols have no size
             raise ValueError(
                 f"{what} must be at most {LARGEST:g} in size, so that its square is a number, but "
                 f"was {value:.6g}."

@@ -266,7 +266,8 @@ def _no_gradient(v: Tensor) -> Tensor:
 # ------------------------------------------------------------------------- without the gradient
 
 
-class Proximal(SeesY):
+@checked
+class _Proximal(SeesY):
     r"""The mean of :math:`N(\hat x_0,vI)` given y, with :math:`\rho=\sigma_y^2/v`.
 
     In spectral coordinates :math:`(s^2\bar y+\rho\hat x_0)/(s^2+\rho)`.  Without an SVD of H it is
@@ -293,12 +294,12 @@ class Proximal(SeesY):
         super().__init__(denoiser, op, y, sigma_y=sigma_y)
         self.cg_steps = cg_steps
 
-    def weight(self, sigma: float) -> float:
+    def _weight(self, sigma: float) -> float:
         """rho at this level."""
         raise NotImplementedError
 
     def guided(self, x0_hat: Tensor, sigma: float, covariance: Images) -> Tensor:
-        rho = self.weight(sigma)
+        rho = self._weight(sigma)
         if not isinstance(self.op, SVDOperator):
             return x0_hat + self._nearest(x0_hat, rho)
         gain = self.s**2 / (self.s**2 + rho) if rho else (self.s > 0).double()
@@ -330,7 +331,7 @@ class Proximal(SeesY):
 
 
 @checked
-class DDNM(Proximal):
+class DDNM(_Proximal):
     r"""Denoising diffusion null-space model: :math:`\hat x_0+H^+(y-H\hat x_0)`.
 
     Wang, Yu and Zhang (2023), "Zero-shot image restoration using denoising diffusion null-space
@@ -343,7 +344,7 @@ class DDNM(Proximal):
     Parameters
     ----------
     cg_steps : int
-        For an H without SVD, see :class:`Proximal`.
+        For an H without SVD, at most so many conjugate gradient steps.
 
     Examples
     --------
@@ -354,12 +355,12 @@ class DDNM(Proximal):
     tensor([[1., 0.]])
     """
 
-    def weight(self, sigma: float) -> float:
+    def _weight(self, sigma: float) -> float:
         return 0.0
 
 
 @checked
-class DiffPIR(Proximal):
+class DiffPIR(_Proximal):
     r"""Proximal step: the mean of :math:`N(\hat x_0,\sigma^2/\lambda\,I)` given y.
 
     Zhu, Zhang, Liang, Cao, Wen, Timofte and Van Gool (2023), "Denoising diffusion models for
@@ -373,7 +374,7 @@ class DiffPIR(Proximal):
     lambda_ : float
         The paper's lambda, positive: how much narrower p(x_0 | x_t) is than sigma.
     cg_steps : int
-        For an H without SVD, see :class:`Proximal`.
+        For an H without SVD, at most so many conjugate gradient steps.
 
     Examples
     --------
@@ -401,7 +402,7 @@ class DiffPIR(Proximal):
         super().__init__(denoiser, op, y, sigma_y=sigma_y, cg_steps=cg_steps)
         self.lambda_ = require_positive(lambda_, "lambda_")
 
-    def weight(self, sigma: float) -> float:
+    def _weight(self, sigma: float) -> float:
         ratio = self.sigma_y / sigma if sigma else LARGEST
         return self.lambda_ * min(ratio, LARGEST) ** 2
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .boundary import checked
-from .validation import require_finite, require_floating, require_positive
+from .validation import LARGEST, require_finite, require_floating, require_positive
 
 
 @checked
@@ -176,7 +176,12 @@ def _draws(draws: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
             f"(batch, c, h, w), but they had {tuple(draws.shape)} and {tuple(truth.shape)}. Of one "
             "draw pass x[None]."
         )
-    return draws.detach().cpu().double(), truth.detach().cpu().double()
+    draws, truth = draws.detach().cpu().double(), truth.detach().cpu().double()
+    for what, images in (("draws", draws), ("truth", truth)):
+        require_finite(images, what)
+        if images.numel() and images.abs().max() > LARGEST:
+            raise ValueError(f"{what} must be at most {LARGEST:g}, so that squares are numbers.")
+    return draws, truth
 
 
 def _pair(x: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:

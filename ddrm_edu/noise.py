@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ Generators = torch.Generator | Sequence[torch.Generator] | None
 
 
 @checked
-def standard_normal(like: Tensor, generator: Generators = None) -> Tensor:
+def standard_normal(like: Any, generator: Generators = None) -> Tensor:
     """Noise z ~ N(0, I) of the shape, dtype and device of ``like``.
 
     With one generator per image, the noise of an image does not depend on its batch, bit for bit.
@@ -26,8 +27,13 @@ def standard_normal(like: Tensor, generator: Generators = None) -> Tensor:
     Raises
     ------
     ValueError
-        If the number of generators is not the batch size.
+        If ``like`` is no tensor, or the number of generators is not the batch size.
     """
+    if not isinstance(like, Tensor):  # one without numbers will do: they are not looked at
+        raise ValueError(
+            f"like must be a tensor of the shape that is due, but was of type "
+            f"{type(like).__name__}. torch.empty(shape) is one."
+        )
     if generator is None or isinstance(generator, torch.Generator):
         device = like.device if generator is None else generator.device
         dtype = torch.promote_types(like.dtype, torch.float32)

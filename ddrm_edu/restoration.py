@@ -19,7 +19,7 @@ from .boundary import checked
 from .ddpm import ddpm_samples
 from .ddrm import Rate, ddrm_coefficients, ddrm_samples
 from .diffusion import Denoiser, Step, StepCoefficients, diffusion_steps
-from .guidance import DDNM, DiffPIR, MomentMatching, PiGDM, Proximal
+from .guidance import DDNM, DiffPIR, MomentMatching, PiGDM
 from .noise import Generators, standard_normal
 from .operators import LinearMap, SVDOperator
 from .operators.base import require_svd
@@ -255,7 +255,7 @@ def _in_the_loop(
 def _told(steps: Iterator[Step], guided: Any) -> Iterator[Step]:
     """The same steps; after the last it is told if conjugate gradients had not ended there."""
     yield from steps
-    if isinstance(guided, Proximal) and guided.residual > LARGE_RESIDUAL:
+    if isinstance(guided, DDNM | DiffPIR) and guided.residual > LARGE_RESIDUAL:
         warnings.warn(
             f"Without an SVD of H, conjugate gradients had a residual of {guided.residual:.2g} of "
             f"the first in the last step, after cg_steps = {guided.cg_steps}, where "

@@ -210,7 +210,7 @@ def _finish(x: Tensor, out: Path, kind: str, problem: Problem, options: Options,
     if options.figure:
         from .pictures import restoration_grid, write_new
 
-        start, shown = problem.seen.adjoint(y), y  # type: ignore[misc]  # it has one
+        start, shown = problem.seen.adjoint(y), y  # type: ignore[misc] # it has an adjoint
         if isinstance(problem.seen, SVDOperator):
             start, lost = problem.seen.pinv(y), problem.seen.s == 0
             if problem.seen.pixel_basis and lost.any():

@@ -26,6 +26,7 @@ import numpy as np
 from environment import locked
 from kernels import execute
 from nbconvert import HTMLExporter
+from npm import put_mathjax_or_tell
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -171,6 +172,7 @@ def main(words: Sequence[str] | None = None) -> None:
         failed = run_all(asked.lectures or LECTURES, asked.pages, asked.figures)
     if failed:
         sys.exit(1)
+    put_mathjax_or_tell(asked.pages)
     first = asked.pages / f"{(asked.lectures or LECTURES)[0].stem}.html"
     print(f"Read them in a browser: open {first}\nRun them yourself: make lab")
 

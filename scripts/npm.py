@@ -73,12 +73,17 @@ def put_mathjax(folder: Path) -> Path | None:
     return target
 
 
+def put_mathjax_or_tell(folder: Path) -> None:
+    """The same, with a line where it cannot be had."""
+    if put_mathjax(folder) is None:
+        print("npm was not reached: the pages take MathJax, which sets formulas, from the web.")
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    if put_mathjax(parser.parse_args().folder) is None:
-        print("npm was not reached: the pages take MathJax, which sets formulas, from the web.")
+    put_mathjax_or_tell(parser.parse_args().folder)
 
 
 if __name__ == "__main__":

@@ -327,12 +327,20 @@ class Configured:
         return self.net(x, level)
 
 
+def _no_call(self, x, level):
+    raise AssertionError("refused before any call")
+
+
 OF_DIFFUSERS = {
     "a namespace that was loaded": Configured(None, _diffusers_version="0.42.1"),
     "a dictionary of a new model": Configured(None, dict, _use_default_values=[]),
-    "a class": type("UNet2DModel", (), {"__module__": "diffusers.models.unets.unet_2d"})(),
+    "a class": type(
+        "UNet2DModel", (), {"__module__": "diffusers.models.unets.unet_2d", "__call__": _no_call}
+    )(),
     "a class derived from one": type(
-        "Mine", (type("UNet2DModel", (), {"__module__": "diffusers.models"}),), {}
+        "Mine",
+        (type("UNet2DModel", (), {"__module__": "diffusers.models", "__call__": _no_call}),),
+        {},
     )(),
 }
 

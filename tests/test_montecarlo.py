@@ -143,7 +143,7 @@ def test_bad_input_is_refused_in_a_sentence():
             estimate(draws=draws)
     with pytest.raises(ValueError, match="at_once"):
         estimate(at_once=0)
-    with pytest.raises(ValueError, match="GaussianPrior only"):
+    with pytest.raises(ValueError, match="prior must be a GaussianPrior"):
         monte_carlo_law(ddrm, EmpiricalPrior(torch.eye(3)), OP, sigma_y=SIGMA_Y)
     with pytest.raises(ValueError, match="sigma_y"):
         monte_carlo_law(ddrm, PRIOR, OP, sigma_y=-1.0)

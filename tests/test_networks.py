@@ -257,7 +257,10 @@ REFUSED = {
         lambda: from_diffusers(SimpleNamespace(unet=NET, scheduler=scheduler(), vae=NET)),
         "consists of scheduler, unet, vae.*no SVD",
     ),
-    "a scheduler as schedule": (lambda: EpsDenoiser(NET, scheduler()), "this was SimpleNamespace"),
+    "a scheduler as schedule": (
+        lambda: EpsDenoiser(NET, scheduler()),
+        "of type SimpleNamespace.*from_diffusers reads",
+    ),
     "integer times without a schedule": (lambda: VDenoiser(NET, first_t=0), "was NoneType"),
     "half a time": (lambda: EpsDenoiser(NET, first_t=0.5), "was 0.5"),
 }

@@ -510,7 +510,7 @@ def test_bad_input_is_refused_in_a_sentence():
     for at_once in (0, -3, 2.5):
         with pytest.raises(ValueError, match="at_once must be a number of images"):
             law(at_once=at_once)
-    with pytest.raises(ValueError, match="GaussianPrior only"):
+    with pytest.raises(ValueError, match="prior must be a GaussianPrior"):
         law_of(ddrm, EmpiricalPrior(torch.eye(4)), OP, sigma_y=SIGMA_Y)
     with pytest.raises(ValueError, match="sigma_y"):
         law_of(ddrm, PRIOR, OP, sigma_y=-1.0)

@@ -15,12 +15,14 @@ from nbconvert import HTMLExporter
 import ddrm_edu
 
 ROOT = Path(__file__).parents[1]
-sys.path += [str(ROOT / "docs"), str(ROOT / "scripts")]
-api = importlib.import_module("pages.api")
-bibliography = importlib.import_module("pages.bibliography")
-labels = importlib.import_module("pages.labels")
-mirror = importlib.import_module("pages.mirror")
-npm = importlib.import_module("npm")
+with pytest.MonkeyPatch.context() as patch:  # for good, scripts/proofs.py would hide tests/proofs
+    for folder in ("docs", "scripts"):
+        patch.syspath_prepend(ROOT / folder)
+    api = importlib.import_module("pages.api")
+    bibliography = importlib.import_module("pages.bibliography")
+    labels = importlib.import_module("pages.labels")
+    mirror = importlib.import_module("pages.mirror")
+    npm = importlib.import_module("npm")
 AUTHORS = re.compile(r"(?:[A-Z][a-zé]+(?:, | and )?)+(?: et al\.)?,? \(?(?:19|20)\d\d")
 
 

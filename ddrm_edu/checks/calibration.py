@@ -15,10 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..boundary import checked
 from ..noise import standard_normal
 from ..operators import SVDOperator
 from ..probing import Sampler, last_image, require_images
-from ..validation import is_integer, require_level
+from ..validation import is_integer, require_level, require_seed
 from .report import Finding, Report
 from .scores import FALSE_ALARM, Chance, count_score
 
@@ -28,6 +29,7 @@ DIRECTIONS = 8
 """Random combinations of the pixels that are ranked, beside the distance of H x from y."""
 
 
+@checked
 def check_calibration(
     sampler: Sampler,
     prior: Any,
@@ -95,13 +97,18 @@ def check_calibration(
     ['spread', 'distance', 'coverage', 'score']
     """
     sigma_y = require_level(sigma_y, "sigma_y")
+    if not (hasattr(prior, "sample") and hasattr(prior, "posterior")):
+        raise ValueError(
+            "prior must have the methods sample and posterior, as GaussianPrior, GaussianMixture "
+            f"and EmpiricalPrior have, but was of type {type(prior).__name__}."
+        )
     for what, value, least in (("images", images, 200), ("draws", draws, 9)):
         if not is_integer(value) or value < least:
             raise ValueError(
                 f"{what} must be an integer of at least {least}, but was {value!r}: with fewer, "
                 "ranks say nothing, or not with the probability that is promised."
             )
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(require_seed(seed))
     x_0 = prior.sample(images, generator=generator).double()
     y = op(x_0)
     y = y + sigma_y * standard_normal(y, generator)

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from ..boundary import checked
 from ..operators import LinearMap, SVDOperator
 from ..operators.convert import made, said
 from ..operators.linear_map import linear_map, normal_images
@@ -33,7 +32,6 @@ OF_THE_CODE = {ARGUMENTS, BATCH, DTYPE, DEVICE}  # how a method treats its argum
 TOLD = OF_THE_CODE | {SINGULAR, TINY, LINEAR}  # claims that tell the cause themselves
 
 
-@checked
 def check_operator(op: SVDOperator, H: Any = None, *, seed: int = 0) -> Report:
     """Test everything that DDRM relies on, in float64, on random images.
 
@@ -72,6 +70,11 @@ def check_operator(op: SVDOperator, H: Any = None, *, seed: int = 0) -> Report:
     s holds the squares of the singular values, as the eigenvalues of H^T H and the variances are:
     take s.sqrt().
     """
+    if not isinstance(op, SVDOperator):
+        raise ValueError(
+            f"op must be an SVDOperator, but was of type {type(op).__name__}. check_H takes "
+            "matrices and functions as well."
+        )
     trial = Trial(op, *linear_truth(op, H), seed)
     first = _singular_values(trial)
     if math.isnan(first.error):  # without shapes and singular values nothing else can be computed

@@ -118,6 +118,12 @@ class LinearMap:
     ------
     ValueError
         If f cannot be called on a batch, or answers in half precision.
+
+    Examples
+    --------
+    >>> H = LinearMap(lambda x: x[..., 1:] - x[..., :-1], (4,))
+    >>> H(torch.tensor([[1.0, 3.0, 6.0, 10.0]]))
+    tensor([[2., 3., 4.]])
     """
 
     def __init__(

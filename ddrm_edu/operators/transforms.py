@@ -498,7 +498,7 @@ def _planes(transform: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 
 def _cosine(x: Tensor) -> Tensor:
     """Orthonormal cosine transform (DCT-II) over the last axis, by one real FFT (Makhoul 1980)."""
-    n = x.shape[-1]
+    n, x = x.shape[-1], in_single(x)
     half = torch.fft.rfft(torch.cat([x[..., ::2], x[..., 1::2].flip(-1)], -1))
     half = half * _turns(n, x)
     rest = half[..., 1 : (n + 1) // 2].imag.flip(-1)
@@ -507,7 +507,7 @@ def _cosine(x: Tensor) -> Tensor:
 
 def _inverse_cosine(x: Tensor) -> Tensor:
     """The inverse of :func:`_cosine`, which is its transpose."""
-    n = x.shape[-1]
+    n, x = x.shape[-1], in_single(x)
     kept = x[..., : n // 2 + 1]
     rest = torch.cat([torch.zeros_like(x[..., :1]), x[..., (n + 1) // 2 :].flip(-1)], -1)
     half = torch.complex(kept, -rest)

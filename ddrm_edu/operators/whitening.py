@@ -47,7 +47,7 @@ class WeightedRows(SVDOperator):
     tensor([50., 50.,  5.,  5.], dtype=torch.float64)
     """
 
-    def __init__(self, op: SVDOperator, weights: Any):
+    def __init__(self, op: Any, weights: Any):
         require_svd(op, "op")
         weights = finite_tensor(weights, "weights")
         self.in_shape, self.out_shape, self._op = op.in_shape, op.out_shape, op

@@ -30,6 +30,7 @@ from ddrm_edu import (
     guidance,
     langevin,
     law,
+    metrics,
     noise,
     operators,
     samplers,
@@ -342,6 +343,15 @@ OPERATORS: dict[str, Callable[[], Call]] = {
             "in_shape": (1, 4, 2),
         },
     ),
+    "Stacked": lambda: (
+        d.Stacked,
+        {"parts": [d.CircularBlur(SHAPE, [[0.5, 0.3]]), d.Denoising(SHAPE)], "weights": [2.0, 0.5]},
+    ),
+    "SymmetricBlur": lambda: (d.SymmetricBlur, {"in_shape": SHAPE, "kernel": [[0.2, 0.6, 0.2]]}),
+    "WeightedRows": lambda: (
+        d.WeightedRows,
+        {"op": d.Denoising((4,)), "weights": np.array([1.0, 2.0, 0.5, 1.0])},
+    ),
     "SelectedRows": lambda: (
         d.SelectedRows,
         {"op": d.Denoising((4,)), "keep": np.array([True, False, True, True])},
@@ -430,6 +440,10 @@ def _guided(kind: type, **options: Any) -> Iterator[tuple[str, Callable[[], Call
             {"x0_hat": x_of(2, 4), "sigma": 0.7, "covariance": lambda v: 0.3 * v},
         ),
     )
+
+
+def _draws() -> dict[str, Any]:
+    return {"draws": x_of(3, 2, *SHAPE), "truth": x_of(2, *SHAPE, seed=1)}
 
 
 def _pictures() -> dict[str, Any]:
@@ -536,6 +550,10 @@ GOOD: dict[str, Callable[[], Call]] = {
     "GaussianMixture.responsibilities": lambda: (
         mixture().responsibilities,
         {"x": x_of(2, 4), "sigma": 0.7},
+    ),
+    "GaussianPosterior.sample": lambda: (
+        prior().posterior(**measured()).sample,
+        {"generator": seeded()},
     ),
     "MixturePosterior.sample": lambda: (
         mixture().posterior(**measured()).sample,
@@ -731,6 +749,12 @@ GOOD: dict[str, Callable[[], Call]] = {
         {"prior": prior(), "sigmas": sigmas(), "eta_ddim": 0.5, "var_0": 0.1, "denoiser": prior()},
     ),
     # pictures and numbers
+    "Stacked.join": lambda: (made("Stacked").join, {"0": x_of(2, *SHAPE), "1": x_of(2, *SHAPE)}),
+    "Stacked.split": lambda: (made("Stacked").split, {"0": x_of(2, *made("Stacked").out_shape)}),
+    "energy_score": lambda: (metrics.energy_score, _draws()),
+    "crps": lambda: (metrics.crps, _draws()),
+    "coverage": lambda: (metrics.coverage, _draws()),
+    "sharpness": lambda: (metrics.sharpness, {"x": x_of(2, *SHAPE), "truth": x_of(2, *SHAPE)}),
     "psnr": lambda: (d.psnr, {**_pictures(), "data_range": 2.0}),
     "ssim": lambda: (d.ssim, {**_pictures(), "data_range": 2.0}),
     "to_symmetric": lambda: (
@@ -808,11 +832,29 @@ GOOD: dict[str, Callable[[], Call]] = {
             "seed": 0,
         },
     ),
+    "check_calibration": lambda: (
+        d.check_calibration,
+        {
+            "sampler": lambda prior, op, y, *, generator: prior.sample(len(y), generator=generator),
+            "prior": prior(),
+            "op": op(),
+            "sigma_y": 0.2,
+            "images": 200,
+            "draws": 9,
+            "seed": 0,
+        },
+    ),
     "svd_of": lambda: (checks.svd_of, {"op": op()}),
     "sampler_of": lambda: (checks.sampler_of, {"step": lambda *a, **k: None}),
     "exercise": lambda: (d.exercise, {"id": "00.1", "hints": 1}),
 }
-SLOW = {"check_sampler": 4, "check_H": 6, "load_denoiser": 10, "from_diffusers": 60}
+SLOW = {
+    "check_sampler": 4,
+    "check_calibration": 6,
+    "check_H": 6,
+    "load_denoiser": 10,
+    "from_diffusers": 60,
+}
 """Calls that are made of these at most, for each argument: a single one takes long."""
 
 INFINITE = (  # where infinity, or NaN, is the right answer, and documented

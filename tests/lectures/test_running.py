@@ -89,7 +89,8 @@ def test_two_runs_in_a_path_with_spaces_and_cyrillic_without_home_and_locale(cou
         *("run-in-colab.svg", "scripts"),
     ]
     assert sorted(os.listdir(course / "figures")) == ["00_panel.png"]
-    assert sorted(os.listdir(course / "build" / "lectures")) == ["00_first.html"]
+    made = set(os.listdir(course / "build" / "lectures")) - {"mathjax"}  # if npm is reached
+    assert made == {"00_first.html"}
 
 
 @pytest.mark.parametrize(
@@ -119,7 +120,8 @@ def test_a_cell_that_fails_is_told_and_the_other_lectures_run_on(course):
     assert "02_dead  FAILED in code cell 2:\nos._exit(3)\n\nDeadKernelError" in said
     assert "2 of 3 lectures FAILED, see above: " in said
     assert "\x1b" not in said
-    assert sorted(os.listdir(course / "build" / "lectures")) == ["00_first.html"]
+    made = set(os.listdir(course / "build" / "lectures")) - {"mathjax"}  # if npm is reached
+    assert made == {"00_first.html"}
 
 
 def test_a_folder_that_cannot_be_written_is_told_before_anything_runs(lectures, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from inspect import unwrap as of_symbols  # the formula behind the door that asks for numbers
 from unittest import mock
 
 import numpy as np
@@ -487,9 +488,9 @@ def coordinates(make) -> float:
 @item(
     "S19.1",
     "abar_t = 1 / (1 + sigma_t^2), x_VP = x_VE / sqrt(1 + sigma_t^2)",
-    right=(alpha_bar_of, to_vp),
+    right=(alpha_bar_of, of_symbols(to_vp)),
     wrong={
-        "1 / (1 + sigma)": (lambda sigma: 1 / (1 + sigma), to_vp),
+        "1 / (1 + sigma)": (lambda sigma: 1 / (1 + sigma), of_symbols(to_vp)),
         "square root forgotten": (alpha_bar_of, lambda x, sigma: x / (1 + sigma**2)),
         "divided by 1 + sigma": (alpha_bar_of, lambda x, sigma: x / (1 + sigma)),
         "VE image taken for the VP image": (alpha_bar_of, lambda x, sigma: x),
@@ -511,7 +512,7 @@ def change_of_coordinates(version) -> float:
 @item(
     "S19.1",
     "(x_0 + sigma eps) / sqrt(1 + sigma^2) = sqrt(abar) x_0 + sqrt(1 - abar) eps",
-    right=alpha_bar_of,
+    right=of_symbols(alpha_bar_of),
     wrong={
         "1 / (1 + sigma)": lambda sigma: 1 / (1 + sigma),
         "1 - sigma^2": lambda sigma: 1 - sigma**2,

@@ -318,7 +318,7 @@ GROSS = {
         CASE_2,
         {"values": lambda s: s.where(s > 1e-3 * s.max(), torch.zeros_like(s))},
     ),
-    "noise uniform, of variance 1": (NOISE, {"noise": _uniform}),
+    "noise uniform, of variance 1": (START, {"noise": _uniform}),
     "case 1 keeps some of the old state": (CASE_1, {"residual": lambda r, sigma: 0.01 * r}),
 }
 

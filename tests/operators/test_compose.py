@@ -239,7 +239,7 @@ def test_a_basis_that_is_not_orthogonal_is_refused_in_a_sentence(name):
 def test_a_change_of_basis_keeps_the_number_of_entries():
     with pytest.raises(ValueError, match=r"\(2, 3\) has 6 and .* \(4,\) has 4"):
         ChangeOfBasis(Denoising((4,)), np.eye(4), in_shape=(2, 3))
-    with pytest.raises(ValueError, match="must be an operator"):
+    with pytest.raises(ValueError, match="must be an SVDOperator"):
         ChangeOfBasis(np.eye(4), np.eye(4))
 
 
