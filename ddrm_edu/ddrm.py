@@ -136,7 +136,7 @@ def ddrm_coefficients(
     xt = torch.where(case_3, k * sigma_next / sigma, 0.0)
     # sigma_next^2 - (eta_b tau)^2, factored, so that where eta_b is the largest that is allowed it
     # is exactly 0 or a rounding error above it; _eta_b has refused all that are larger.
-    variance_1 = (sigma_next - eta_b * tau).clamp_(min=0).mul_(sigma_next + eta_b * tau)
+    variance_1 = (sigma_next - eta_b * tau).clamp(min=0) * (sigma_next + eta_b * tau)
     variance = torch.where(case_1, variance_1, (eta * sigma_next) ** 2)
     return StepCoefficients(x0=1 - xt - y, xt=xt, y=y, noise=variance.sqrt_())
 

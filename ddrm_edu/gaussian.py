@@ -24,6 +24,7 @@ from .validation import (
     LARGEST,
     boolean_mask,
     finite_tensor,
+    one_number,
     real_tensor,
     require_batch,
     require_count,
@@ -344,8 +345,7 @@ class GaussianNetwork:
         return law.conditional(slice(len(known)), known)
 
 
-@checked
-def hint_1(V1: float, alpha: float, V2: float, *, gamma: float = 0.0) -> tuple[float, float]:
+def hint_1(V1: Any, alpha: Any, V2: Any, *, gamma: Any = 0.0) -> tuple[Any, Any]:
     r"""Hint 1 of slide 13: the law of :math:`z_2` given :math:`z_0`, as (factor of z0, variance).
 
     Ledger S13.1: :math:`p(z_1\mid z_0)=N(z_0,V_1)` and
@@ -363,7 +363,11 @@ def hint_1(V1: float, alpha: float, V2: float, *, gamma: float = 0.0) -> tuple[f
     >>> hint_1(V1=0.25, alpha=0.75, V2=1.0, gamma=0.25)
     (1.0, 1.140625)
     """
-    if V1 < 0 or V2 < 0:
+    V1, alpha, V2, gamma = (
+        value if hasattr(value, "free_symbols") else one_number(value, what)  # or of sympy
+        for what, value in (("V1", V1), ("alpha", alpha), ("V2", V2), ("gamma", gamma))
+    )
+    if any(isinstance(V, float | int) and V < 0 for V in (V1, V2)):
         raise ValueError(f"V1 and V2 are variances, so at least 0, but were {V1:g} and {V2:g}.")
     for what, value in (("V1", V1), ("alpha", alpha), ("V2", V2)):
         if isinstance(value, int | float) and abs(value) > LARGEST:  # symbols have no size

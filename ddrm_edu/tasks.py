@@ -116,7 +116,7 @@ class Task:
             kernel_of(self.kernel)
         color_weights(self.weights, 3)
 
-    def operator(self, shape: tuple[int, int, int], kept: Tensor | None = None) -> Any:
+    def operator(self, shape: tuple[int, int, int], kept: Any = None) -> Any:
         """H of pictures x of this shape (c, h, w); ``kept (h, w)`` are the pixels of inpaint."""
         if self.own:
             return own_operator(self.name, self.in_shape, svd=self.svd)

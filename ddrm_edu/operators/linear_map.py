@@ -123,7 +123,7 @@ class LinearMap:
     --------
     >>> H = LinearMap(lambda x: x[..., 1:] - x[..., :-1], (4,))
     >>> H(torch.tensor([[1.0, 3.0, 6.0, 10.0]]))
-    tensor([[2., 3., 4.]])
+    tensor([[2., 3., 4.]], dtype=torch.float64)
     """
 
     def __init__(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import importlib
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +11,6 @@ from urllib.parse import unquote, urldefrag, urlsplit
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT / "scripts"))
 
 pytestmark = pytest.mark.browser
 
@@ -236,8 +235,9 @@ RULES = {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_serious_fault(site, browser, scheme):
-    import npm
+def test_axe_finds_no_serious_fault(site, browser, scheme, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    npm = importlib.import_module("npm")
 
     axe = npm.fetched(npm.AXE)
     faults = []

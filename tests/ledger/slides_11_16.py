@@ -12,7 +12,6 @@ from __future__ import annotations
 import itertools
 import math
 from decimal import Decimal, localcontext
-from inspect import unwrap as of_symbols  # the formula behind the door that asks for numbers
 from unittest import mock
 
 import numpy as np
@@ -572,7 +571,7 @@ def first_hint(hint) -> float:
     "E16",
     "withdrawn: the charitable reading is right (slide 14: hint 1 for eta_b ybar, then hint 2); "
     "remark: a mean alpha z1 + gamma z0 gives (alpha + gamma) z0 at once",
-    right=lambda V1, alpha, V2, gamma: of_symbols(hint_1)(V1, alpha, V2, gamma=gamma),
+    right=lambda V1, alpha, V2, gamma: hint_1(V1, alpha, V2, gamma=gamma),
     wrong={
         "hint 1 without hint 2 after it": lambda V1, alpha, V2, gamma: hint_1(V1, alpha, V2),
         "gamma in the variance as well": lambda V1, alpha, V2, gamma: hint_1(V1, alpha + gamma, V2),
@@ -620,7 +619,7 @@ def distance(got, want) -> float:
 @item(
     "S13.1",
     "Hint 1, symbolically, with gamma z0 in the mean as well",
-    right=lambda V1, alpha, V2, gamma: of_symbols(hint_1)(V1, alpha, V2, gamma=gamma),
+    right=lambda V1, alpha, V2, gamma: hint_1(V1, alpha, V2, gamma=gamma),
     wrong={
         "alpha not squared": lambda V1, alpha, V2, gamma: (alpha + gamma, alpha * V1 + V2),
         "variances multiplied": lambda V1, alpha, V2, gamma: (alpha + gamma, alpha**2 * V1 * V2),
