@@ -120,7 +120,8 @@ def test_a_cell_that_fails_is_told_and_the_other_lectures_run_on(course):
     assert run.returncode != 0
     assert "01_wrong  FAILED in code cell 2:\nassert a == 2, 'one is not two'\n" in said
     assert "AssertionError: one is not two" in said
-    assert "02_dead  FAILED in code cell 2:\nos._exit(3)\n\nDeadKernelError" in said
+    # A kernel may be gone before the reply to the cell before is read: then that one is named.
+    assert re.search(r"02_dead  FAILED in code cell [12]:\n.*\n\nDeadKernelError", said), said
     assert "2 of 3 lectures FAILED, see above: " in said
     assert "\x1b" not in said
     made = set(os.listdir(course / "build" / "lectures")) - {"mathjax"}  # if npm is reached
