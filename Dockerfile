@@ -5,9 +5,10 @@ FROM python:3.12-slim
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends git make \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --create-home student
+    && useradd --create-home student \
+    && install --directory --owner=student /course
 
-WORKDIR /home/student/course
+WORKDIR /course
 COPY --chown=student:student . .
 RUN pip install --no-cache-dir --requirement .binder/requirements.txt
 

@@ -202,7 +202,8 @@ def main(steps: int, large_steps: int, out: Path) -> None:
                 x, seconds, grown = pool.apply(restored, (task, eta, steps))
             numbers = {"s": f"{seconds:.0f}", "MiB": f"{grown / 2**20:.0f}"}
             rows.append(row(task, f"DDRM, eta {eta:g}".replace("0.", "."), x, **numbers))
-        seen = y if tuple(y.shape[1:]) == SHAPE else op.pinv(y)
+        # A y of one channel is a picture too, and shown in grey.
+        seen = y.expand(-1, 3, -1, -1) if tuple(y.shape[2:]) == SHAPE[1:] else op.pinv(y)
         parts = [as_pixels(picture)[80:280, 180:480] for picture in (seen, rival.float(), x)]
         strips.append(np.concatenate(parts, axis=1))
     picture = (np.concatenate(strips) * 255).round().astype(np.uint8)

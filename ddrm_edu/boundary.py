@@ -16,6 +16,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import CodeType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -226,7 +227,8 @@ def _generator(value: Any, what: str) -> torch.Generator:
     return value
 
 
-def _generators(value: Any, what: str) -> Any:
+def require_generators(value: Any, what: str) -> Any:
+    """``value``, if it is a torch.Generator, several of them, or None."""
     if value is None or isinstance(value, torch.Generator):
         return value
     if not isinstance(value, list | tuple) or not all(
@@ -266,25 +268,33 @@ def _shape(value: Any, what: str) -> tuple[int, ...]:
     return positive_shape(value, what)
 
 
-def _callable_of(count: int | None) -> tuple[str, Check]:
-    return "a callable", lambda value, what: require_arguments(value, what, count)
+def _callable_of(count: int | None, use: str = "") -> tuple[str, Check]:
+    return "a callable", lambda value, what: require_arguments(value, what, count, use)
 
 
-def require_arguments(value: Any, what: str, count: int | None) -> Any:
+def require_arguments(value: Any, what: str, count: int | None, use: str = "") -> Any:
     """``value``, if it can be called; with a count, with so many arguments."""
     asked = "callable"
     if count:
         asked += f" with {count} argument{'s' * (count > 1)}"
     if not callable(value) or (count and isinstance(value, type)):
-        raise ValueError(f"{what} must be {asked}, but was {_given(value)}.")
-    if count:
+        raise ValueError(f"{what} must be {asked}, but was {_given(value)}. {use}".strip())
+    if count and _positional(value) != count:
         try:
             inspect.signature(value).bind(*range(count))
         except TypeError as error:
-            raise ValueError(f"{what} must be {asked}, but: {error}.") from None
+            raise ValueError(f"{what} must be {asked}, but: {error}. {use}".strip()) from None
         except ValueError:
             pass  # one of C, which does not say what it takes
     return value
+
+
+def _positional(value: Any) -> int | None:
+    """How many arguments a plain function takes, if no other way to call it is to be asked for."""
+    code = getattr(value, "__code__", None)
+    if not isinstance(code, CodeType) or code.co_kwonlyargcount or hasattr(value, "__wrapped__"):
+        return None
+    return code.co_argcount
 
 
 def _function(value: Any, what: str) -> Any:
@@ -345,7 +355,7 @@ _ROWS: dict[str, tuple[str, Check]] = {
     "str": ("a text", _text),
     "Path": ("a path", _path),
     "torch.Generator": ("a torch.Generator", _generator),
-    "Generators": ("generators", _generators),
+    "Generators": ("generators", require_generators),
     "torch.dtype": ("a dtype", _dtype),
     "torch.device": ("a device", _device),
     "tuple[int, ...]": ("a shape", _shape),
@@ -355,7 +365,7 @@ _ROWS: dict[str, tuple[str, Check]] = {
     "Sequence[str]": ("names", _names),
     "Collection[str]": ("names", _names),
     "Mapping[str, Any]": ("a dictionary", _mapping),
-    "Denoiser": _callable_of(2),
+    "Denoiser": _callable_of(2, "It is called as x0_hat = denoiser(x, sigma)."),
     "Score": _callable_of(1),
     "Images": _callable_of(1),
     "Sampler": ("a function", lambda value, what: _function(value, what)),

@@ -390,7 +390,8 @@ def _rows_of_all(
     nonzero = numbers.any(2).T.tolist()
     numbers = numbers.to(place.device, non_blocking=True)
     zero, index = torch.zeros((), dtype=dtype), place.flatten()
-    for row, row_nonzero in zip(numbers.unbind(1), nonzero, strict=True):
+    rows = zip(*(column.unbind() for column in numbers.unbind()), strict=True)
+    for row, row_nonzero in zip(rows, nonzero, strict=True):
         yield [
             number.index_select(0, index).view(place.shape) if is_nonzero else zero
             for number, is_nonzero in zip(row, row_nonzero, strict=True)

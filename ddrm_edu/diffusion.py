@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, NamedTuple
 
 import torch
@@ -117,7 +116,7 @@ def require_finite_image(
     most = largest_of(x0_hat.dtype)
     if not x0_hat.numel():
         return
-    low, high = x0_hat.detach().aminmax()
+    low, high = map(float, x0_hat.detach().aminmax())
     if -most <= low and high <= most:
         return
     wrong = ~(x0_hat.detach().abs() <= most).flatten(1)
@@ -131,13 +130,19 @@ def require_finite_image(
     )
 
 
-@contextmanager
-def at_step(t: int, steps: int) -> Iterator[None]:
+class at_step:  # a context by itself, not a generator, which would cost a step ten times that
     """Adds to what is said of a wrong image in which step it was; t counts down to 0."""
-    try:
-        yield
-    except WrongImage as error:
-        raise WrongImage(f"{error} That was step {steps - t} of {steps}.") from None
+
+    def __init__(self, t: int, steps: int) -> None:
+        self._t, self._steps = t, steps
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        if kind is WrongImage:
+            told = f"{error} That was step {self._steps - self._t} of {self._steps}."
+            raise WrongImage(told) from None
 
 
 class EndOfRun:
@@ -213,7 +218,6 @@ def diffusion_steps(
     for t, sigma, sigma_next, c in steps:
         with torch.no_grad(), at_step(t, count):
             x0_hat = predict(denoiser, x, sigma)
-        with torch.no_grad():
             end.note(x0_hat)
             x0_hat_spec = to_spec(x0_hat)
             noisy = _counts(c.noise)  # the last step often is not
@@ -221,8 +225,8 @@ def diffusion_steps(
             x_spec = combine(c, x0_hat_spec, x_spec, y_spec, z, out=z)
             del x0_hat_spec, z  # their memory is soon asked for again
             x = to_pixels(x_spec)
-            if not t:
-                end.ask()
+        if not t:
+            end.ask()
         sent = yield Step(t, sigma_next.clone(), x, x0_hat)
         del x0_hat
         if sent is not None:

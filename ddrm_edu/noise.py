@@ -8,14 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .boundary import checked
+from .boundary import require_generators
 
 Generators = torch.Generator | Sequence[torch.Generator] | None
 """One generator for the whole batch, one per image, or None for torch's global one."""
 
 
-@checked
-def standard_normal(like: Any, generator: Generators = None) -> Tensor:
+def standard_normal(like: Any, generator: Any = None) -> Tensor:
     """Noise z ~ N(0, I) of the shape, dtype and device of ``like``.
 
     With one generator per image, the noise of an image does not depend on its batch, bit for bit.
@@ -27,7 +26,8 @@ def standard_normal(like: Any, generator: Generators = None) -> Tensor:
     Raises
     ------
     ValueError
-        If ``like`` is no tensor, or the number of generators is not the batch size.
+        If ``like`` is no tensor, if ``generator`` is none and no list of them, or if their number
+        is not the batch size.
     """
     if not isinstance(like, Tensor):  # one without numbers will do: they are not looked at
         raise ValueError(
@@ -39,6 +39,7 @@ def standard_normal(like: Any, generator: Generators = None) -> Tensor:
         dtype = torch.promote_types(like.dtype, torch.float32)
         z = torch.randn(like.shape, generator=generator, dtype=dtype, device=device)
         return z.to(like)
+    generator = require_generators(generator, "generator")
     images = len(like) if like.ndim else 0
     if len(generator) != images or not like.ndim:
         raise ValueError(

@@ -9,7 +9,8 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import torch
@@ -290,6 +291,18 @@ def _rates(
 
 
 def _parameters(function: Callable[..., Any]) -> frozenset[str]:
+    """The names of what a callable takes."""
+    if isinstance(function, FunctionType):  # can be remembered; not every callable can
+        return _parameters_of_function(function)
+    return _names_in_signature(function)
+
+
+@lru_cache(maxsize=64)
+def _parameters_of_function(function: FunctionType) -> frozenset[str]:
+    return _names_in_signature(function)
+
+
+def _names_in_signature(function: Callable[..., Any]) -> frozenset[str]:
     try:
         return frozenset(inspect.signature(function).parameters)
     except (TypeError, ValueError):

@@ -188,12 +188,13 @@ def restore_file(
 def _finish(x: Tensor, out: Path, kind: str, problem: Problem, options: Options, say: Say) -> None:
     """Scores, the file, and the figure."""
     like, y = problem.like, problem.y.reshape(1, *problem.seen.out_shape)
+    by = "DDRM" if options.method == "ddrm" else options.method
     if problem.weights:  # back to grey
         x = torch.einsum("c,bchw->bhw", torch.tensor(problem.weights).to(x), x)[:, None]
     if problem.truth is not None:
         if isinstance(problem.seen, SVDOperator):
             say(f"{'pseudo-inverse':<16}{_scores(problem.seen.pinv(y), problem.truth)}")
-        say(f"{'DDRM':<16}{_scores(x, problem.truth)}")
+        say(f"{by:<16}{_scores(x, problem.truth)}")
     values = from_symmetric(x[0], low=like.low, high=like.high).numpy()  # exact to 16 bits
     numbers, low, high = files.as_stored(values, like, kind)
     written = to_symmetric(torch.from_numpy(numbers.astype(np.float32)), low=low, high=high)
@@ -217,11 +218,11 @@ def _finish(x: Tensor, out: Path, kind: str, problem: Problem, options: Options,
                 shown = start.masked_fill(lost, float("nan"))
         if shown.ndim != 4 or shown.shape[1] not in (1, 3):
             shown = start
-        columns = {"measurement": [shown[0]], "DDRM": [x[0]]}
+        columns = {"measurement": [shown[0]], by: [x[0]]}
         captions = {}
         if problem.truth is not None:
             columns = {"truth": [problem.truth[0]], **columns}
-            captions = {"DDRM": [_scores(x, problem.truth).replace("  ", "\n")]}
+            captions = {by: [_scores(x, problem.truth).replace("  ", "\n")]}
         figure = restoration_grid(columns, [_short(options.task)], captions)
         write_new(options.figure, figure, force=options.force)
         say(f"wrote {options.figure}")

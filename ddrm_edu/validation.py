@@ -23,9 +23,12 @@ LARGEST = 1e100
 """Of numbers whose squares and products are to be numbers of double precision."""
 
 
+_LARGEST_OF = {torch.float64: LARGEST, torch.float32: 1e18}
+
+
 def largest_of(dtype: torch.dtype) -> float:
     """The largest number of this dtype that is taken for one of an image; never infinity."""
-    return {torch.float64: LARGEST, torch.float32: 1e18}.get(dtype) or torch.finfo(dtype).max
+    return _LARGEST_OF.get(dtype) or torch.finfo(dtype).max
 
 
 def real_tensor(values: Any, what: str) -> Tensor:
@@ -238,11 +241,11 @@ def boolean_mask(values: Any, what: str) -> Tensor:
 
 def require_one_shape(**shapes: Any) -> None:
     """Raise ``ValueError`` unless the tensors, or numbers, broadcast with one another."""
-    found = {name: tuple(each.shape) for name, each in shapes.items() if isinstance(each, Tensor)}
+    found = {name: each for name, each in shapes.items() if isinstance(each, Tensor)}
     try:
-        torch.broadcast_shapes(*found.values())
+        torch.broadcast_tensors(*found.values())  # views; broadcast_shapes is Python, and slow
     except RuntimeError:
-        told = ", ".join(f"{name} {shape}" for name, shape in found.items())
+        told = ", ".join(f"{name} {tuple(each.shape)}" for name, each in found.items())
         raise ValueError(
             f"The shapes must fit one another, as torch broadcasts them, but were: {told}. "
             "A level of each image or step is a column, with sides of 1 for all other axes."

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..boundary import checked
+from ..metrics import crps
 from ..noise import standard_normal
 from ..operators import SVDOperator
 from ..probing import Sampler, last_image, require_images
@@ -220,13 +221,12 @@ def _coverage(truth: Tensor, drawn: Tensor) -> Finding:
 def _score(truth: Tensor, drawn: Tensor, best: Tensor) -> Finding:
     """CRPS of the draws minus that of exact ones, in standard errors; only more is a fault."""
 
-    def crps(x: Tensor) -> Tensor:
-        """E|X - x_0| - E|X - X'| / 2 without bias, of sorted draws in one pass."""
-        L = len(x)
-        weights = (2 * torch.arange(L, dtype=torch.float64) - L + 1) / (L * (L - 1))
-        return (x - truth).abs().mean(0) - torch.tensordot(weights, x.sort(0).values, 1)
+    def crps_of(x: Tensor) -> Tensor:
+        """(images, directions): each number is scored as an image of one pixel."""
+        numbers = x.reshape(len(x), -1, 1, 1, 1)
+        return crps(numbers, truth.reshape(-1, 1, 1, 1)).reshape(truth.shape)
 
-    more, due = crps(drawn) - crps(best), crps(best).mean(0)
+    more, due = crps_of(drawn) - crps_of(best), crps_of(best).mean(0)
     error = more.std(0) / math.sqrt(len(truth))
     z = (more.mean(0) / error.clamp(min=1e-300)).clamp(min=0).where(error > 0, 0.0)
     return _judged(

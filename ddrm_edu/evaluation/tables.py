@@ -195,16 +195,21 @@ def _best(name: str, rows: list[dict[str, Any]]) -> float | None:
     return min(values) if name in ("energy", "crps", "lpips") else None
 
 
+RANGE = 8.0
+"""dB below the best of a panel: what is worse is told, and would press the others together."""
+
+
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
     """PSNR over the time of one image, a panel for each task and noise."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
 
     problems = list(dict.fromkeys((row["task"], row["sigma_y"]) for row in rows))
     names = list(dict.fromkeys((row["method"], row["eta"]) for row in rows))
     across = min(3, len(problems))
     down = math.ceil(len(problems) / across)
-    figure = Figure(figsize=(4.2 * across, 3.4 * down + 1), layout="constrained")
+    figure = Figure(figsize=(4.2 * across, 3.6 * down + 1), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(down, across, squeeze=False).ravel()
     for ax in axes[len(problems) :]:
@@ -224,13 +229,25 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
                 marker="osD^vP*X"[place % 8],
                 color=f"C{place % 10}",
                 linestyle="-" if eta else "none",
-                label=f"{method} {eta}".strip(),
+                label=f"{method}, eta {eta}" if eta else method,
                 markersize=5,
                 linewidth=1,
                 alpha=1 if here else 0,
             )
-        ax.set(title=f"{task}, sigma_y = {sigma_y:g}", xscale="log", xlabel="s per image")
-        ax.set_ylabel("PSNR in dB")
+        ax.set(title=f"{task}, sigma_y = {sigma_y:g}", xscale="log", ylabel="PSNR in dB")
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        values = {
+            row["method"]: row["psnr"]
+            for row in rows
+            if (row["task"], row["sigma_y"]) == (task, sigma_y)
+        }
+        low = max(values.values()) - RANGE
+        below = [f"{method} {value:.1f}" for method, value in values.items() if value < low]
+        ax.set_xlabel(
+            "\n".join(["s per image", *([f"below: {', '.join(below)} dB"] if below else [])])
+        )
+        if below:
+            ax.set_ylim(bottom=low)
     handles, labels = axes[0].get_legend_handles_labels()
     for handle in handles:
         for part in handle.get_children():

@@ -37,7 +37,7 @@ def _guarded(method: Callable[[Any, Tensor], Tensor], name: str) -> Callable[[An
         shape = getattr(self, _DOMAIN[name])
         if not is_batch(x, shape):  # asked in every step of every run: no sentence is made up yet
             require_batch(x, shape, f"The argument of {type(self).__name__}.{name}")
-        if self.batch not in (None, len(x)):
+        if self.batch is not None and self.batch != len(x):
             raise ValueError(
                 f"{type(self).__name__} measures {self.batch} images, each in a way of its own, "
                 f"but {name} was given {len(x)}. Make it for as many images as y has, or one of "

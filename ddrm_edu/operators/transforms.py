@@ -466,12 +466,14 @@ def _hartley(x: Tensor, out: Tensor | None = None) -> Tensor:
         return x.clone()  # the FFT library refuses to transform nothing
     half = torch.fft.rfft2(
         in_single(x), norm="ortho"
-    )  # the frequencies 0 to width // 2 of the last axis
-    rest = half[..., 1 : (x.shape[-1] + 1) // 2]  # conjugate to those that are left out
-    rest, width = (rest.real + rest.imag).flip(-2, -1), half.shape[-1]
+    )  # frequencies 0 to width // 2 of the last axis
+    # Those from 1 on are conjugate to those that are left out.
+    rest = half[..., 1 : (x.shape[-1] + 1) // 2]
+    rest, width = rest.real + rest.imag, half.shape[-1]
     result = torch.empty_like(x) if out is None else out
-    result[..., :width] = half.real - half.imag
-    result[..., :1, width:], result[..., 1:, width:] = rest[..., -1:, :], rest[..., :-1, :]
+    torch.sub(half.real, half.imag, out=result[..., :width])
+    result[..., :1, width:] = rest[..., :1, :].flip(-1)
+    result[..., 1:, width:] = rest[..., 1:, :].flip(-2, -1)
     return result
 
 

@@ -151,6 +151,8 @@ def train(
     A run may be killed at any moment: a file is whole or not there, and the same call goes on from
     the last checkpoint and writes the exported files anew if they are not those of it.
     """
+    from tqdm.auto import tqdm
+
     if name not in DATA:
         raise ValueError(f"name must be one of {sorted(DATA)}, but was {name!r}.")
     if not 0 <= enlarged <= 1:
@@ -168,143 +170,114 @@ def train(
     run = Path(run)
     run.mkdir(parents=True, exist_ok=True)
     with _alone(run):
-        return _trained(
-            name,
-            run,
-            total_images=total_images,
-            batch=batch,
-            learning_rate=learning_rate,
-            widths=widths,
-            blocks=blocks,
-            seed=seed,
-            enlarged=enlarged,
-            start=start,
-            device=device,
-            checkpoint_minutes=checkpoint_minutes,
-            data=data,
-            progress=progress,
+        fetch = {"natural": cifar10, "fashion": fashion_mnist}[name]
+        train_images, validation_images = data or (fetch("train"), fetch("test"))
+        pixels = torch.from_numpy(train_images)
+        held_out = _to_unit(torch.from_numpy(validation_images[:1024]), device)
+        held_out_cuts = enlarged_cuts(held_out, torch.Generator().manual_seed(2))
+
+        torch.manual_seed(seed)
+        net = UNet(pixels.shape[1], widths, blocks).to(device, **LAYOUT)
+        if start is not None:
+            if start.net.config != net.config:
+                raise ValueError(
+                    f"The weights to start from belong to {start.net.config}, but {net.config} was "
+                    "asked for. Ask for the same channels (data), widths and blocks."
+                )
+            net.load_state_dict(start.net.state_dict())
+        average = torch.optim.swa_utils.AveragedModel(
+            net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.999)
         )
+        averaged = cast(UNet, average.module)
+        optimizer = torch.optim.AdamW(net.parameters(), learning_rate, betas=(0.9, 0.99))
+        parts: dict[str, Any] = {"net": net, "average": average, "optimizer": optimizer}
+        state: dict[str, Any] = {"images": 0, "hours": 0.0, "log": []}
+        checkpoint = run / "checkpoint.pt"
+        settings: dict[str, Any] = {"batch": batch, "learning_rate": learning_rate, "seed": seed}
+        # Named where they are used, so that runs without them have the settings they always had.
+        settings |= {"enlarged": enlarged} if enlarged else {}
+        settings |= {"start": start.card["sha256"]} if start is not None else {}
+        asked = settings | net.config
+        if checkpoint.exists():
+            saved = _read(checkpoint, device)
+            if saved["asked"] != asked:
+                raise ValueError(
+                    f"{checkpoint} belongs to a run with {saved['asked']}, but now {asked} was "
+                    "asked for. Go on with the old settings, or name a new folder."
+                )
+            for key, part in parts.items():
+                part.load_state_dict(saved[key])
+            state = saved["state"]
+            # The run may have been killed after its checkpoint and before or within its export.
+            _export(name, averaged, run, state, settings)
 
+        def keep() -> None:
+            elapsed = time.monotonic() - since
+            loss = float(torch.stack(losses[-500:]).mean())
+            if not math.isfinite(loss):
+                raise ValueError(
+                    f"After {state['images']:,} images the loss is {loss}, so the weights are "
+                    f"lost. Is the learning rate of {learning_rate:g} too high? The last "
+                    "checkpoint stays as it was; begin anew in another folder with a lower one."
+                )
+            state["hours"] += elapsed / 3600
+            state["total_images"] = total_images
+            row = [
+                round(loss, 5),
+                round(validation_loss(averaged, held_out), 5),
+                round(batch * len(losses) / elapsed, 1),
+                round(state["hours"], 4),
+            ]
+            if enlarged:
+                row.append(round(validation_loss(averaged, held_out_cuts), 5))
+            state["log"].append([state["images"], *row])
+            whole = {key: part.state_dict() for key, part in parts.items()}
+            file = io.BytesIO()
+            torch.save(whole | {"state": state, "asked": asked}, file)
+            _replace({checkpoint: file.getvalue()})
+            _export(name, averaged, run, state, settings)
 
-def _trained(
-    name: str,
-    run: Path,
-    *,
-    total_images: int,
-    batch: int,
-    learning_rate: float,
-    widths: tuple[int, ...],
-    blocks: int,
-    seed: int,
-    enlarged: float,
-    start: PretrainedDenoiser | None,
-    device: str,
-    checkpoint_minutes: float,
-    data: tuple[np.ndarray, np.ndarray] | None,
-    progress: bool,
-) -> Path:
-    """The training itself, in a folder of its own."""
-    from tqdm.auto import tqdm
-
-    fetch = {"natural": cifar10, "fashion": fashion_mnist}[name]
-    train_images, validation_images = data or (fetch("train"), fetch("test"))
-    pixels = torch.from_numpy(train_images)
-    held_out = _to_unit(torch.from_numpy(validation_images[:1024]), device)
-    held_out_cuts = enlarged_cuts(held_out, torch.Generator().manual_seed(2))
-
-    torch.manual_seed(seed)
-    net = UNet(pixels.shape[1], widths, blocks).to(device, **LAYOUT)
-    if start is not None:
-        if start.net.config != net.config:
-            raise ValueError(
-                f"The weights to start from belong to {start.net.config}, but {net.config} was "
-                "asked for. Ask for the same channels (data), widths and blocks."
-            )
-        net.load_state_dict(start.net.state_dict())
-    average = torch.optim.swa_utils.AveragedModel(
-        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.999)
-    )
-    averaged = cast(UNet, average.module)
-    optimizer = torch.optim.AdamW(net.parameters(), learning_rate, betas=(0.9, 0.99))
-    parts: dict[str, Any] = {"net": net, "average": average, "optimizer": optimizer}
-    state: dict[str, Any] = {"images": 0, "hours": 0.0, "log": []}
-    checkpoint = run / "checkpoint.pt"
-    settings: dict[str, Any] = {"batch": batch, "learning_rate": learning_rate, "seed": seed}
-    # Named where they are used, so that runs without them have the settings they always had.
-    settings |= {"enlarged": enlarged} if enlarged else {}
-    settings |= {"start": start.card["sha256"]} if start is not None else {}
-    asked = settings | net.config
-    if checkpoint.exists():
-        saved = _read(checkpoint, device)
-        if saved["asked"] != asked:
-            raise ValueError(
-                f"{checkpoint} belongs to a run with {saved['asked']}, but now {asked} was asked "
-                "for. Go on with the old settings, or name a new folder."
-            )
-        for key, part in parts.items():
-            part.load_state_dict(saved[key])
-        state = saved["state"]
-        # The run may have been killed after its checkpoint and before or within its export.
-        _export(name, averaged, run, state, settings)
-
-    def keep() -> None:
-        elapsed = time.monotonic() - since
-        loss = float(torch.stack(losses[-500:]).mean())
-        if not math.isfinite(loss):
-            raise ValueError(
-                f"After {state['images']:,} images the loss is {loss}, so the weights are lost. Is "
-                f"the learning rate of {learning_rate:g} too high? The last checkpoint stays as it "
-                "was; begin anew in another folder with a lower one."
-            )
-        state["hours"] += elapsed / 3600
-        state["total_images"] = total_images
-        row = [
-            round(loss, 5),
-            round(validation_loss(averaged, held_out), 5),
-            round(batch * len(losses) / elapsed, 1),
-            round(state["hours"], 4),
-        ]
-        if enlarged:
-            row.append(round(validation_loss(averaged, held_out_cuts), 5))
-        state["log"].append([state["images"], *row])
-        whole = {key: part.state_dict() for key, part in parts.items()}
-        file = io.BytesIO()
-        torch.save(whole | {"state": state, "asked": asked}, file)
-        _replace({checkpoint: file.getvalue()})
-        _export(name, averaged, run, state, settings)
-
-    losses: list[Tensor] = []
-    since = time.monotonic()
-    bar = tqdm(
-        total=total_images, initial=state["images"], unit="img", disable=not progress, mininterval=5
-    )
-    while state["images"] < total_images:
-        step = state["images"] // batch
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate * learning_rate_factor(state["images"], total_images, batch)
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-        images = _to_unit(pixels[batch_indices(len(pixels), batch, step, seed)], device)
-        flip = torch.rand(batch, generator=generator) < 0.5
-        images[flip] = images[flip].flip(-1)
-        if enlarged:
-            chosen = torch.rand(batch, generator=generator) < enlarged
-            images[chosen] = enlarged_cuts(images, generator)[chosen]
-        x, sigma, v = noised_batch(images, generator)
-        loss = (net(x.contiguous(**LAYOUT), sigma) - v).square().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimizer.step()
-        average.update_parameters(net)
-        losses.append(loss.detach())
-        state["images"] += batch
-        bar.update(batch)
-        if time.monotonic() - since > 60 * checkpoint_minutes or state["images"] >= total_images:
-            keep()
-            losses, since = [], time.monotonic()
-            bar.set_postfix(validation=state["log"][-1][2])
-    bar.close()
-    return run / f"{name}.safetensors"
+        losses: list[Tensor] = []
+        since = time.monotonic()
+        bar = tqdm(
+            total=total_images,
+            initial=state["images"],
+            unit="img",
+            disable=not progress,
+            mininterval=5,
+        )
+        while state["images"] < total_images:
+            step = state["images"] // batch
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate * learning_rate_factor(
+                    state["images"], total_images, batch
+                )
+            generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+            images = _to_unit(pixels[batch_indices(len(pixels), batch, step, seed)], device)
+            flip = torch.rand(batch, generator=generator) < 0.5
+            images[flip] = images[flip].flip(-1)
+            if enlarged:
+                chosen = torch.rand(batch, generator=generator) < enlarged
+                images[chosen] = enlarged_cuts(images, generator)[chosen]
+            x, sigma, v = noised_batch(images, generator)
+            loss = (net(x.contiguous(**LAYOUT), sigma) - v).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            optimizer.step()
+            average.update_parameters(net)
+            losses.append(loss.detach())
+            state["images"] += batch
+            bar.update(batch)
+            if (
+                time.monotonic() - since > 60 * checkpoint_minutes
+                or state["images"] >= total_images
+            ):
+                keep()
+                losses, since = [], time.monotonic()
+                bar.set_postfix(validation=state["log"][-1][2])
+        bar.close()
+        return run / f"{name}.safetensors"
 
 
 def batch_indices(count: int, batch: int, step: int, seed: int) -> np.ndarray:

@@ -27,7 +27,7 @@ PAGES = [
 #: Shown under another name: the front page, which takes the place of README.md.
 MOVED = {"docs/index.md": "index.md", "README.md": None}
 #: Files that pages include.
-INCLUDED = ["figures/*.png", "benchmarks/results/*.png", "CITATION.cff"]
+INCLUDED = ["figures/*.png", "figures/*.jpg", "benchmarks/results/*.png", "CITATION.cff"]
 
 
 def pages() -> dict[str, Path]:

@@ -140,7 +140,9 @@ def waterfall(rows: Mapping[str, tuple[float, float]], found: Sequence[float]) -
         left.barh(place, value - start, left=start, height=0.62, color=colour)
         left.text(start + 0.1, place, f"sharpness {sharp:.2f}", va="center", fontsize=8, color="w")
         left.text(value + 0.1, place, f"{value:.1f}", va="center", fontsize=9)
-        if not np.isnan(number):
+        if np.isnan(number):
+            right.text(0.4, place, "not asked", va="center", fontsize=8, color=INK)
+        else:
             right.barh(place, number, height=0.62, color=colour)
             right.text(number + 0.4, place, f"{number:.0f}", va="center", fontsize=9)
     highest = max(value for value, _ in rows.values())
