@@ -471,7 +471,7 @@ def _hartley(x: Tensor, out: Tensor | None = None) -> Tensor:
     rest = half[..., 1 : (x.shape[-1] + 1) // 2]
     rest, width = rest.real + rest.imag, half.shape[-1]
     result = torch.empty_like(x) if out is None else out
-    torch.sub(half.real, half.imag, out=result[..., :width])
+    result[..., :width] = half.real - half.imag
     result[..., :1, width:] = rest[..., :1, :].flip(-1)
     result[..., 1:, width:] = rest[..., 1:, :].flip(-2, -1)
     return result
