@@ -116,7 +116,7 @@ def require_finite_image(
     most = largest_of(x0_hat.dtype)
     if not x0_hat.numel():
         return
-    low, high = map(float, x0_hat.detach().aminmax())
+    low, high = (extreme.item() for extreme in x0_hat.detach().aminmax())
     if -most <= low and high <= most:
         return
     wrong = ~(x0_hat.detach().abs() <= most).flatten(1)
