@@ -206,8 +206,8 @@ def outcomes(
     targets: list[str], seed: int = 0, share: float = 1.0, limit: float = 10.0
 ) -> Iterator[Outcome]:
     """Every call of these targets, or a random share of them."""
-    rng = random.Random(seed)
     for target in targets:
+        rng = random.Random(f"{seed} {target}")  # whatever other targets there are
         status, text, good = attempt(target, "", None, 60.0)
         if status != "result":
             raise AssertionError(f"The good call of {target} is none: {status}, {text}")
