@@ -1,5 +1,8 @@
 """The words of an evaluation: what is in the grid, what is left out, and why."""
 
+import math
+import re
+
 import pytest
 import torch
 
@@ -112,11 +115,17 @@ def test_the_grid_is_the_product_without_what_does_not_exist():
     assert all(len(line) < 300 for line in told)
 
 
+def test_one_step_is_enough_and_a_cell_that_is_asked_for_twice_is_there_once():
+    got = grid(["box:2", "box:2"], [0.0], ["ddrm"], ["own"], [1], SHAPE)
+    assert got == [Cell("box:2", 0.0, "ddrm", "own", 1)]
+
+
 def test_nothing_left_and_numbers_out_of_range_are_sentences():
     for arguments, match in (
         ((["denoise"], [0.0], ["ddrm"], ["own"], [2]), "Nothing is left to evaluate: denoise"),
         ((["denoise"], [0.1], ["ddrm"], ["2"], [2]), r"eta must lie in \[0, 1\]"),
         ((["denoise"], [-1.0], ["ddrm"], ["own"], [2]), "--sigma-y must be finite and at least 0"),
+        ((["box:2"], [math.inf], ["ddrm"], ["own"], [2]), "--sigma-y must be finite and at least"),
         ((["denoise"], [0.1], ["ddrm"], ["own"], [0]), "--steps must be positive, but was 0"),
     ):
         with pytest.raises(ValueError, match=match):
@@ -143,3 +152,13 @@ def test_a_method_with_options_is_the_callable_with_them():
 def test_a_cell_knows_its_kind():
     assert Cell("denoise", 0.1, "tv:weight=0.5").classical
     assert not Cell("denoise", 0.1, "ddrm", "own", 20).classical
+
+
+def test_the_name_of_a_cells_files_is_readable_short_and_of_no_other_cell():
+    cell = Cell("superres:2", 0.1, "ddrm", "0.85/1", 20)
+    assert re.fullmatch(
+        r"superres-2_0\.1_ddrm_0\.85-1_20-[0-9a-f]{8}".replace("_", "[-_]"), cell.stem
+    )
+    assert cell._replace(eta="0.85-1").stem != cell.stem
+    long = Cell("x" * 500 + ".py:H", 0.1, "ddrm")
+    assert len(long.stem) == 120 + 1 + 8
