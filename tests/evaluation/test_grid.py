@@ -6,7 +6,7 @@ import re
 import pytest
 import torch
 
-from ddrm_edu import MomentMatching, restore
+from ddrm_edu import BicubicSuperResolution, MomentMatching, SuperResolution, restore
 from ddrm_edu.evaluation.grid import Cell, eta_of, grid, method_of, operator_of, restored
 
 SHAPE = (3, 16, 16)
@@ -35,6 +35,19 @@ def test_a_task_is_its_operator(task, rank):
     op = operator_of(task, SHAPE)
     assert op.in_shape == SHAPE
     assert rank is None or int((op.spectrum() > 1e-9).sum()) == rank
+
+
+def test_kernels_are_those_that_are_named():
+    mean, bicubic = operator_of("superres:2", SHAPE), operator_of("superres:2:bicubic", SHAPE)
+    assert (type(mean), type(bicubic)) == (SuperResolution, BicubicSuperResolution)
+    little, much = (operator_of(f"deblur:gaussian:{sigma}", SHAPE) for sigma in (0.5, 2))
+    assert little.spectrum().min() > 100 * much.spectrum().min()
+
+
+def test_a_box_leaves_a_rim_on_every_side():
+    with pytest.raises(ValueError, match="--task must be denoise"):
+        operator_of("box:4", (1, 6, 4))
+    assert int((operator_of("box:3", (1, 6, 4)).s == 0).sum()) == 9
 
 
 def test_the_lost_pixels_are_a_share_always_the_same_ones():
