@@ -106,8 +106,11 @@ def test_what_is_no_number_does_not_count_and_one_number_has_no_error():
     assert all(map(math.isnan, _mean([math.nan])))
 
 
-def test_better_is_more_of_psnr_and_ssim_less_of_scores_and_neither_of_the_others():
-    exact = PLAIN._replace(sigma_y=0.0)
+@pytest.mark.parametrize(("sigma_y", "residual"), [(0.0, "2.0e-01"), (0.1, "2.00 sigma_y")])
+def test_better_is_more_of_psnr_and_ssim_less_of_scores_and_neither_of_the_others(
+    sigma_y, residual
+):
+    exact = PLAIN._replace(sigma_y=sigma_y)
     other = exact._replace(method="tv")
     one = {"psnr": [20.0], "ssim": [0.5], "mean_psnr": [21.0], "energy": [0.1], "crps": [0.2]}
     two = {"psnr": [22.0], "ssim": [0.7], "mean_psnr": [23.0], "energy": [0.3], "crps": [0.4]}
@@ -136,7 +139,7 @@ def test_better_is_more_of_psnr_and_ssim_less_of_scores_and_neither_of_the_other
         "CRPS": ("**0.2000**", "0.4000"),
         "coverage": ("0.900", "0.900"),
         "LPIPS": ("0.300", "**0.250**"),
-        "residual": ("2.0e-01", "2.0e-01"),
+        "residual": (residual, residual),
         "evaluations": ("0", "0"),
         "vjp": ("0", "0"),
         "s": ("1.000", "1.000"),
