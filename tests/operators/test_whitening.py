@@ -167,6 +167,11 @@ def test_an_unmeasured_entry_has_weight_0_and_its_number_is_ignored():
     assert not op.pinv(y + 1)[:, :, 2:4].any()
 
 
+def test_an_operator_whose_numbers_cannot_be_read_has_no_weights():
+    with pytest.raises(ValueError, match="singular values op.s must hold numbers, .* meta"):
+        WeightedRows(Denoising(SHAPE).to("meta"), torch.ones(SHAPE))
+
+
 def test_a_map_alike_everywhere_is_its_number():
     op, y = CircularBlur(SHAPE, [[0.5, 0.5]]), torch.zeros(2, *SHAPE)
     for sigma in (torch.full(SHAPE, 0.5), [0.5, 0.5], np.full((1, 1, 6, 4), 0.5), 0.5):
