@@ -168,7 +168,7 @@ def test_an_unmeasured_entry_has_weight_0_and_its_number_is_ignored():
 
 
 def test_an_operator_whose_numbers_cannot_be_read_has_no_weights():
-    with pytest.raises(ValueError, match="singular values op.s must hold numbers, .* meta"):
+    with pytest.raises(ValueError, match=r"singular values op.s must hold numbers, .* meta"):
         WeightedRows(Denoising(SHAPE).to("meta"), torch.ones(SHAPE))
 
 
