@@ -8,12 +8,12 @@ The changes come from Cosmic Ray, which also keeps the results: a SQLite session
 ``build/mutants``, named by the module's text, so an interrupted run continues where it stopped and
 ``cr-report build/mutants/NAME.sqlite`` reads it.  Cosmic Ray itself would start Python and load
 PyTorch once per change.  Here one process loads them, a fork of it collects the tests of a module,
-and for each change a fork of that exchanges the code of one function and runs them.  A change of
-what is executed while modules are loaded gets a fork that loads the package anew.  The files on
-disk are never touched; where the system lets a process have mounts of its own (root on Linux), the
-changed text lies over the file for the fork and for what it starts; elsewhere the processes that a
-test starts run without the change.  After each module its score and the commit that is checked out
-go to ``tests/mutation/scores.json``, and from there to ``README.md`` beside it, which lists the
+and for each change a fork of that exchanges the code of one function and runs those that call it.
+A change of what is executed while modules are loaded gets a fork that loads the package anew.  The
+files on disk are never touched; where the system lets a process have mounts of its own (root on
+Linux), the changed text lies over the file for the fork and for what it starts; elsewhere the
+processes that a test starts run without the change.  After each module its score and the commit
+that is checked out go to ``tests/mutation/scores.json``, and from there to ``README.md`` beside it, which lists the
 modules that were never measured as well.
 """
 
@@ -38,6 +38,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import tomllib
 import traceback
@@ -188,6 +189,7 @@ class Suite(NamedTuple):
     files: list[str]
     seconds: dict[str, float]  # of each test on the unchanged module
     limit: float  # processor seconds after which a change counts as an endless loop
+    reached: dict[str, list[str]]  # the functions of the module that each test calls
 
 
 class Hasty:
@@ -378,12 +380,22 @@ class Nursery:
         run = Run(None, self.session.source)
 
         def tests() -> int:
+            called: set[CodeType] = set()
+
+            def note(frame, event, _):  # of a function that is entered; its lines do not matter
+                if frame.f_code.co_filename == self.file:
+                    called.add(frame.f_code)
+
             for item, after in itertools.zip_longest(session.items, session.items[1:]):
                 start = time.process_time()
+                called.clear()
+                sys.settrace(note)
+                threading.settrace(note)
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
-                os.write(
-                    run.log.fileno(), f"{time.process_time() - start} {item.nodeid}\n".encode()
-                )
+                sys.settrace(None)
+                seconds = time.process_time() - start
+                line = json.dumps([item.nodeid, seconds, sorted(map(name_of, called))])
+                os.write(run.log.fileno(), f"\nTIMED {line}\n".encode())
                 if session.testsfailed:
                     os.write(run.log.fileno(), f"\nFAILED {item.nodeid}\n".encode())
                     return 1
@@ -396,10 +408,10 @@ class Nursery:
         outcome, red = finish(status, run)
         if outcome is not TestOutcome.SURVIVED:
             raise SystemExit(f"The tests of {self.session.module} are red before any change: {red}")
-        lines = re.findall(r"^([\d.e-]+) (.+::.+)$", run.printed(), re.MULTILINE)
+        timed = list(map(json.loads, re.findall(r"^TIMED (.+)$", run.printed(), re.MULTILINE)))
         ends.close()
-        seconds = {test: float(second) for second, test in lines}
-        return Suite(self.suite.files, seconds, 10 + 3 * used)
+        seconds, reached = ({row[0]: row[k] for row in timed} for k in (1, 2))
+        return Suite(self.suite.files, seconds, 10 + 3 * used, reached)
 
     def changed(self, session: pytest.Session, run: Run) -> int:
         """In the fork: exchange the code, run the tests until one is red."""
@@ -414,13 +426,21 @@ class Nursery:
                 return ANEW
             for function in found:
                 function.__code__ = after
-        items = hasty(session.items, self.suite, self.killers.near(run.item))
+        names = {name_of(before) for before, _ in pairs}
+        reach = [i for i in session.items if names.intersection(self.suite.reached[i.nodeid])]
+        if not reach or str(self.session.module) in CONFIG["elsewhere"]:
+            reach = session.items
+        items = hasty(reach, self.suite, self.killers.near(run.item))
         for item, after in itertools.zip_longest(items, items[1:]):
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
             if session.testsfailed:
                 os.write(run.log.fileno(), f"\nFAILED {item.nodeid}\n".encode())
                 return 1
         return 0
+
+
+def name_of(code: CodeType) -> str:
+    return f"{code.co_qualname}:{code.co_firstlineno}"
 
 
 def exchanges(before: CodeType, after: CodeType) -> list[tuple[CodeType, CodeType]]:
@@ -482,11 +502,11 @@ class Session:
         file = self.file.with_suffix(".json")
         kept = json.loads(file.read_text()) if file.exists() else {}
         if kept.get("tests") != self.now:
-            return Suite(self.tests, {}, 3600)
-        return Suite(self.tests, kept["seconds"], kept["limit"])
+            return Suite(self.tests, {}, 3600, {})
+        return Suite(self.tests, kept["seconds"], kept["limit"], kept["reached"])
 
     def keep(self, suite: Suite) -> Suite:
-        kept = {"tests": self.now, "seconds": suite.seconds, "limit": suite.limit}
+        kept = {**suite._asdict(), "tests": self.now}
         self.file.with_suffix(".json").write_text(json.dumps(kept))
         return suite
 
