@@ -13,8 +13,8 @@ A change of what is executed while modules are loaded gets a fork that loads the
 files on disk are never touched; where the system lets a process have mounts of its own (root on
 Linux), the changed text lies over the file for the fork and for what it starts; elsewhere the
 processes that a test starts run without the change.  After each module its score and the commit
-that is checked out go to ``tests/mutation/scores.json``, and from there to ``README.md`` beside it, which lists the
-modules that were never measured as well.
+that is checked out go to ``tests/mutation/scores.json``, and from there to ``README.md`` beside it,
+which lists the modules that were never measured as well.
 """
 
 from __future__ import annotations
