@@ -44,7 +44,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="targets with this in their name")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--share", type=float, default=1.0)
-    parser.add_argument("--limit", type=float, default=10.0, help="seconds for each call")
+    parser.add_argument("--limit", type=float, default=10.0, help="processor seconds for each call")
     parser.add_argument("--status", nargs="*", default=list(BAD), help="classes to list")
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
