@@ -220,6 +220,9 @@ def test_a_noise_map_gives_the_posterior_of_independent_noise(form):
         ([-0.1, 0.1], "smallest was -0.1"),
         ([float("nan"), 0.1], "smallest was nan"),
         (object(), "array of the shape of y, but was a object"),
+        (torch.rand(6, 4).to_sparse(), "sigma_y must be a dense tensor"),
+        (torch.rand(6, 4).to(torch.float8_e5m2), "sigma_y .*16 bits or more"),
+        (torch.rand(6, 4, device="meta"), "sigma_y must hold numbers, .*meta"),
         (torch.rand(SHAPE), "mixes several in each.*largest sigma for all"),
     ],
 )
