@@ -23,7 +23,8 @@ CONFIG = KEPT / "mutants.toml"
 SCORES = KEPT / "scores.json"  # written by scripts/mutants.py, one module at a time
 README = KEPT / "README.md"
 
-Score = dict[str, Any]  # commit, a number for each of COUNTS, and the unexplained survivors
+Score = dict[str, Any]  # commit, a number for each of COUNTS, the unexplained survivors,
+# and of a sample its seed and of how many changes it was drawn
 
 
 def modules() -> list[str]:
@@ -75,7 +76,9 @@ equivalent to the original; `killed` includes the time-outs.  Why a change that 
 equivalent or accepted stands in `survivors.toml`; those without a reason are listed below.
 
 A module was measured, with its tests, as it was at the commit of its line; `git diff COMMIT --
-MODULE` shows what has changed since.
+MODULE` shows what has changed since.  `changes` are all that the tool can make, or, where a seed
+stands, a sample that was drawn with it (`--sample N --seed SEED`): "12 of 343 (7)" are the first
+twelve that are still Python in the random order of seed 7.
 """
 
 
@@ -114,7 +117,9 @@ def _row(module: str, score: Score | None) -> str:
     else:
         judged = score["changes"] - score["equivalent"]
         share = f"{score['killed'] / judged:.1%}" if judged else "nothing to change"
-        cells = [score["commit"], *(str(score[c]) for c in COUNTS), share]
+        drawn = f" of {score['of']} ({score['seed']})" if "seed" in score else ""
+        tried, *others = (str(score[c]) for c in COUNTS)
+        cells = [score["commit"], tried + drawn, *others, share]
     return f"| {module} | " + " | ".join(cells) + " |"
 
 

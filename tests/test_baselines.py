@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from skimage.restoration import denoise_tv_chambolle
+from skimage.restoration import denoise_nl_means, denoise_tv_chambolle
 
 from ddrm_edu import (
     CircularBlur,
@@ -14,7 +14,15 @@ from ddrm_edu import (
     load_images,
     psnr,
 )
-from ddrm_edu.baselines import BASELINES, COLOUR_COVARIANCE, _power_law, bicubic, tv, wiener
+from ddrm_edu.baselines import (
+    BASELINES,
+    COLOUR_COVARIANCE,
+    _power_law,
+    bicubic,
+    nlm,
+    tv,
+    wiener,
+)
 from ddrm_edu.evaluation.grid import operator_of
 
 GENERATOR = torch.Generator().manual_seed(5)
@@ -63,6 +71,22 @@ def test_total_variation_of_noise_is_scikit_images():
     for image, got in zip(y, tv(op, y, 0.2, weight=0.5), strict=True):
         want = denoise_tv_chambolle(image.double().numpy(), 0.1, channel_axis=0)
         assert np.abs(got.numpy() - want).max() < 1e-6
+
+
+def test_without_noise_a_standard_deviation_of_0_005_stands_for_it():
+    y = load_images("natural")[:1]
+    op = Denoising((3, 32, 32))
+    for method in (tv, wiener):
+        assert torch.equal(method(op, y, 0.0), method(op, y, 0.005))
+        assert not torch.equal(method(op, y, 0.0), method(op, y, 0.006))
+
+
+def test_non_local_means_are_scikit_images_with_patches_of_3_within_7():
+    y = load_images("natural")[:1]
+    y = y + 0.1 * torch.randn(y.shape, generator=GENERATOR)
+    options = {"patch_size": 3, "patch_distance": 7, "h": 0.08, "sigma": 0.1}
+    want = denoise_nl_means(y[0].double().numpy(), channel_axis=0, **options)
+    assert np.abs(nlm(Denoising((3, 32, 32)), y, 0.1)[0].numpy() - want).max() < 1e-6
 
 
 def test_wiener_of_a_filter_needs_few_steps_on_a_large_picture():

@@ -57,6 +57,16 @@ def called(f: Callable[[Tensor, Tensor], Tensor]) -> object:
 
 
 @checked
+def made(make: Callable[[], Tensor]) -> object:
+    return make
+
+
+@checked
+def joined(f: Callable[[Callable[[int, int], int], Tensor], Tensor]) -> object:
+    return f
+
+
+@checked
 def named(*names: str, given: Sequence[str] = ()) -> object:
     return names, given
 
@@ -80,6 +90,9 @@ def test_a_number_arrives_as_pythons(given):
 
 
 def test_what_fits_arrives_as_it_is():
+    def empty():
+        return x
+
     x, generator, op, schedule = (
         torch.ones(2),
         torch.Generator(),
@@ -97,6 +110,8 @@ def test_what_fits_arrives_as_it_is():
     assert scheduled(schedule) is schedule
     assert scheduled() is None
     assert called(torch.add) is torch.add
+    assert made(empty) is empty
+    assert joined(torch.add) is torch.add
     assert named("a", "b", given=["c"]) == (("a", "b"), ["c"])
     assert told(np.True_, "a.png", torch.float16) == (True, Path("a.png"), torch.float16)
     assert anything(3, b="x") == (3, "x")
@@ -121,6 +136,7 @@ REFUSED = {
     "an empty operator": (measured, (Denoising((2,)).to("meta"),), {}, "op.s .*device meta"),
     "no schedule": (scheduled, (7,), {}, "schedule must be a NoiseSchedule, but was 7"),
     "one argument": (called, (lambda x: x,), {}, "callable with 2 arguments, but: too many"),
+    "arguments of an argument": (joined, (lambda x: x,), {}, "with 2 arguments, but: too many"),
     "a class": (called, (NoiseSchedule,), {}, "but was the class NoiseSchedule itself"),
     "no callable": (called, (3,), {}, "f must be callable with 2 arguments, but was 3"),
     "a name that is none": (named, ("a", 3), {}, "names must be a text, but was 3"),

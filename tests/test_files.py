@@ -369,3 +369,28 @@ def test_a_float32_run_keeps_all_values_of_16_bits():
     like = files.Picture(GREY16[None], 0, 65535)
     back = ddrm_edu.from_symmetric(x.double(), high=65535).numpy()
     assert (files.as_stored(back, like, "NPY")[0] == np.arange(65536)).all()
+
+
+def test_numbers_of_a_file_are_finite_and_there(tmp_path):
+    """Of any shape: ``restore --measurement`` and masks are read so."""
+    path = tmp_path / "a.npy"
+    for numbers in (np.arange(4.0), np.ones((2, 3), bool), np.array(3)):
+        np.save(path, numbers)
+        assert np.array_equal(files.read_numbers(path), numbers)
+    for numbers in (np.array([1.0, np.nan]), np.array([np.inf]), np.zeros((0, 3))):
+        np.save(path, numbers)
+        with pytest.raises(files.PictureError, match="holds NaN, infinite numbers or nothing"):
+            files.read_numbers(path)
+    np.save(path, np.array([1j]))
+    with pytest.raises(files.PictureError, match="holds complex128"):
+        files.read_numbers(path)
+
+
+def test_the_alpha_of_floats_is_no_whole_number(tmp_path):
+    alpha = np.linspace(0, 1, 30).reshape(5, 6).astype(np.float32)
+    like = files.Picture(np.zeros((3, 5, 6), np.float32), 0.0, 1.0)
+    for name in ("a.npy", "a.tiff"):
+        path = tmp_path / name
+        files.write_picture(path, np.full((3, 5, 6), 0.3, np.float32), like, alpha=alpha)
+        assert np.array_equal(numbers_of(path)[..., 3], alpha)
+        assert np.array_equal(files.read_picture(path).alpha, alpha)

@@ -238,7 +238,7 @@ class BlurDecimation(SVDOperator):
         opposite = _mirrored(x)
         x.mul_(self._cos.to(x)).addcmul_(opposite, self._sin.to(x))
         del opposite
-        return _hartley(x, out=x)
+        return _hartley(x, out=None if x.requires_grad else x)
 
     def Vt(self, x: Tensor) -> Tensor:
         x = _hartley(x)
@@ -492,9 +492,10 @@ def _planes(transform: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     result = torch.empty(x.shape, dtype=x.dtype, device=x.device)
     if len(x):
         parts = x.reshape(-1, *x.shape[-2:]).split(max(1, PLANES_AT_ONCE // x[0, 0].numel()))
-        places = result.view(-1, *x.shape[-2:]).split([len(part) for part in parts])
-        for part, place in zip(parts, places, strict=True):
-            place.copy_(transform(part))
+        planes, done = result.view(-1, *x.shape[-2:]), 0
+        for part in parts:  # a slice at a time: into the pieces of a split no gradient goes
+            planes[done : done + len(part)] = transform(part)
+            done += len(part)
     return result
 
 

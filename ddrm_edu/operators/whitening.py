@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..validation import EPS, finite_tensor
-from .base import SVDOperator, require_svd
+from ..validation import EPS, finite_tensor, require_readable
+from .base import SVDOperator, require_singular_values, require_svd
 from .linear_map import normal_images
 
 
@@ -49,6 +49,7 @@ class WeightedRows(SVDOperator):
 
     def __init__(self, op: Any, weights: Any):
         require_svd(op, "op")
+        require_singular_values(op)
         weights = finite_tensor(weights, "weights")
         self.in_shape, self.out_shape, self._op = op.in_shape, op.out_shape, op
         axes, shape = len(op.out_shape), tuple(weights.shape)
@@ -149,6 +150,8 @@ def whitened(op: Any, y: Tensor, sigma_y: Any, *, svd: bool = True) -> tuple[Any
     """
     if isinstance(sigma_y, str | bytes) or sigma_y is None:
         return op, y, sigma_y  # which is told by whoever asks for one number
+    if isinstance(sigma_y, Tensor):
+        require_readable(sigma_y, "sigma_y")
     try:
         sigma = torch.as_tensor(sigma_y).detach().double().cpu()
     except (TypeError, ValueError, RuntimeError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -20,6 +21,7 @@ from ddrm_edu import (
     ddpm_samples,
 )
 from ddrm_edu.checks import calibration
+from ddrm_edu.checks.scores import count_score
 
 draw = torch.Generator().manual_seed(3)
 A = torch.randn(4, 4, generator=draw, dtype=torch.float64)
@@ -143,3 +145,106 @@ def test_the_same_seed_gives_the_same_report_and_leaves_the_global_noise_alone()
     )
     assert one == two
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+# -- each score, against loops ---------------------------------------------------------------------
+
+L, N = 9, 200
+TRUTH, DRAWN, BEST = (
+    torch.randn(*shape, generator=draw, dtype=torch.float64)
+    for shape in ((N, 3), (L, N, 3), (L, N, 3))
+)
+
+
+@pytest.fixture
+def judged(monkeypatch):
+    """What is handed to the judge, claim by claim: number of images, scores, words."""
+    seen = {}
+
+    def note(number, z, told, name, cause):
+        seen[name.split(":")[0]] = (number, z, [told(i) for i in range(len(z))])
+
+    monkeypatch.setattr(calibration, "_judged", note)
+    return seen
+
+
+def test_ranks_are_scored_by_the_moments_of_a_uniform_number(judged):
+    list(calibration._ranks(TRUTH, DRAWN, draw))
+    rank = np.array(
+        [[int((DRAWN[:, n, i] < TRUTH[n, i]).sum()) for i in range(3)] for n in range(N)]
+    )
+    whole = np.arange(L + 1)
+    off = (rank - whole.mean()) / whole.std()
+    squares = ((whole - whole.mean()) / whole.std()) ** 2
+    mean = off.mean(0) * math.sqrt(N)
+    spread = ((off**2).mean(0) - 1) / (squares.std() / math.sqrt(N))
+    for claim, want in (("bias", mean[:2]), ("distance", mean[2:]), ("spread", spread[:2])):
+        number, z, words = judged[claim]
+        assert number == N
+        assert z.tolist() == pytest.approx(want.tolist())
+        assert len(words) == len(want)
+    share = rank.mean(0) / L
+    assert (
+        f"of combination 1 of the pixels the mean rank of x_0 is {share[1]:.3f} L"
+        in judged["bias"][2]
+    )
+    assert judged["distance"][2] == [
+        f"the mean rank of ||y - H x_0|| is {share[2]:.3f} L, due 0.5 L"
+    ]
+    square = (off**2).mean(0)[0]
+    assert f"variance of ranks is {square:.3g} times what is due" in judged["spread"][2][0]
+
+
+def test_among_equals_each_rank_is_as_likely(judged):
+    """All draws are the truth: a score far from 0 would be a bias of the ranks themselves."""
+    truth = torch.zeros(20_000, 2, dtype=torch.float64)
+    list(calibration._ranks(truth, truth.expand(L, -1, -1), draw))
+    for _, z, _ in judged.values():
+        assert z.abs().max() < 5
+
+
+def test_coverage_is_scored_by_the_binomial_law(judged):
+    calibration._coverage(TRUTH, DRAWN)
+    number, z, words = judged["coverage"]
+    want, told = [], []
+    for k, share in ((1, 0.8), (2, 0.6)):  # of ten places alike, without the outer one or two
+        for i in range(3):
+            ordered = DRAWN[:, :, i].sort(0).values
+            inside = (ordered[k - 1] < TRUTH[:, i]) & (TRUTH[:, i] < ordered[L - k])
+            want.append(float(count_score(int(inside.sum()), N, share)))
+            told.append(
+                f"cover {share:.0%} of all x_0, of combination {i}, covers {inside.sum() / N:.1%}"
+            )
+    assert number == N
+    assert z.tolist() == pytest.approx(want)
+    for sentence, end in zip(words, told, strict=True):
+        assert sentence.endswith(end)
+
+
+def test_where_a_draw_is_the_truth_coverage_says_nothing(judged):
+    equal = DRAWN.clone()
+    equal[3, 7, 1] = TRUTH[7, 1]
+    calibration._coverage(TRUTH, equal)
+    _, z, _ = judged["coverage"]
+    assert z[[1, 4]].abs().max() < 0.3  # of the combination with the equal one
+    assert z[[0, 2, 3, 5]].abs().max() > 0.3
+
+
+def test_the_score_is_the_fair_crps_beside_that_of_exact_draws(judged):
+    calibration._score(TRUTH, DRAWN + 0.5, BEST)
+
+    def fair(x):
+        pairs = (x[:, None] - x[None]).abs().sum((0, 1)) / (L * (L - 1))
+        return (x - TRUTH).abs().mean(0) - pairs / 2
+
+    more = fair(DRAWN + 0.5) - fair(BEST)
+    number, z, words = judged["score"]
+    assert number == N
+    assert z.tolist() == pytest.approx((more.mean(0) / more.std(0) * math.sqrt(N)).tolist())
+    assert z.min() > 0
+    share = float(more.mean(0)[1] / fair(BEST).mean(0)[1])
+    assert words[1] == f"of combination 1 it is {share:.1%} above what is due"
+    calibration._score(TRUTH, 0.9 * TRUTH + 0.1 * BEST, BEST)
+    assert judged["score"][1].tolist() == [0, 0, 0]  # better than exact draws is no fault
+    calibration._score(TRUTH, BEST, BEST)
+    assert judged["score"][1].tolist() == [0, 0, 0]

@@ -1,10 +1,14 @@
 """``ddrm-edu evaluate`` as it is typed."""
 
 import json
+import sys
+import types
 
 import pytest
+import torch
 from click.testing import CliRunner
 
+from ddrm_edu import load_images
 from ddrm_edu.cli import main
 
 STUB = "def shrink(x, sigma):\n    return x / (1 + sigma**2)\n"
@@ -62,6 +66,25 @@ def test_bad_words_are_one_sentence_and_leave_nothing(evaluate, tmp_path, words,
     assert result.exit_code == 1, result.output
     assert told in result.output
     assert not (tmp_path / "out").exists()
+
+
+def test_lpips_is_tried_on_one_image_before_the_run(evaluate, tmp_path, monkeypatch):
+    tried = []
+    fake = types.ModuleType("torchmetrics.functional.image")
+
+    def distance(a, b):
+        tried.append((a, b))
+        return (a - b).abs().mean()
+
+    fake.learned_perceptual_image_patch_similarity = distance
+    for name in ("torchmetrics", "torchmetrics.functional", "torchmetrics.functional.image"):
+        monkeypatch.setitem(sys.modules, name, fake)
+    result = evaluate("natural", *FEW, "--method", "bicubic", "--lpips")
+    assert result.exit_code == 0, result.output
+    assert len(tried) == 1 + 2
+    for image in tried[0]:
+        assert torch.equal(image, load_images("natural")[:1])
+    assert ",lpips," in (tmp_path / "out" / "table.csv").read_text().splitlines()[0]
 
 
 def test_a_network_of_other_channels_is_refused(evaluate):

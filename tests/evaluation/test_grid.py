@@ -1,9 +1,12 @@
 """The words of an evaluation: what is in the grid, what is left out, and why."""
 
+import math
+import re
+
 import pytest
 import torch
 
-from ddrm_edu import MomentMatching, restore
+from ddrm_edu import BicubicSuperResolution, MomentMatching, SuperResolution, restore
 from ddrm_edu.evaluation.grid import Cell, eta_of, grid, method_of, operator_of, restored
 
 SHAPE = (3, 16, 16)
@@ -32,6 +35,19 @@ def test_a_task_is_its_operator(task, rank):
     op = operator_of(task, SHAPE)
     assert op.in_shape == SHAPE
     assert rank is None or int((op.spectrum() > 1e-9).sum()) == rank
+
+
+def test_kernels_are_those_that_are_named():
+    mean, bicubic = operator_of("superres:2", SHAPE), operator_of("superres:2:bicubic", SHAPE)
+    assert (type(mean), type(bicubic)) == (SuperResolution, BicubicSuperResolution)
+    little, much = (operator_of(f"deblur:gaussian:{sigma}", SHAPE) for sigma in (0.5, 2))
+    assert little.spectrum().min() > 100 * much.spectrum().min()
+
+
+def test_a_box_leaves_a_rim_on_every_side():
+    with pytest.raises(ValueError, match="--task must be denoise"):
+        operator_of("box:4", (1, 6, 4))
+    assert int((operator_of("box:3", (1, 6, 4)).s == 0).sum()) == 9
 
 
 def test_the_lost_pixels_are_a_share_always_the_same_ones():
@@ -112,11 +128,17 @@ def test_the_grid_is_the_product_without_what_does_not_exist():
     assert all(len(line) < 300 for line in told)
 
 
+def test_one_step_is_enough_and_a_cell_that_is_asked_for_twice_is_there_once():
+    got = grid(["box:2", "box:2"], [0.0], ["ddrm"], ["own"], [1], SHAPE)
+    assert got == [Cell("box:2", 0.0, "ddrm", "own", 1)]
+
+
 def test_nothing_left_and_numbers_out_of_range_are_sentences():
     for arguments, match in (
         ((["denoise"], [0.0], ["ddrm"], ["own"], [2]), "Nothing is left to evaluate: denoise"),
         ((["denoise"], [0.1], ["ddrm"], ["2"], [2]), r"eta must lie in \[0, 1\]"),
         ((["denoise"], [-1.0], ["ddrm"], ["own"], [2]), "--sigma-y must be finite and at least 0"),
+        ((["box:2"], [math.inf], ["ddrm"], ["own"], [2]), "--sigma-y must be finite and at least"),
         ((["denoise"], [0.1], ["ddrm"], ["own"], [0]), "--steps must be positive, but was 0"),
     ):
         with pytest.raises(ValueError, match=match):
@@ -143,3 +165,13 @@ def test_a_method_with_options_is_the_callable_with_them():
 def test_a_cell_knows_its_kind():
     assert Cell("denoise", 0.1, "tv:weight=0.5").classical
     assert not Cell("denoise", 0.1, "ddrm", "own", 20).classical
+
+
+def test_the_name_of_a_cells_files_is_readable_short_and_of_no_other_cell():
+    cell = Cell("superres:2", 0.1, "ddrm", "0.85/1", 20)
+    assert re.fullmatch(
+        r"superres-2_0\.1_ddrm_0\.85-1_20-[0-9a-f]{8}".replace("_", "[-_]"), cell.stem
+    )
+    assert cell._replace(eta="0.85-1").stem != cell.stem
+    long = Cell("x" * 500 + ".py:H", 0.1, "ddrm")
+    assert len(long.stem) == 120 + 1 + 8

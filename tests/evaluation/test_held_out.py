@@ -48,6 +48,17 @@ def test_a_folder_is_read_in_the_order_of_its_names(folder):
     assert float((small - middle).square().mean().sqrt()) < 0.25 * float(middle.std())
 
 
+def test_a_picture_may_be_as_small_as_what_is_asked_for(folder):
+    """Nothing is smoothed then: the square in the middle is what it was."""
+    images = held_out(str(folder))
+    assert torch.allclose(held_out(str(folder), 3, size=20), images[..., 2:22], atol=1e-6)
+    assert held_out(str(folder), size=1).shape == (3, 3, 1, 1)
+    assert len(held_out("natural", 32)) == 32
+    assert len(held_out("natural", 1)) == 1
+    with pytest.raises(ValueError, match="--count 0 is not possible"):
+        held_out("natural", 0)
+
+
 def test_what_cannot_be_taken_is_told(folder):
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(folder / "small.png")
     for arguments, match in (

@@ -163,6 +163,34 @@ def test_evaluations_and_products_are_counted_for_each_image_and_draw(images):
     assert (counted.evaluations, counted.vjps) == (1, 3)
 
 
+def test_half_of_the_images_is_half_an_evaluation(images):
+    counted = Counted(shrink, 4)
+    counted(images[:2].requires_grad_(), 1.0).sum().backward()
+    images.requires_grad_(False)
+    assert (counted.evaluations, counted.vjps) == (0.5, 0.5)
+
+
+def test_seconds_are_the_processors_for_one_image_and_draw(images, monkeypatch):
+    clock = iter([10.0, 22.0])
+    monkeypatch.setattr(time, "process_time", lambda: next(clock))
+    got = measured(Unit(cells("ddrm")[0], 1), settings(images), shrink, images)
+    assert got["seconds"] == 12 / 2 / 2
+    assert (got["first"], got["chunk"], len(got["scores"]["psnr"])) == (2, 1, 2)
+
+
+def test_the_last_chunk_may_be_short_and_one_image_is_a_chunk(images):
+    few = settings(images, count=5)
+    assert [unit.chunk for unit in units(cells("pinv"), few)] == [0, 1, 2]
+    assert units(cells("pinv"), few)[2].file.endswith(".0002.json")
+    assert len(measured(Unit(cells("pinv")[0], 2), few, shrink, images[:5])["scores"]["psnr"]) == 1
+    one = settings_of("natural", images, "stub", "0" * 64, chunk=1, draws=1, seed=0)
+    assert len(units(cells("pinv"), one)) == 6
+    assert (len(one.model_sha256), len(one.images_sha256)) == (16, 16)
+    for chunk, draws in ((0, 1), (1, 0)):
+        with pytest.raises(ValueError, match="--chunk and --draws must be positive"):
+            settings_of("natural", images, "stub", "0", chunk=chunk, draws=draws, seed=0)
+
+
 def test_another_setting_is_refused_and_more_cells_are_added(images, tmp_path):
     run(cells("pinv"), settings(images), shrink, images, tmp_path, progress=False)
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "chunks").iterdir()}
@@ -241,8 +269,12 @@ def test_the_rank_is_that_of_torchrun_or_slurm(environment, want):
 def test_half_a_rank_is_refused():
     with pytest.raises(ValueError, match="RANK and WORLD_SIZE belong together"):
         Rank.from_environment({"RANK": "1"})
-    with pytest.raises(ValueError, match="RANK must be below WORLD_SIZE"):
-        Rank.from_environment({"RANK": "2", "WORLD_SIZE": "2"})
+    with pytest.raises(ValueError, match="RANK and WORLD_SIZE belong together"):
+        Rank.from_environment({"WORLD_SIZE": "1"})
+    for number in ("2", "-1"):
+        with pytest.raises(ValueError, match="RANK must be below WORLD_SIZE"):
+            Rank.from_environment({"RANK": number, "WORLD_SIZE": "2"})
+    assert Rank.from_environment({"SLURM_PROCID": "1"}) == Rank(0, 1)
 
 
 def test_names_of_cells_are_files_and_different():

@@ -10,7 +10,7 @@ import torch
 from ddrm_edu import psnr, ssim
 from ddrm_edu.evaluation.grid import operator_of
 from ddrm_edu.evaluation.scoring import perceptual, scores
-from ddrm_edu.metrics import coverage, energy_score
+from ddrm_edu.metrics import coverage, crps, energy_score, sharpness
 
 GENERATOR = torch.Generator().manual_seed(3)
 TRUTH = torch.rand(2, 3, 16, 16, generator=GENERATOR).double() * 2 - 1
@@ -34,6 +34,13 @@ def test_scores_are_those_of_the_metrics_on_the_scales_that_are_stated():
     assert got["energy"] == pytest.approx(energy_score(DRAWS, TRUTH).tolist())
     assert got["coverage"] == pytest.approx(coverage(DRAWS, TRUTH).tolist())
     assert got["spread"] == pytest.approx([0.3, 0.3], rel=0.1)
+    assert got["crps"] == pytest.approx(crps(DRAWS, TRUTH).tolist())
+    sharp = torch.stack([sharpness(x, TRUTH) for x in shown]).mean(0)
+    assert got["sharpness"] == pytest.approx(sharp.tolist())
+    mean = DRAWS.mean(0).clamp(-1, 1) / 2 + 0.5
+    assert got["mean_ssim"] == pytest.approx(ssim(mean, TRUTH / 2 + 0.5, data_range=1).tolist())
+    spread = [float(DRAWS.std(0)[k].square().mean().sqrt()) for k in range(2)]
+    assert got["spread"] == pytest.approx(spread)
     residual = [float((op(x) - y)[0].square().mean().sqrt()) for x in DRAWS]
     assert got["residual"][0] == pytest.approx(sum(residual) / 4)
 
@@ -56,6 +63,17 @@ def test_one_draw_has_no_spread_and_small_images_no_ssim():
     assert all(map(math.isnan, got["ssim"]))
     rms = (DRAWS[0, ..., :8, :8] - truth).flatten(1).square().mean(1).sqrt()
     assert got["energy"] == pytest.approx(rms.tolist())
+
+
+def test_from_eleven_pixels_on_there_is_ssim_whose_window_has_as_many():
+    op = operator_of("denoise", (3, 11, 12))
+    truth = TRUTH[..., :11, :12]
+    got = scores(DRAWS[:2, ..., :11, :12], truth, op, truth, 0.1)
+    assert all(map(math.isfinite, got["ssim"] + got["mean_ssim"] + got["ssim_symmetric"]))
+    small = operator_of("denoise", (3, 16, 10))
+    got = scores(DRAWS[:2, ..., :10], TRUTH[..., :10], small, TRUTH[..., :10], 0.1)
+    assert all(map(math.isnan, got["ssim"] + got["mean_ssim"]))
+    assert "ssim_symmetric" not in got
 
 
 def test_lpips_is_torchmetrics_where_it_is_and_a_sentence_where_it_is_not(monkeypatch):

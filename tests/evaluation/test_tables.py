@@ -5,12 +5,22 @@ import math
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from ddrm_edu.evaluation.grid import Cell
 from ddrm_edu.evaluation.held_out import held_out
 from ddrm_edu.evaluation.running import run, settings_of
-from ddrm_edu.evaluation.tables import collected, image_rows, page, table_rows, write_tables
+from ddrm_edu.evaluation.tables import (
+    _mean,
+    collected,
+    draw,
+    image_rows,
+    introduction,
+    page,
+    table_rows,
+    write_tables,
+)
 
 PLAIN = Cell("superres:2", 0.1, "pinv")
 DDRM = Cell("superres:2", 0.1, "ddrm", "own", 20)
@@ -74,6 +84,116 @@ def test_the_best_of_a_column_is_bold_on_the_page():
     assert len(widths) == 1
 
 
+def test_a_gain_is_over_the_method_with_its_own_eta_and_the_fewest_steps_of_the_same_problem():
+    others = [
+        DDRM._replace(eta="1", steps=5),
+        DDRM._replace(sigma_y=0.2, steps=5),
+        DDRM._replace(task="superres:4", steps=5),
+    ]
+    whole = {cell: [part(cell, 0, [1.0, 1.0, 1.0])] for cell in others}
+    whole |= {MORE: WHOLE[MORE], DDRM: WHOLE[DDRM], PLAIN: WHOLE[PLAIN]}
+    gains = {tuple(row[n] for n in Cell._fields): row["gain"] for row in table_rows(whole)}
+    assert gains[tuple(PLAIN)] == pytest.approx(-1)
+    assert gains[tuple(MORE)] == pytest.approx(1)
+    assert gains[tuple(DDRM)] == gains[tuple(others[1])] == gains[tuple(others[2])] == 0
+    assert gains[tuple(others[0])] == pytest.approx(-25)
+
+
+def test_what_is_no_number_does_not_count_and_one_number_has_no_error():
+    assert _mean([1.0, math.nan, 4.0]) == (2.5, pytest.approx(1.5))
+    assert _mean([2.0, math.nan])[0] == 2
+    assert math.isnan(_mean([2.0])[1])
+    assert all(map(math.isnan, _mean([math.nan])))
+
+
+@pytest.mark.parametrize(("sigma_y", "residual"), [(0.0, "2.0e-01"), (0.1, "2.00 sigma_y")])
+def test_better_is_more_of_psnr_and_ssim_less_of_scores_and_neither_of_the_others(
+    sigma_y, residual
+):
+    exact = PLAIN._replace(sigma_y=sigma_y)
+    other = exact._replace(method="tv")
+    one = {"psnr": [20.0], "ssim": [0.5], "mean_psnr": [21.0], "energy": [0.1], "crps": [0.2]}
+    two = {"psnr": [22.0], "ssim": [0.7], "mean_psnr": [23.0], "energy": [0.3], "crps": [0.4]}
+    same = {"coverage": [0.9], "sharpness": [1.5]}
+    whole = {
+        exact: [part(exact, 0, **one, **same, lpips=[0.3])],
+        other: [part(other, 0, **two, **same, lpips=[0.25])],
+    }
+    settings = settings_of("natural", held_out("natural", 1), "m", "0", chunk=2, draws=1, seed=0)
+    lines = page(settings, table_rows(whole)).splitlines()
+    head, first, second = (
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in lines
+        if line.startswith(("| method", "| pinv", "| tv"))
+    )
+    got = dict(zip(head, zip(first, second, strict=True), strict=True))
+    assert got == {
+        "method": ("pinv", "tv"),
+        "eta": ("-", "-"),
+        "steps": ("-", "-"),
+        "dB": ("20.00", "**22.00**"),
+        "SSIM": ("0.500", "**0.700**"),
+        "sharpness": ("1.50", "1.50"),
+        "mean of draws, dB": ("21.00", "**23.00**"),
+        "energy score": ("**0.1000**", "0.3000"),
+        "CRPS": ("**0.2000**", "0.4000"),
+        "coverage": ("0.900", "0.900"),
+        "LPIPS": ("0.300", "**0.250**"),
+        "residual": (residual, residual),
+        "evaluations": ("0", "0"),
+        "vjp": ("0", "0"),
+        "s": ("1.000", "1.000"),
+    }
+
+
+def test_the_page_says_which_share_lies_between_draws_of_the_right_law():
+    """Of K + 1 values of one law, the truth's is the smallest or largest with 2 / (K + 1)."""
+    images = held_out("natural", 3)
+    for draws, words in ((1, "0.000 for draws"), (4, "0.600 for draws")):
+        made = settings_of("natural", images, "m", "0", chunk=2, draws=draws, seed=0)
+        assert words in introduction(made)
+    assert "4 draws each" in introduction(made)
+
+
+def test_the_figure_shows_psnr_over_seconds_with_its_error(tmp_path, monkeypatch):
+    drawn = []
+    saved = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda f, *a, **k: drawn.append(f) or saved(f, *a, **k))
+    inpainted = Cell("inpaint:0.5", 0.0, "pinv")
+    rows = table_rows({**WHOLE, inpainted: [part(inpainted, 0, [10.0, 20.0])]})
+    rows[0]["seconds"] = 0.0
+    draw(rows, tmp_path / "figure.png")
+    (figure,) = drawn
+    first, second = figure.axes
+    assert first.get_title() == "superres:2, sigma_y = 0.1"
+    assert second.get_title() == "inpaint:0.5, sigma_y = 0"
+    by_name = {c.get_label(): c for c in first.containers}
+    assert set(by_name) == {"pinv", "ddrm own"}
+    for name, want in (("pinv", rows[:1]), ("ddrm own", rows[1:3])):
+        line, _, (bars,) = by_name[name].lines
+        assert list(line.get_xdata()) == [max(row["seconds"], 1e-5) for row in want]
+        assert list(line.get_ydata()) == [row["psnr"] for row in want]
+        halves = [(s[1, 1] - s[0, 1]) / 2 for s in bars.get_segments()]
+        assert halves == pytest.approx([row["psnr_se"] for row in want])
+    assert by_name["pinv"].lines[0].get_linestyle() == "None"
+    assert by_name["ddrm own"].lines[0].get_linestyle() == "-"
+    by_name = {c.get_label(): c for c in second.containers}
+    assert list(by_name["pinv"].lines[0].get_ydata()) == [15.0]
+    assert list(by_name["ddrm own"].lines[0].get_ydata()) == []
+    assert first.get_xscale() == "log"
+    assert [p.name for p in tmp_path.iterdir()] == ["figure.png"]
+
+
+def test_four_problems_are_two_rows_of_panels(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda f, name, **k: drawn.append(f) or name.touch())
+    cells = [PLAIN._replace(sigma_y=s) for s in (0.1, 0.2, 0.3, 0.4)]
+    draw(table_rows({cell: [part(cell, 0, [20.0, 30.0])] for cell in cells}), tmp_path / "a.png")
+    assert [ax.get_visible() for ax in drawn[0].axes] == [True] * 4 + [False] * 2
+    places = [tuple(ax.get_subplotspec().get_geometry()) for ax in drawn[0].axes]
+    assert places == [(2, 3, k, k) for k in range(6)]
+
+
 def test_the_files_of_a_run(tmp_path):
     """A constant image has the PSNR that arithmetic gives; everything is written again the same."""
     images = held_out("natural", 3)
@@ -95,5 +215,6 @@ def test_the_files_of_a_run(tmp_path):
     before = [path.read_bytes() for path in paths[:3]]
     assert write_tables(tmp_path) == paths
     assert [path.read_bytes() for path in paths[:3]] == before
-    assert len(collected(tmp_path)[1]) == 3
+    inpainted, plain, usual = collected(tmp_path)[1]
+    assert (inpainted, plain, usual) == (cells[2], cells[0], cells[1])  # the classical ones first
     assert not list(tmp_path.glob(".*.part"))

@@ -272,6 +272,20 @@ def test_measurement_noise_is_independent_over_coordinates(case, sigma_y):
     assert (np.abs(got - want) <= rounding(torch.float64, op.n) * scale).all()
 
 
+@for_every_operator(seeds)
+def test_the_gradient_of_a_map_is_its_transpose(case, seed):
+    """Guidance by a residual needs it, and who trains through H."""
+    op, H = case
+    pairs = {"__call__": "adjoint", "adjoint": "__call__", "V": "Vt", "Vt": "V"}
+    for name, transpose in (pairs | {"U": "Ut", "Ut": "U"}).items():
+        x = argument(op, (METHODS | DERIVED)[name], seed).requires_grad_()
+        y = getattr(op, name)(x)
+        other = argument(op, "in" if y.shape[1:] == op.in_shape else "out", seed + 1)
+        (gradient,) = torch.autograd.grad(y, x, other)
+        bound = rounding(torch.float64, max(op.m, op.n), max(1.0, spectrum(H)[0]))
+        assert_near(gradient, getattr(op, transpose)(other), bound * largest_norm(other))
+
+
 # -- batches, types, containers --------------------------------------------------------------------
 
 

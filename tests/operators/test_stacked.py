@@ -53,14 +53,32 @@ def test_wrong_measurements_are_told(give, words):
 
 
 @pytest.mark.parametrize(
+    ("parts", "weights", "words"),
+    [
+        ([Denoising((4,)), torch.eye(4)], None, "Each part must be an operator .* was a Tensor"),
+        ([], None, "on images of one shape, at least one, but were none"),
+        ([Denoising((4,)), Denoising((5,))], None, "on images of one shape"),
+        ([Denoising((4,))] * 2, [1.0], "one number for each of 2 parts, but held 1"),
+        ([Denoising((4,))] * 2, [1.0, 2.0, 3.0], "one number for each of 2 parts, but held 3"),
+        ([Denoising((4,))] * 2, [1.0, 0.0], "weights must be positive numbers"),
+        ([Denoising((4,))] * 2, [[1.0, 2.0]], "weights must be positive numbers"),
+    ],
+)
+def test_what_cannot_be_stacked_is_told(parts, weights, words):
+    with pytest.raises(ValueError, match=words):
+        Stacked(parts, weights)
+
+
+@pytest.mark.parametrize(
     "parts",
     [
         [SeparableBlur(SHAPE, [0.2, 0.5, 0.3]), Denoising(SHAPE), SeparableBlur(SHAPE, [1.0])],
         [FourierMask(RNG.random((8, 12)) < 0.3), FourierMask(RNG.standard_normal((8, 12)))],
         [Denoising((12,)), Dense(RNG.standard_normal((5, 12))), Denoising((12,))],
         [Dense(np.diag([1.0, 0.0, 2.0])), Dense(np.diag([0.5, 3.0, 0.0]))],
+        [Dense(np.diag([0.1, 0.3, 0.2])), Dense(np.diag([0.2, 0.1, 0.4]))],
     ],
-    ids=["separable", "k-space", "dense and the identity", "in two orders"],
+    ids=["separable", "k-space", "dense and the identity", "in two orders", "small ones"],
 )
 def test_a_common_basis_is_found(parts):
     """Also where the singular values of one stand in another order in the V of the other."""

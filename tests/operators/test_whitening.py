@@ -167,6 +167,11 @@ def test_an_unmeasured_entry_has_weight_0_and_its_number_is_ignored():
     assert not op.pinv(y + 1)[:, :, 2:4].any()
 
 
+def test_an_operator_whose_numbers_cannot_be_read_has_no_weights():
+    with pytest.raises(ValueError, match=r"singular values op.s must hold numbers, .* meta"):
+        WeightedRows(Denoising(SHAPE).to("meta"), torch.ones(SHAPE))
+
+
 def test_a_map_alike_everywhere_is_its_number():
     op, y = CircularBlur(SHAPE, [[0.5, 0.5]]), torch.zeros(2, *SHAPE)
     for sigma in (torch.full(SHAPE, 0.5), [0.5, 0.5], np.full((1, 1, 6, 4), 0.5), 0.5):
@@ -215,6 +220,9 @@ def test_a_noise_map_gives_the_posterior_of_independent_noise(form):
         ([-0.1, 0.1], "smallest was -0.1"),
         ([float("nan"), 0.1], "smallest was nan"),
         (object(), "array of the shape of y, but was a object"),
+        (torch.rand(6, 4).to_sparse(), "sigma_y must be a dense tensor"),
+        (torch.rand(6, 4).to(torch.float8_e5m2), "sigma_y .*16 bits or more"),
+        (torch.rand(6, 4, device="meta"), "sigma_y must hold numbers, .*meta"),
         (torch.rand(SHAPE), "mixes several in each.*largest sigma for all"),
     ],
 )
