@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..validation import EPS, finite_tensor
-from .base import SVDOperator, require_svd
+from .base import SVDOperator, require_singular_values, require_svd
 from .linear_map import normal_images
 
 
@@ -49,6 +49,7 @@ class WeightedRows(SVDOperator):
 
     def __init__(self, op: Any, weights: Any):
         require_svd(op, "op")
+        require_singular_values(op)
         weights = finite_tensor(weights, "weights")
         self.in_shape, self.out_shape, self._op = op.in_shape, op.out_shape, op
         axes, shape = len(op.out_shape), tuple(weights.shape)
