@@ -21,6 +21,11 @@ class _OneLineErrors(click.Group):
             return super().invoke(context)
         except (ValueError, OSError) as error:
             raise click.ClickException(" ".join(str(error).split())) from error
+        except SystemExit as error:  # of a reader's own code: the commands themselves never do
+            raise click.ClickException(
+                f"sys.exit({error.code!r}) was called in your own code, where it ends nothing. "
+                "Return a result, or raise an exception that says what is wrong."
+            ) from error
 
 
 @click.group(
@@ -215,8 +220,14 @@ def evaluate(**options: Any) -> None:
 @click.option("--in-shape", metavar="C,H,W", help="Shape of one image, if H is a function.")
 @click.option("--sigma-y", type=float, default=0.05, help="Noise in y.")
 @click.option("--json", "as_json", is_flag=True, help="Print the reports for machines.")
+@click.pass_context
 def check(
-    target: str, truth: str | None, in_shape: str | None, sigma_y: float, as_json: bool
+    context: click.Context,
+    target: str,
+    truth: str | None,
+    in_shape: str | None,
+    sigma_y: float,
+    as_json: bool,
 ) -> None:
     """Test your own H: the claims of its SVD, its assumptions, and what DDRM does with it.
 
@@ -238,12 +249,12 @@ def check(
         )
     click.echo(json.dumps(reports.to_dict(), indent=2) if as_json else reports)
     if not reports.ok:
-        raise SystemExit(1)
+        context.exit(1)
     if not reports.examined:
         click.echo(
             "\nNOT EXAMINED: no claim of an operator was asked, see the reasons above.", err=True
         )
-        raise SystemExit(2)
+        context.exit(2)
 
 
 @main.command()

@@ -30,7 +30,7 @@ from .boundary import checked
 from .diffusion import Denoiser, Step, StepCoefficients, diffusion_steps, same
 from .noise import Generators, standard_normal
 from .operators import SVDOperator
-from .operators.base import require_singular_values, require_svd
+from .operators.base import require_singular_values, require_spectrum, require_svd
 from .schedule import decreasing_sigmas
 from .validation import (
     require_batch,
@@ -109,6 +109,7 @@ def ddrm_coefficients(
     tensor([0.1732, 0.1200, 0.1200], dtype=torch.float64)
     """
     s, sigma_y = s.detach().to(torch.float64), require_level(sigma_y, "sigma_y")
+    require_spectrum(s)
     sigma, sigma_next = (
         torch.as_tensor(level, dtype=s.dtype, device=s.device) for level in (sigma, sigma_next)
     )
@@ -131,7 +132,7 @@ def ddrm_coefficients(
         )
     eta_b = _eta_b(eta_b, s, sigma_next, sigma_y)
 
-    case_1, case_3 = in_case_1(s, sigma_next, sigma_y), s <= 0  # case 2: all others
+    case_1, case_3 = in_case_1(s, sigma_next, sigma_y), s == 0  # case 2: all others
     y = torch.where(case_1, eta_b, torch.where(case_3, 0.0, k * ratio))
     xt = torch.where(case_3, k * sigma_next / sigma, 0.0)
     # sigma_next^2 - (eta_b tau)^2, factored, so that where eta_b is the largest that is allowed it

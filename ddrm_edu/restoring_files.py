@@ -629,7 +629,7 @@ def _is_saved(model: str) -> bool:
     return "/" in model or (model not in ("natural", "fashion") and Path(model).is_dir())
 
 
-def _denoiser_of(model: str, device: str) -> Any:
+def denoiser_of(model: str, device: str) -> Any:
     """One that ships with the package, by its name; else one that was saved by diffusers."""
     if not _is_saved(model):
         return ddrm_edu.load_denoiser(model, device=device)
@@ -647,7 +647,7 @@ def _loaded_once(options: Options, say: Say) -> Callable[[], Any]:
         if not loaded:
             with warnings.catch_warnings(record=True) as told:
                 warnings.simplefilter("always", UserWarning)
-                loaded.append(_denoiser_of(options.model, options.device))
+                loaded.append(denoiser_of(options.model, options.device))
             for warning in told:
                 say(f"warning: {' '.join(str(warning.message).split())}")
         return loaded[0]

@@ -54,7 +54,7 @@ from .diffusion import (
 from .guidance import PiGDM, SeesY, unit_prior_variance, with_covariance
 from .noise import Generators, standard_normal
 from .operators import SVDOperator
-from .operators.base import require_one_for_all
+from .operators.base import require_one_for_all, require_spectrum
 from .schedule import decreasing_sigmas
 from .validation import (
     LARGEST,
@@ -83,6 +83,7 @@ def markov_ddrm_coefficients(
     Parameters and result as in :func:`ddrm_edu.ddrm_coefficients`.
     """
     s = s.detach().to(torch.float64)
+    require_spectrum(s)
     sigma, sigma_next = (torch.as_tensor(level, dtype=s.dtype) for level in (sigma, sigma_next))
     require_one_shape(s=s, sigma=sigma, sigma_next=sigma_next)
     sigma_y = require_level(sigma_y, "sigma_y")

@@ -14,17 +14,22 @@ import torch
 from torch import Tensor
 
 from ddrm_edu import (
+    ChangeOfBasis,
     Colorization,
     Denoising,
     Dense,
+    DirectSum,
     EpsDenoiser,
     GaussianPrior,
     Inpainting,
     NoiseSchedule,
     PatchFunctional,
+    SelectedRows,
+    Stacked,
     SuperResolution,
     Tiled,
     VDenoiser,
+    WeightedRows,
     ddpm_samples,
     ddrm_coefficients,
     ddrm_samples,
@@ -40,6 +45,7 @@ from ddrm_edu.data import cifar10, fashion_mnist, image_names, to_float
 from ddrm_edu.ddpm import ddim_coefficients
 from ddrm_edu.ddrm import ddrm_start_coefficients
 from ddrm_edu.noise import standard_normal
+from ddrm_edu.samplers import markov_ddrm_coefficients
 from ddrm_edu.schedule import decreasing_sigmas
 
 NAN, INF = math.nan, math.inf
@@ -931,3 +937,38 @@ PICTURES = [
 @pytest.mark.parametrize(("function", "arguments", "options", "words"), PICTURES)
 def test_metrics_and_pictures_refuse(function, arguments, options, words):
     check_refusal(function, arguments, options, words)
+
+
+class OddSpectrum(Denoising):
+    """One singular value is none."""
+
+    def __init__(self, value: float):
+        super().__init__((1, 2, 2))
+        self.s = torch.tensor([[[1.0, value], [0.5, 0.0]]], dtype=torch.float64)
+
+
+PAIR = {"eta": 0.5, "eta_b": 1.0}
+SAME = torch.ones(1, 2, 2)
+SEEN_BY = {
+    "slide 11": lambda op: ddrm_coefficients(op.s, 2.0, 1.0, 0.1, **PAIR),
+    "start": lambda op: ddrm_start_coefficients(op.s, 2.0, 0.1),
+    "DDRM-M": lambda op: markov_ddrm_coefficients(op.s, 2.0, 1.0, 0.1),
+    "a run": lambda op: restore(lambda x, sigma: x, op, SAME[None], sigma_y=0.1),
+    "SelectedRows": lambda op: SelectedRows(op, SAME.bool()),
+    "DirectSum": lambda op: DirectSum((1, 2, 2), [(op, 0, 0)]),
+    "ChangeOfBasis": lambda op: ChangeOfBasis(op, lambda x: x.mT, lambda x: x.mT),
+    "Stacked": lambda op: Stacked([op, Denoising((1, 2, 2))]),
+    "WeightedRows": lambda op: WeightedRows(op, SAME),
+}
+
+
+@pytest.mark.parametrize("value", [NAN, -1.0, INF])
+@pytest.mark.parametrize("name", SEEN_BY)
+def test_a_singular_value_that_is_none_is_refused_wherever_s_is_read(name, value):
+    """None of them counts as a coordinate that was not measured."""
+    with pytest.raises(ValueError, match="must be finite and not negative, but range from"):
+        SEEN_BY[name](OddSpectrum(value))
+
+
+def test_a_spectrum_of_nan_is_not_divided_away():
+    assert OddSpectrum(NAN).pinv(SAME[None]).isnan().sum() == 1

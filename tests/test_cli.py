@@ -234,3 +234,63 @@ def test_a_students_h_is_examined_once(tmp_path):
 def test_operator_named_in_the_report_is_the_one_that_was_checked(operators):
     result = run("check", f"{operators}:good")
     assert repr(SuperResolution((1, 4, 6), 2)) in result.output
+
+
+LEAVING = """
+import sys
+import torch
+from ddrm_edu import Denoising, SVDOperator
+
+def leave(x):
+    sys.exit(0)
+
+def leave_late(x):
+    return x if len(x) < 4 else sys.exit()
+
+pair = (lambda x: x, leave)
+
+def maker():
+    return leave
+
+class Own(Denoising):
+    def Vt(self, x):
+        sys.exit(0)
+
+own = Own((3, 8, 8))
+
+def denoiser(x, sigma):
+    sys.exit(0)
+"""
+
+
+@pytest.fixture
+def leaving(tmp_path):
+    (tmp_path / "leaving.py").write_text(LEAVING)
+    Image.new("RGB", (8, 8), (9, 99, 199)).save(tmp_path / "y.png")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["leave", "leave_late", "pair", "maker", "own"])
+def test_a_check_does_not_end_unheard_where_h_calls_sys_exit(leaving, name):
+    """Status 1 and a broken claim; sys.exit(0) in H would have looked like a check that passed."""
+    result = run("check", f"{leaving / 'leaving.py'}:{name}", "--in-shape", "3,8,8")
+    assert result.exit_code == 1
+    assert "FAILED" in result.stdout
+    assert "raised SystemExit" in result.stdout
+
+
+@pytest.mark.parametrize("name", ["leave", "own"])
+def test_restore_tells_that_an_own_h_called_sys_exit(leaving, name):
+    words = ["--task", f"{leaving / 'leaving.py'}:{name}", "--in-shape", "3,8,8"]
+    result = run("restore", leaving / "y.png", *words)
+    assert result.exit_code == 1
+    assert "Error: sys.exit(" in result.stderr or "raised SystemExit" in result.stderr
+    assert sorted(path.name for path in leaving.glob("*.png")) == ["y.png"]
+
+
+def test_evaluate_tells_that_an_own_denoiser_called_sys_exit(leaving):
+    words = ["--task", "denoise", "--method", "ddrm", "--count", 2, "--steps", 2]
+    words += ["--model", f"{leaving / 'leaving.py'}:denoiser", "--out", leaving / "runs"]
+    result = run("evaluate", "natural", *words)
+    assert result.exit_code == 1
+    assert "Error: sys.exit(0) was called in your own code" in result.stderr

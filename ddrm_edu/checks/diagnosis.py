@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ..operators import SVDOperator
 from ..operators.base import dense_map
-from ..operators.linear_map import normal_images
+from ..operators.linear_map import RAISED, normal_images
 from .report import Finding
 
 LARGEST_MATRIX = 1024  # entries of an image up to which a method is written as a matrix
@@ -84,7 +84,7 @@ def _cause(
     if truth is not None:
         all_guesses += [guess(op, truth) for guess in (_other_spectrum, _rearranged, _adjoint)]
     for guesses in all_guesses:
-        with contextlib.suppress(Exception):  # what a broken operator cannot do is no guess
+        with contextlib.suppress(*RAISED):  # what a broken operator cannot do is no guess
             for advice, repaired in guesses:
                 if holds(repaired):
                     return advice
@@ -100,7 +100,7 @@ def _last_resort(op: SVDOperator, truth: Map | None, broken: list[Finding]) -> A
             "Decompose H.double(), keep the factors in float64, and convert them in each method: "
             "matrix.to(x).",
         )
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(*RAISED):
         if truth and len(broken) == 1 and max(op.n, op.m) <= LARGEST_MATRIX:
             due = dense_map(truth, op.in_shape)
             return _differing_entries(op.matrix(), due, op.out_shape)

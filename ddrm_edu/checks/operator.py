@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from ..operators import LinearMap, SVDOperator
-from ..operators.convert import made, said
-from ..operators.linear_map import linear_map, normal_images
+from ..operators.convert import made
+from ..operators.linear_map import RAISED, linear_map, normal_images, said
 from ..validation import EPS
 from .diagnosis import LARGEST_MATRIX, Advice, explained
 from .report import Finding, Report
@@ -101,7 +101,7 @@ def linear_truth(op: SVDOperator, H: Any) -> tuple[LinearMap | None, str]:
         H = made(H)
         flat = not callable(H) or hasattr(H, "matvec")  # it acts on flattened images
         return linear_map(H, op.in_shape, op.out_shape if flat else None), ""
-    except Exception as raised:  # a reader's function may raise anything
+    except RAISED as raised:  # a reader's function may raise anything
         return None, said(raised)
 
 
@@ -150,7 +150,7 @@ Ask = Callable[[Trial], Finding]
 def _singular_values(trial: Trial) -> Finding:
     try:
         return _about_s(trial.op)
-    except Exception as raised:  # no shapes, or something that is no tensor at all
+    except RAISED as raised:  # no shapes, or something that is no tensor at all
         fix = (
             "Set in_shape, out_shape (tuples) and s (a tensor) in __init__; s must broadcast to "
             "in_shape."
@@ -219,7 +219,7 @@ def _results(trial: Trial) -> Finding:
         due = (3, *(op.out_shape if name == "U" else op.in_shape))
         try:
             got: Any = apply(argument)
-        except Exception as raised:
+        except RAISED as raised:
             found = f"{name} raised {said(raised)}"
             cause, fix = _why_it_raised(str(raised))
             return Finding.answered(RESULTS, found, cause, fix)
@@ -281,7 +281,7 @@ def _arguments(trial: Trial) -> Finding:
         mine = argument.clone()
         # What a method raises is told elsewhere, and an output whose entries share memory cannot
         # be doubled; either way only the argument counts here.
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(*RAISED):
             result = apply(mine)
             if not torch.equal(mine, argument):
                 wrote.append(name)
@@ -309,12 +309,12 @@ def _batches(trial: Trial) -> Finding:
     for which, apply, argument in trial.methods():
         try:
             whole = apply(argument.clone())
-        except Exception:  # told elsewhere
+        except RAISED:  # told elsewhere
             continue
         try:
             single = torch.cat([apply(one[None].clone()) for one in argument])
             errors[which] = _distance(single, whole)
-        except Exception as raised:
+        except RAISED as raised:
             found = f"{which} raised for a batch of one image: {said(raised)}"
             return Finding.answered(BATCH, found, *advice)
         if torch.equal(whole[:1].expand_as(whole), whole):
@@ -338,7 +338,7 @@ def _linearity(trial: Trial) -> Finding:
             zero, again = apply(torch.zeros_like(x)).abs().max(), apply(x.clone())
             random = _distance(apply(x.clone()), again)
             error = _distance(apply(2 * x - 3 * a), 2 * again - 3 * apply(a))
-        except Exception:  # told elsewhere
+        except RAISED:  # told elsewhere
             continue
         size = max(float(zero), random, error)
         if size <= max(worst, trial.bound):
@@ -374,7 +374,7 @@ def _dtypes(trial: Trial) -> Finding:
                 cause, fix = "Does it overflow?", ""
             else:
                 errors.append(_distance(got.double(), apply(argument)))
-        except Exception as raised:
+        except RAISED as raised:
             found = f"{which} raised for float32 images: {said(raised)}"
         if found:
             return Finding.answered(DTYPE, found, cause, fix)
@@ -393,7 +393,7 @@ def _devices(trial: Trial) -> Finding:
                 found = f"{which} answers on the {place} whatever the device of its argument."
         except _MixedDevices as raised:
             found = f"{which} mixes devices in {raised}."
-        except Exception:  # it leaves torch, or looks at the numbers; what else it is, others tell
+        except RAISED:  # it leaves torch, or looks at the numbers; what else it is, others tell
             return Finding.not_asked(DEVICE, f"{which} can be tried on this device only.")
         if found:
             break
@@ -446,7 +446,7 @@ def _equal(
         try:
             error, bound = _distance(*sides(trial)), trial.bound * scale(trial)
             return Finding.measured(name, error, bound, "", cause, fix)
-        except Exception as raised:  # a broken operator may raise anything, the report goes on
+        except RAISED as raised:  # a broken operator may raise anything, the report goes on
             return Finding.answered(name, f"it raised {said(raised)}", cause, fix)
 
     return name, ask
@@ -468,7 +468,7 @@ def _truth(trial: Trial) -> Finding:
         try:
             error = _distance(op(trial.x), truth(trial.x))
             return Finding.measured(TRUTH, error, bound, "", cause, fix)
-        except Exception as raised:
+        except RAISED as raised:
             fault = said(raised)
     return Finding.answered(
         TRUTH,

@@ -19,8 +19,8 @@ from ..gaussian import Gaussian
 from ..law import inference_network, sampler_law
 from ..noise import standard_normal
 from ..operators import LinearMap, SVDOperator, as_operator
-from ..operators.convert import TooLarge, made, said
-from ..operators.linear_map import NoLinearMap, linear_map, normal_images
+from ..operators.convert import TooLarge, made
+from ..operators.linear_map import RAISED, NoLinearMap, linear_map, normal_images, said
 from ..priors import GaussianPrior
 from ..schedule import NoiseSchedule, decreasing_sigmas
 from ..validation import EPS, positive_shape, require_level
@@ -152,7 +152,7 @@ def own_h(
         raise
     except TooLarge as error:
         return OwnH(title, map=f, too_large=str(error))
-    except Exception as error:  # a reader's function may raise anything
+    except RAISED as error:  # a reader's function may raise anything
         of_ours = isinstance(error, ValueError)
         return OwnH(title, refused=str(error) if of_ours else f"it raised {said(error)}")
     return OwnH(title, op, f, f if truth is None else linear_truth(op, truth)[0] or truth)
@@ -265,7 +265,7 @@ class Reports:
                 if reason:
                     break
                 findings.append(ask(name, self))
-        except Exception as raised:  # a broken operator may raise anything
+        except RAISED as raised:  # a broken operator may raise anything
             reason = f"it raised {said(raised)}"
         if reason:
             findings.append(Finding.not_asked(OTHERS, reason))
@@ -300,7 +300,7 @@ def _adjoint(mine: OwnH) -> Iterator[Finding]:
         if mine.map.adjoint is None:
             return
         got, due = mine.map.adjoint(y), mine.op.adjoint(y)
-    except Exception as raised:
+    except RAISED as raised:
         yield Finding.answered(ADJOINT, f"it raised {said(raised)}", *advice)
         return
     size, eps = float(due.abs().max()) or 1.0, mine.map.eps

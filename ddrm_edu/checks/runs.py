@@ -24,7 +24,7 @@ from ..diffusion import StepCoefficients, combine
 from ..noise import standard_normal
 from ..operators import Dense, SVDOperator
 from ..operators.base import dense_map
-from ..operators.convert import said
+from ..operators.linear_map import RAISED, said
 from ..validation import require_seed
 
 
@@ -260,7 +260,7 @@ class Runs:
                 torch.seed()  # noise from anywhere else than the generator is found out
                 result = self.sampler(spy, op, mine, **numbers, generator=generator)
                 seen(_last_image(result), "The sampler returned")
-        except Exception as error:  # a foreign sampler may raise anything
+        except RAISED as error:  # a foreign sampler may raise anything
             rates = f"sigma_y = {problem.sigma_y:.3g}, eta = {problem.eta}, eta_b = {problem.eta_b}"
             raise SamplerRaised(f"on {op!r} with {rates} it raised {said(error)}") from error
         eps = max(torch.finfo(dtype).eps for dtype in dtypes)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ..operators.convert import loaded
-from ..restoring_files import _denoiser_of, device_of
+from ..restoring_files import denoiser_of, device_of
 from .grid import Say, grid
 from .held_out import held_out
 from .running import Rank, run, settings_of
@@ -92,6 +92,6 @@ def _model(model: str, device: str) -> tuple[Any, str]:
     if ".py:" in model:
         denoiser, module = loaded(model)
         return denoiser, hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()
-    denoiser = _denoiser_of(model, device)
+    denoiser = denoiser_of(model, device)
     card = getattr(denoiser, "card", None)
     return denoiser, card["sha256"] if card else "unknown"

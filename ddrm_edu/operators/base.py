@@ -152,7 +152,8 @@ class SVDOperator(ABC):
         :math:`s_i>0`, and 0 where :math:`s_i=0` (slide 9 corrected by errata E3 and E4).
         """
         y_spec = self.Ut(y)
-        inverse = (1 / self.s.to(y_spec.device)).nan_to_num(posinf=0.0, neginf=0.0)  # 1 / -0 too
+        inverse = 1 / self.s.to(y_spec.device)
+        inverse = inverse.nan_to_num(nan=math.nan, posinf=0.0, neginf=0.0)  # 1 / -0 too
         return inverse.to(y_spec) * y_spec
 
     def pinv(self, y: Tensor) -> Tensor:
@@ -301,12 +302,16 @@ def in_single(x: Tensor) -> Tensor:
 def require_singular_values(op: SVDOperator) -> None:
     """Raise ``ValueError`` unless the numbers in ``op.s`` are finite and not negative."""
     require_readable(op.s, "The tensor of singular values op.s")
-    s = op.s.detach()
+    require_spectrum(op.s, f"of {op!r} ", "; check_operator(op) tells what else is wrong")
+
+
+def require_spectrum(s: Tensor, of_what: str = "", more: str = "") -> None:
+    """Raise ``ValueError`` unless the singular values ``s`` are finite and not negative."""
+    s = s.detach()
     if not ((s >= 0) & (s <= LARGEST)).all():
         raise ValueError(
-            f"The singular values of {op!r} must be finite and not negative, but range from "
-            f"{s.min():.6g} to {s.max():.6g}. Put a sign into U or V; "
-            "check_operator(op) tells what else is wrong."
+            f"The singular values {of_what}must be finite and not negative, but range from "
+            f"{s.min():.6g} to {s.max():.6g}. Put a sign into U or V{more}."
         )
 
 

@@ -19,7 +19,7 @@ from ..validation import (
     real_matrix,
     require_batch,
 )
-from .base import SVDOperator, require_one_for_all, require_svd
+from .base import SVDOperator, require_one_for_all, require_singular_values, require_svd
 from .linear_map import normal_images
 
 
@@ -331,6 +331,7 @@ class SelectedRows(SVDOperator):
 def require_operator(op: Any, what: str) -> None:
     require_svd(op, what)
     require_one_for_all(op, "An operator made of operators")
+    require_singular_values(op)
 
 
 def _fitting_part(part: Any, image: tuple[int, int, int]) -> tuple[SVDOperator, int, int]:

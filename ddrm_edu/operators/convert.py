@@ -17,7 +17,7 @@ from ..boundary import checked
 from ..validation import positive_shape
 from .base import SVDOperator
 from .dense import Dense
-from .linear_map import LinearMap, NoLinearMap, linear_map, name_of
+from .linear_map import RAISED, LinearMap, NoLinearMap, linear_map, name_of, said
 from .lowrank import TruncatedSVD
 from .recognise import recognise
 
@@ -206,7 +206,7 @@ def made(H: Any) -> Any:
         return H
     try:
         made = H()
-    except (Exception, SystemExit) as error:
+    except RAISED as error:
         raise NoLinearMap(f"{name_of(H)}() raised {said(error)}") from error
     if made is None:
         raise NoLinearMap(f"{name_of(H)}() returned None. Does it lack a return?")
@@ -237,7 +237,7 @@ def loaded(target: str) -> tuple[Any, ModuleType]:
     sys.path.insert(0, str(path.parent))  # it may import its neighbours, as a script may
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+    except RAISED as error:
         raise ValueError(f"{path.name} could not be run, it raised {said(error)}") from error
     finally:
         sys.path.remove(str(path.parent))
@@ -263,9 +263,3 @@ def attribute_of(module: ModuleType, name: str | None) -> Any:
         file, known = Path(str(module.__file__)).name, ", ".join(public) or "nothing"
         raise ValueError(f"{file} defines no {name!r}; it defines {known}.")
     return getattr(module, name)
-
-
-def said(error: BaseException) -> str:
-    """What was raised, its class included, as the end of a sentence."""
-    text = " ".join([f"{type(error).__name__}:", *str(error).split()]).removesuffix(":")
-    return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -26,6 +26,9 @@ from .dense import fitting
 
 SINGLE = torch.finfo(torch.float32).eps
 
+RAISED = (Exception, SystemExit)
+"""What a reader's code may raise: a ``sys.exit()`` in it must not end a check unheard."""
+
 Form = Callable[[Tensor], Any]
 Deviation = Callable[["LinearMap", Tensor, Tensor], Tensor]
 
@@ -223,7 +226,7 @@ class LinearMap:
             try:
                 Hx = self._f(self._call(x))
                 (Hty,) = torch.autograd.grad(Hx, x, y.to(Hx).reshape(Hx.shape))
-            except Exception as error:  # a student's function may raise anything
+            except RAISED as error:  # a student's function may raise anything
                 raise ValueError(
                     f"H^T is needed, and torch cannot derive it of {self.name}, which must be "
                     "written in torch, without numpy, .detach() and torch.no_grad(). Else give it, "
@@ -300,17 +303,17 @@ class LinearMap:
         for call in _CALLS:
             try:
                 y = _tensor(self._f(call(self.x)))
-            except Exception as raised:  # a student's function may raise anything
+            except RAISED as raised:  # a student's function may raise anything
                 error = error or raised
                 continue
             if y.ndim and len(y) == len(self.x):
                 return call, y
-            fault = f"returned the shape {tuple(y.shape)}"
+            fault = f"returned the shape {tuple(y.shape)}."
         if any(self._takes(call, self.x[0]) for call in _CALLS):
             raise ValueError(f"{self.name} takes a single image, not a batch. {self._wrap()}")
         raise ValueError(
             f"{self.name} must take a batch of images of shape {tuple(self.x.shape)} (torch or "
-            f"numpy) and return as many measurements, but {fault or f'raised: {error}'}. "
+            f"numpy) and return as many measurements, but {fault or f'raised {said(error)}'} "
             f"Is in_shape = {self.in_shape} the shape of one image?"
         ) from error
 
@@ -321,7 +324,7 @@ class LinearMap:
         )
 
     def _takes(self, call: Form, image: Tensor) -> bool:
-        with suppress(Exception):
+        with suppress(*RAISED):
             _tensor(self._f(call(image)))
             return True
         return False
@@ -446,9 +449,15 @@ def _of_images(product: Callable[[np.ndarray], np.ndarray]) -> Callable[[Tensor]
 
 def _knows_transpose(A: Any) -> bool:
     """What else is wrong with it is told when it is used."""
-    with suppress(Exception):
+    with suppress(*RAISED):
         try:
             A.rmatvec(np.zeros(A.shape[0]))  # rmatmat without it fails in some way or other
         except NotImplementedError:
             return False
     return True
+
+
+def said(error: BaseException | None) -> str:
+    """What was raised, its class included, as the end of a sentence."""
+    text = " ".join([f"{type(error).__name__}:", *str(error).split()]).removesuffix(":")
+    return text if text.endswith((".", "!", "?")) else f"{text}."

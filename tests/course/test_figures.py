@@ -7,15 +7,17 @@ import importlib
 import re
 from pathlib import Path
 
+import figure_calls
 import numpy as np
 import pytest
 import torch
 from matplotlib import pyplot as plt
 from matplotlib.artist import Artist
-from matplotlib.collections import Collection
+from matplotlib.collections import Collection, QuadMesh
 from matplotlib.colors import to_rgb
+from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Polygon, Rectangle
 from notebooks import LECTURES, PARTS, cells
 
 from ddrm_edu import pictures
@@ -166,3 +168,210 @@ def test_a_figure_is_shown_with_its_description_and_written_where_it_is_asked_fo
     monkeypatch.setenv("DDRM_EDU_FIGURES", str(tmp_path / "new"))
     draw.show(draw.panel(width=2.0, height=2.0)[0], "99_nothing", alt="An empty panel.")
     assert b"An empty panel." in (tmp_path / "new" / "99_nothing.png").read_bytes()
+
+
+# ------------------------------------------------------------- what is given is what is drawn
+
+
+def numbers_of(artist) -> list[np.ndarray]:
+    """The numbers that an artist draws, as flat arrays."""
+    if isinstance(artist, Line2D):
+        return [np.asarray(data, dtype=float) for data in artist.get_data()]
+    if isinstance(artist, AxesImage):
+        return [np.ma.filled(np.ma.asarray(artist.get_array(), dtype=float), np.nan)]
+    if isinstance(artist, Rectangle):
+        return [np.array([artist.get_width(), artist.get_height(), *artist.get_xy()])]
+    if isinstance(artist, Polygon):
+        return list(artist.get_xy().T)
+    if isinstance(artist, Collection):
+        array = artist.get_array()
+        arrays = [] if array is None else [np.asarray(array, dtype=float)]
+        if not array_is_mesh(artist):
+            arrays += list(np.ma.filled(artist.get_offsets(), np.nan).T)
+            arrays += [column for path in artist.get_paths() for column in path.vertices.T]
+        return arrays
+    return []
+
+
+def array_is_mesh(artist) -> bool:
+    return isinstance(artist, QuadMesh)
+
+
+class Drawn:
+    """All artists of a figure with their numbers and with what they are called."""
+
+    def __init__(self, figure):
+        axes = [each for ax in figure.axes for each in (ax, *ax.child_axes)]
+        inside = {child: ax for ax in figure.axes for child in ax.child_axes}
+        self.parts = []  # place of the axes, names, numbers
+        self.texts = []
+        for place, ax in enumerate(axes):
+            titles = {ax.get_title(), ax.get_ylabel(), *self._of_row(ax, axes)}
+            titles |= {inside.get(ax, ax).get_title()}
+            notes = [text for text in ax.texts if text.get_text()]
+            self.texts += [(text.get_text(), *text.get_position()) for text in notes]
+            self.texts += [getattr(text, "xy", ()) for text in notes]
+            self.texts += [*titles, ax.get_xlabel()]
+            for axis in (ax.xaxis, ax.yaxis):
+                self.texts.append((*axis.get_majorticklocs(), *axis.get_majorticklabels()))
+            bars = {bar: each.get_label() for each in ax.containers for bar in each}
+            for artist in (*ax.lines, *ax.images, *ax.patches, *ax.collections):
+                names = titles | {str(artist.get_label()), str(bars.get(artist, ""))}
+                if isinstance(artist, Line2D):  # pieces of a curve have its colour
+                    same = [each for each in ax.lines if each.get_color() == artist.get_color()]
+                    names |= {str(each.get_label()) for each in same}
+                numbers = numbers_of(artist)
+                if isinstance(artist, Line2D):
+                    points = set(zip(*map(tuple, numbers), strict=True))
+                    for note in notes:
+                        color = to_rgb(note.get_color())
+                        same = color == to_rgb(artist.get_color()) != to_rgb(style.INK)
+                        if same or tuple(map(float, getattr(note, "xy", ()))) in points:
+                            names |= {note.get_text()}
+                self.parts.append((place, names - {""}, numbers))
+
+    @staticmethod
+    def _of_row(ax, axes) -> set[str]:
+        """The name of a row stands beside its first panel."""
+        spec = ax.get_subplotspec()
+        if spec is None:
+            return set()
+        row = (spec.get_gridspec(), spec.rowspan.start)
+        specs = [(each, each.get_subplotspec()) for each in axes]
+        same = [a for a, s in specs if s and (s.get_gridspec(), s.rowspan.start) == row]
+        return {each.get_ylabel() for each in same}
+
+    def called(self, names: list[str]):
+        """Numbers under all of these names, as far as the figure writes them at all."""
+        written = [n for n in names if any(n in each for _, of, _ in self.parts for each in of)]
+        return [
+            (place, arrays)
+            for place, of, arrays in self.parts
+            if all(any(n in each for each in of) for n in written)
+        ]
+
+    def prints(self) -> str:
+        return repr([(place, names, [a.tolist() for a in of]) for place, names, of in self.parts])
+
+
+def in_order(wanted: np.ndarray, values: np.ndarray) -> bool:
+    """All of the wanted numbers stand among the values, in their order; NaN is not drawn."""
+    wanted, start = wanted[np.isfinite(wanted)], 0
+    for number in wanted:
+        at = np.flatnonzero(np.abs(values[start:] - number) <= 1e-6 * max(1, abs(number)))
+        if not len(at):
+            return False
+        start += at[0] + 1
+    return True
+
+
+def found(wanted: np.ndarray, names: list[str], drawn: Drawn, used: list[int]) -> bool:
+    """Whether an array is drawn under its names; ``used`` are the panels of images so far."""
+    parts = drawn.called(names)
+    if wanted.ndim == 4:
+        return all(found(image, names, drawn, used) for image in wanted)
+    if wanted.ndim == 3 and len(wanted) in (1, 3):  # an image (c, h, w) on [-1, 1]
+        shown = np.moveaxis(wanted, 0, -1) / 2 + 0.5
+        for place, arrays in parts:
+            for array in arrays:
+                if array.ndim == 3 and array.shape[:2] == shown.shape[:2]:
+                    same = np.abs(array[..., :3] - shown).max() <= 1e-6
+                    if same and place not in used and place >= max(used, default=0):
+                        used.append(place)
+                        return True
+    if wanted.ndim == 3:
+        return all(found(each, names, drawn, used) for each in wanted)
+    if wanted.ndim == 2:
+        for _, arrays in parts:
+            if any(a.shape == wanted.shape and np.abs(a - wanted).max() <= 1e-6 for a in arrays):
+                return True
+        return any(
+            all(found(line, names, drawn, used) for line in lines) for lines in (wanted, wanted.T)
+        )
+    bars = [a[i] for _, arrays in parts for a in arrays if a.shape == (4,) for i in (0, 1)]
+    flat = [a for _, arrays in parts for a in arrays if a.ndim == 1]
+    whole = [np.concatenate(flat)] if flat else []
+    pieces = [np.concatenate(flat[k::2]) for k in (0, 1) if flat[k::2]]  # of cut lines x and y
+    return any(in_order(wanted, values) for values in [*flat, *pieces, *whole, np.array(bars)])
+
+
+def leaves(value, names=()):
+    """The arrays in an argument, each with the names that lead to it."""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            yield from leaves(each, (*names, f"{name:g}" if isinstance(name, float) else str(name)))
+    elif isinstance(value, torch.Tensor):
+        yield value.double().numpy(), list(names)
+    elif isinstance(value, (list, tuple)) and value:
+        if all(isinstance(each, (int, float)) for each in value):
+            yield np.array(value, dtype=float), list(names)
+        else:
+            for each in value:
+                yield from leaves(each, names)
+
+
+def changed(value):
+    """The same with every number another one; of whole numbers the first and the last swapped."""
+    if isinstance(value, dict):
+        return {name: changed(each) for name, each in value.items()}
+    if isinstance(value, torch.Tensor):
+        if not value.is_floating_point():
+            return value.flip(-1)
+        matrix = value.shape[-2:] == (2, 2) and torch.equal(value, value.mT)
+        return value * 1.13 if matrix else 1.13 * value + 0.013 * (value != 0)
+    if isinstance(value, (list, tuple)):
+        return type(value)(changed(each) for each in value)
+    return (
+        1.13 * value if isinstance(value, float) else value + 1 if isinstance(value, int) else value
+    )
+
+
+# what numpy 2 says where matplotlib is handed a tensor
+of_tensors = pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")
+
+
+def drawn_by(name, arguments):
+    module = importlib.import_module(f"ddrm_edu.course.figures.lecture_{name[:2]}")
+    figure = getattr(module, name[3:])(**figure_calls.fitting(name, arguments))
+    seen = Drawn(figure)
+    plt.close("all")
+    return seen
+
+
+def test_every_figure_has_a_call():
+    defined = {
+        f"{number}.{node.name}"
+        for number, path in FILES.items()
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+    }
+    assert set(figure_calls.CALLS) == defined - {"10.compact"}  # it makes a file smaller
+
+
+@of_tensors
+@pytest.mark.parametrize("name", figure_calls.CALLS)
+def test_what_is_given_is_what_is_drawn(name):
+    """Each array stands in the picture as it is, under its name, images in their order."""
+    arguments, derived = figure_calls.CALLS[name]
+    drawn = drawn_by(name, arguments)
+    for argument in arguments.keys() - derived:
+        used: list[int] = []
+        for array, names in leaves(arguments[argument]):
+            if names[-1:] and names[-1] in derived:
+                continue
+            assert found(array, names, drawn, used), f"{argument} {names} is not drawn"
+    for curve, array in figure_calls.made(name, arguments).items():
+        assert found(array.numpy(), [curve], drawn, []), f"{curve} is not drawn"
+
+
+@of_tensors
+@pytest.mark.parametrize(
+    "name", [name for name, (_, derived) in figure_calls.CALLS.items() if derived]
+)
+def test_what_is_derived_follows_what_is_given(name):
+    """Of some arguments only what is made of them is drawn: other numbers, another picture."""
+    arguments, derived = figure_calls.CALLS[name]
+    before = drawn_by(name, arguments)
+    for argument in derived & arguments.keys():
+        after = drawn_by(name, arguments | {argument: changed(arguments[argument])})
+        assert after.prints() != before.prints() or after.texts != before.texts, argument

@@ -65,6 +65,14 @@ def test_the_largest_singular_values_are_those_of_lapack(k, transposed):
     assert check_operator(op, largest_part(H, k)).ok
 
 
+@pytest.mark.parametrize("k", [1, 2])
+def test_no_sign_is_lost_at_the_smallest_ranks(k):
+    """One reflection, whose sign is LAPACK's: by ARPACK and by LAPACK, of H and of -H."""
+    for H in (BIG, -BIG, SMALL[:3], -SMALL[:3]):
+        op = TruncatedSVD(H, k, largest_loss=1.0)
+        assert np.linalg.norm(op.matrix().numpy() - largest_part(H, k), 2) <= 500 * EPS
+
+
 def matrix(H):
     return H
 
@@ -166,6 +174,19 @@ def test_gaussian_probes_estimate_the_loss_within_its_standard_error():
     # A standard deviation of 200 numbers errs by 1 / sqrt(400), 5 %.
     assert abs(np.sqrt((stated**2).mean()) / spread - 1) <= 0.25
     assert (stated > 0).all()
+
+
+def test_the_estimate_is_the_mean_over_the_probes_to_rounding():
+    """What 200 estimates cannot tell, an error of 3 %: H - H_k times the 32 probes of the seed."""
+    op = TruncatedSVD(BIG, 8, largest_loss=1.0, seed=5)
+    rng = np.random.default_rng(5)
+    rng.standard_normal(min(BIG.shape))  # where svds starts
+    probes = rng.standard_normal((BIG.shape[1], 32))
+    energies = (((BIG - op.matrix().numpy()) @ probes) ** 2).sum(0)
+    assert abs(op.discarded / energies.mean() - 1) <= 1e-9
+    assert abs(op.discarded_error / (energies.std(ddof=1) / 32**0.5) - 1) <= 1e-9
+    kept = (op.s**2).sum().item()
+    assert abs(op.loss / (op.discarded / (op.discarded + kept)) - 1) <= 1e-9
 
 
 def test_too_large_a_loss_is_refused_with_the_numbers():

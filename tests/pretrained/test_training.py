@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 import torch
 from laws import largest
+from safetensors.torch import load_file
 from strategies import noise_like
 
 from ddrm_edu import load_denoiser
 from ddrm_edu.denoisers import x0_from_v
 from ddrm_edu.pretrained import training
+from ddrm_edu.pretrained.unet import UNet
 
 
 def test_training_pairs_are_those_of_the_denoiser():
@@ -135,6 +137,108 @@ def _trained(run, tiny_data, total_images=96, **changes):
 def _losses(weights):
     """Images, training loss and validation loss of the log; the times differ from run to run."""
     return [row.split(",")[:3] for row in weights.with_suffix(".csv").read_text().splitlines()]
+
+
+PAIRED = (16, 16)
+"""Two channels a group: the bias of a single one has no gradient, only rounding for Adam."""
+
+
+def _lively(*config):
+    """A network none of whose layers starts at 0: its gradients are large, and clipped."""
+    net = UNet(*config)
+    for weights in net.parameters():
+        if not weights.any():
+            torch.nn.init.normal_(weights, std=0.5)
+    return net
+
+
+def _by_hand(images, held_out, *, channels, steps, learning_rate, seed):
+    """The training of the tiny network, in plain lines: what is kept, seen and measured."""
+    torch.manual_seed(seed)
+    net = _lively(channels, PAIRED, TINY["blocks"]).to(memory_format=torch.channels_last)
+    weights = dict(net.named_parameters())
+    adam = torch.optim.AdamW(net.parameters(), 1.0, (0.9, 0.99), eps=1e-8, weight_decay=0.01)
+    average, batch, losses, norms = {}, TINY["batch"], [], []
+
+    def loss_of(x, generator):
+        u = (torch.arange(len(x)) + torch.rand(len(x), generator=generator)) / len(x)
+        angle = (math.pi / 2 * (0.003 + 0.993 * u)).reshape(-1, 1, 1, 1)
+        eps = torch.randn(x.shape, generator=generator)
+        noisy, v = angle.cos() * x + angle.sin() * eps, angle.cos() * eps - angle.sin() * x
+        noisy = noisy.contiguous(memory_format=torch.channels_last)
+        return ((net(noisy, angle.tan().flatten()) - v) ** 2).mean()
+
+    order = np.concatenate(
+        [np.random.default_rng((seed, e)).permutation(len(images)) for e in range(9)]
+    )
+    for k in range(steps):
+        generator = torch.Generator().manual_seed(1_000_003 * seed + k)
+        x = torch.from_numpy(images[order[k * batch :][:batch]]).float() / 127.5 - 1
+        flip = torch.rand(batch, generator=generator) < 0.5
+        x = torch.where(flip.reshape(-1, 1, 1, 1), x[..., torch.arange(7, -1, -1)], x)
+        loss = loss_of(x, generator)
+        adam.zero_grad()
+        loss.backward()
+        norm = torch.stack([p.grad.norm() for p in weights.values()]).norm()
+        for p in weights.values():
+            p.grad *= min(1.0, 1.0 / (norm.item() + 1e-6))
+        adam.param_groups[0]["lr"] = (
+            learning_rate * min(1, (k + 1) / 300) * min(1, (steps - k) / (0.3 * steps))
+        )
+        adam.step()
+        for key, p in weights.items():
+            old = average.get(key, p.detach())  # the first one as it is
+            average[key] = 0.999 * old + 0.001 * p.detach()
+        losses.append(loss.item())
+        norms.append(norm.item())
+    now = {key: p.detach().clone() for key, p in weights.items()}
+    net.load_state_dict(average, strict=False)
+    generator = torch.Generator().manual_seed(1)
+    parts = (torch.from_numpy(held_out[:1024]).float() / 127.5 - 1).split(256)
+    with torch.no_grad():
+        off = [loss_of(part, generator).item() for part in parts]
+    return now, average, losses, norms, np.mean(off)
+
+
+@pytest.mark.parametrize(("name", "channels"), [("fashion", 1), ("natural", 3)])
+def test_training_is_what_plain_lines_compute(tmp_path, monkeypatch, name, channels):
+    """S19.1: data, flips, noise, loss, clipping, rate, Adam, average and held-out loss.
+
+    Six steps that reach warm-up and decline; the data set comes by its own name and parts.
+    """
+    rng = np.random.default_rng(3)
+    counts = {"train": 40, "test": 1040}
+    parts = {
+        (of, part): rng.integers(0, 256, (count, c, 8, 8), dtype=np.uint8)
+        for of, c in (("fashion", 1), ("natural", 3))
+        for part, count in counts.items()
+    }
+    parts[name, "test"][1024:] = 255  # the first 1,024 are looked at
+    monkeypatch.setattr(training, "cifar10", lambda part: parts["natural", part])
+    monkeypatch.setattr(training, "fashion_mnist", lambda part: parts["fashion", part])
+    monkeypatch.setattr(training, "UNet", _lively)
+    settings = TINY | {"checkpoint_minutes": 60.0, "learning_rate": 3.0, "seed": 2}
+    settings["widths"] = PAIRED
+    weights = training.train(name, tmp_path, total_images=96, **settings)
+    now, average, losses, norms, off = _by_hand(
+        parts[name, "train"],
+        parts[name, "test"],
+        channels=channels,
+        steps=6,
+        learning_rate=3.0,
+        seed=2,
+    )
+    assert max(norms) > 1.2, "no gradient was clipped"
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    exported = load_file(weights)
+    for key in now:
+        assert largest(now[key] - saved["net"][key]) <= 5e-6
+        assert largest(average[key] - saved["average"][f"module.{key}"]) <= 5e-6
+        assert torch.equal(exported[key], saved["average"][f"module.{key}"].half())
+    _, row = weights.with_suffix(".csv").read_text().splitlines()
+    assert [float(word) for word in row.split(",")[:3]] == pytest.approx(
+        [96, np.mean(losses), off], abs=2e-5
+    )
 
 
 def _failing_on_call(function, number):
