@@ -63,9 +63,8 @@ The same photograph, enlarged to 4,000 x 3,000 and with half of its pixels lost,
 
     {command}
 
-Before the run it said: *{said}*. At its peak the process held {peak:.2f} GiB in all, which is the
-interpreter with its libraries and what --degrade needs to score the result, besides the run that is
-stated; it took {minutes:.0f} minutes of processor time. With so few steps this is about memory.
+Before the run it said: *{said}*. At its peak the process held {peak:.2f} GiB, libraries and scores
+included; it took {minutes:.0f} minutes of processor time. With so few steps this is about memory.
 """
 
 
@@ -174,6 +173,9 @@ def large(steps: int) -> str:
             raise click.ClickException(done.stdout + done.stderr)
     said = next(line for line in done.stdout.splitlines() if "GiB" in line)
     seconds = end.ru_utime - begin.ru_utime
+    stated = float(re.search(r"([\d.]+) GiB", said)[1])
+    if end.ru_maxrss / 2**20 > stated:
+        raise click.ClickException(f"{end.ru_maxrss / 2**20:.2f} GiB were taken, {stated} stated.")
     return LARGE.format(
         command=f"ddrm-edu {' '.join(words)}".replace(f"{folder}/", ""),
         said=said.strip(),

@@ -54,7 +54,10 @@ def main() -> None:
 )
 @click.option(
     "--sigma-y",
-    help="Noise in y: 0.1 on the scale [-1, 1]; 20/255 or 5% of the file's own range.  "
+    metavar="S|MAP",
+    help="Noise in y: 0.1 on the scale [-1, 1]; 20/255 or 5% of the file's own range; or a map of "
+    "it, NPY or TIFF, a number for each pixel in the units of FILE, infinite where it was not "
+    "measured.  "
     "[default: estimated for denoise, else the file is exact up to its rounding]",
 )
 @click.option(

@@ -135,6 +135,47 @@ def read_numbers(path: Path) -> np.ndarray:
     return numbers
 
 
+@checked
+def read_noise(path: Path) -> np.ndarray:
+    """A map of standard deviations, NPY or TIFF: (h, w), (c, h, w), or of another shape.
+
+    Infinite where nothing was measured; else positive, float64.  What a TIFF file says of its
+    orientation is applied.
+
+    Raises
+    ------
+    PictureError
+        For other files, and for numbers that are no standard deviations.
+    """
+    name = path.name
+    with _decoding(name), path.open("rb") as stream:
+        start = stream.read(8)
+        if start[:6] == b"\x93NUMPY":
+            numbers = np.load(path, mmap_mode="r", allow_pickle=False)
+        elif start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+            picture = _of_tiff(path)
+            if picture.alpha is not None:
+                _refuse(name, "has an alpha channel", "A map of the noise has none.")
+            numbers = picture.pixels[0] if len(picture.pixels) == 1 else picture.pixels
+        else:
+            _refuse(
+                name,
+                "is no NPY or TIFF file, whose numbers a map of the noise needs",
+                "numpy.save(NAME, sigma) writes one.",
+            )
+        if numbers.dtype.kind not in "uif":
+            _refuse(name, f"holds {numbers.dtype}", "Save real numbers.")
+        sigma = np.array(numbers, dtype=np.float64)
+    if not sigma.size or np.isnan(sigma).any() or (sigma < 0).any() or np.isinf(sigma).all():
+        least = f"{sigma.min():.6g}" if sigma.size and not np.isnan(sigma).any() else "NaN"
+        _refuse(
+            name,
+            f"holds numbers that are no standard deviations (the least of them is {least})",
+            "They are positive, and infinite where nothing was measured.",
+        )
+    return sigma
+
+
 def _of_npy(path: Path) -> Picture:
     numbers, name = np.load(path, mmap_mode="r", allow_pickle=False), path.name
     shape = numbers.shape
@@ -163,7 +204,17 @@ def _of_tiff(path: Path) -> Picture:
         if pages > 1:
             _refuse(name, f"has {pages} pages", "Save the one that you mean as a file of its own.")
         tags = page.tags
-        if page.dtype is None or page.dtype in (np.uint8, np.bool_):
+        shallow = page.dtype in (None, np.uint8, np.bool_)
+        # Pillow undoes premultiplied colours of 8 bits, and drops a channel without a name.
+        known = ((), (2,), (1,)) if shallow else ((), (2,))
+        if tuple(page.extrasamples) not in known:
+            _refuse(
+                name,
+                "has one more channel than colours, which it does not call alpha without "
+                "premultiplied colours",
+                "Save it without that channel.",
+            )
+        if shallow or page.dtype is None:
             with path.open("rb") as stream:  # a path would be mapped, in the shape before a turn
                 return _of_pillow(stream, name)
         _require_size((page.imagelength, page.imagewidth), name)
@@ -178,13 +229,6 @@ def _of_tiff(path: Path) -> Picture:
             )
         planes = page.asarray().reshape(page.shaped)  # (planes, 1, height, width, channels)
         pixels = np.moveaxis(planes[:, 0, ..., 0], 0, -1) if len(planes) > 1 else planes[0, 0]
-        if page.samplesperpixel in (2, 4) and tuple(page.extrasamples) != (2,):
-            _refuse(
-                name,
-                "has one more channel than colours, which it does not call alpha without "
-                "premultiplied colours",
-                "Save it without that channel.",
-            )
         if page.photometric == 0:
             if page.dtype.kind != "u":
                 _refuse(name, "is a TIFF of floats with white as 0", "Save it with black as 0.")
@@ -215,6 +259,10 @@ def _of_pillow(stream: Any, name: str) -> Picture:
             if (clear := file.info.get("transparency")) is not None:
                 pixels = np.concatenate([pixels, np.where(pixels == clear, 0, 65535)], -1)
             return _picture(pixels.astype(np.uint16), name, profile=profile)
+        if image.mode == "L" and "transparency" in image.info:
+            # The grey that is transparent is left in the 2 or 4 bits of the file.
+            scale = 85 if "'L;2'" in layout else 17 if "'L;4'" in layout else 1
+            image.info["transparency"] *= scale
         image, profile, notes = _grey_or_rgb(image, profile, name)
         return _picture(np.atleast_3d(np.asarray(image)), name, profile=profile, notes=notes)
 
@@ -227,7 +275,7 @@ def _grey_or_rgb(
     clear = "transparency" in image.info
     if image.mode == "1":
         notes = ("1 bit per value was read, 8 are written",)
-        image = image.convert("L")
+        image = image.convert("LA" if clear else "L")
     elif image.mode in ("P", "PA"):
         notes = ("the colours of a palette were read, no palette is written",)
         palette = image.palette.mode if image.palette else "RGB"
@@ -372,7 +420,7 @@ def _decoding(name: str) -> Iterator[None]:
         if "imagecodecs" in said:
             fix = "pip install 'ddrm-edu[files]', or save it without compression."
         else:
-            fix = "Is it damaged, or cut off? Fetch or save it again."
+            fix = "Is it damaged, cut off, or compressed in a rare way? Fetch or save it again."
         _refuse(name, f"cannot be decoded ({said})", fix, error)
 
 

@@ -6,6 +6,7 @@ The arithmetic of SSIM is scikit-image's.  The scores of draws are *proper* (Gne
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -13,6 +14,9 @@ from torch import Tensor
 
 from .boundary import checked
 from .validation import LARGEST, require_finite, require_floating, require_positive
+
+AT_ONCE = 2**19  # numbers that are in float64 at a time: a photograph may have fifty times as many
+WINDOW = 11  # pixels, of SSIM
 
 
 @checked
@@ -37,7 +41,11 @@ def psnr(x: Tensor, truth: Tensor, *, data_range: float = 2.0) -> Tensor:
     """
     x, truth = _pair(x, truth)
     data_range = require_positive(data_range, "data_range")
-    return 10 * torch.log10(data_range**2 / (x - truth).square().mean((-3, -2, -1)))
+    error = torch.zeros(x.shape[:-3], dtype=torch.float64)
+    pieces = (image.flatten(-3).split(AT_ONCE, -1) for image in (x, truth))
+    for a, b in zip(*pieces, strict=True):
+        error += (a.double() - b.double()).square().sum(-1)
+    return 10 * torch.log10(data_range**2 / (error / math.prod(x.shape[-3:])))
 
 
 @checked
@@ -61,24 +69,30 @@ def ssim(x: Tensor, truth: Tensor, *, data_range: float = 2.0) -> Tensor:
 
     x, truth = _pair(x, truth)
     data_range = require_positive(data_range, "data_range")
-    if min(x.shape[-2:]) < 11:
+    channels, height, width = x.shape[-3:]
+    if min(height, width) < WINDOW:
         raise ValueError(
-            f"ssim compares windows of 11 x 11 pixels, but the image is {tuple(x.shape[-2:])}. "
+            f"ssim compares windows of 11 x 11 pixels, but the image is {(height, width)}. "
             "Use psnr for images this small."
         )
-    images = (batch.reshape(-1, *x.shape[-3:]).numpy() for batch in (truth, x))
-    values = [
-        structural_similarity(
-            *pair,
-            data_range=data_range,
-            channel_axis=0,
-            gaussian_weights=True,
-            sigma=1.5,
-            use_sample_covariance=False,
-        )
-        for pair in zip(*images, strict=True)
-    ]
-    return torch.tensor(values, dtype=torch.float64).reshape(x.shape[:-3])
+    # The mean over windows is taken by bands of their rows, which share the rows that both see.
+    rows = max(1, AT_ONCE // (channels * width))
+    windows = height - WINDOW + 1
+    pairs = list(zip(*(a.reshape(-1, *x.shape[-3:]) for a in (truth, x)), strict=True))
+    values = torch.zeros(len(pairs), dtype=torch.float64)
+    for i, pair in enumerate(pairs):
+        for top in range(0, windows, rows):
+            count = min(rows, windows - top)
+            band = (image[:, top : top + count + WINDOW - 1].double().numpy() for image in pair)
+            values[i] += count * structural_similarity(
+                *band,
+                data_range=data_range,
+                channel_axis=0,
+                gaussian_weights=True,
+                sigma=1.5,
+                use_sample_covariance=False,
+            )
+    return (values / windows).reshape(x.shape[:-3])
 
 
 def sharpness(x: Tensor, truth: Tensor) -> Tensor:
@@ -91,7 +105,7 @@ def sharpness(x: Tensor, truth: Tensor) -> Tensor:
         down, along = image.diff(dim=-2).abs(), image.diff(dim=-1).abs()
         return down.sum((-3, -2, -1)) + along.sum((-3, -2, -1))
 
-    x, truth = _pair(x, truth)
+    x, truth = (image.double() for image in _pair(x, truth))
     return variation(x) / variation(truth)
 
 
@@ -185,7 +199,7 @@ def _draws(draws: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _pair(x: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """Both in float64 on the CPU, after checking that they can be compared."""
+    """Both on the CPU, after checking that they can be compared."""
     require_floating(x, "x")
     require_floating(truth, "truth")
     if x.shape != truth.shape or x.ndim not in (3, 4):
@@ -193,7 +207,9 @@ def _pair(x: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
             "The two images must have one shape, (batch, c, h, w) or (c, h, w), "
             f"but had {tuple(x.shape)} and {tuple(truth.shape)}."
         )
-    x, truth = x.detach().cpu().double(), truth.detach().cpu().double()
-    require_finite(x, "x")
-    require_finite(truth, "truth")
+    x, truth = x.detach().cpu(), truth.detach().cpu()
+    for what, images in (("x", x), ("truth", truth)):
+        low, high = images.aminmax() if images.numel() else (0.0, 0.0)
+        if not (low >= -LARGEST and high <= LARGEST):
+            require_finite(images.double(), what)
     return x, truth

@@ -122,7 +122,8 @@ def from_diffusers(
     if device is not None and torch.device(device).type == "meta":
         raise ValueError("device must be one that holds numbers, but was meta. Take 'cpu'.")
     if device is not None or dtype is not None:
-        source.to(device=device, dtype=dtype)
+        # A model's own .to warns of modules that it would keep in float32, be there none.
+        torch.nn.Module.to(source, device=device, dtype=dtype)
     return KINDS[kind](net, schedule_of(scheduler), first_t=0)
 
 

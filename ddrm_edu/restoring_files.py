@@ -23,6 +23,7 @@ from .files import Picture
 from .noise import standard_normal
 from .operators import Denoising, LinearMap, SVDOperator
 from .operators.transforms import _largest_crop
+from .restoration import METHODS
 from .scale import from_symmetric, to_symmetric
 from .tasks import Task, color_weights, of_grey
 
@@ -32,8 +33,12 @@ UNTILED = (
 )  # pixels of a picture that a network sees as a whole, unless --tile says otherwise
 TILE = 512
 NETWORK_BYTES = 300  # per pixel of a tile, measured with the shipped networks: 270 to 306
-RUN_BYTES = 60, 100, 210
-"""Per number of x, if V = I, if not, and with a change of colours: measured on 3 megapixels."""
+RUN_BYTES = 58, 90, 110
+"""Per number of x, if V = I, if not, and with a change of colours: measured on 1.5 megapixels."""
+FIGURE_BYTES = 80
+"""Per number of x, more for a figure."""
+LATE_BYTES = 2**27
+"""Libraries that are imported when the picture is scored or written, and what they compute with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +77,7 @@ class Problem:
     op: SVDOperator | LinearMap
     seen: SVDOperator | LinearMap
     y: Tensor
-    sigma_y: float
+    sigma_y: float | Tensor
     truth: Tensor | None = None
     weights: tuple[float, ...] | None = None
     alpha: np.ndarray | None = None
@@ -88,6 +93,8 @@ def restore_files(source: Path, out: Path | None, options: Options, say: Say) ->
         For a folder at its end, with the number of files that could not be restored.
     """
     options.task.check(options.given, degrade=options.degrade)
+    if path := noise_map(options.sigma_y):
+        files.read_noise(path)
     noise_level(options.sigma_y)
     range_of(options.value_range)
     device_of(options.device)
@@ -201,7 +208,7 @@ def _finish(x: Tensor, out: Path, kind: str, problem: Problem, options: Options,
     ideal, rounded = (float((problem.seen(a) - y).norm() / y.norm()) for a in (x, written[None]))
     say(
         f"|H x - y| / |y| = {ideal:.1e}  ({rounded:.1e} as {numbers.dtype} in the file; "
-        f"noise in y: sigma_y = {problem.sigma_y:.3g})"
+        f"noise in y: sigma_y = {_size_of(problem.sigma_y)})"
     )
     alpha = _enlarged(problem.alpha, numbers.shape[1:], say)
     if like.profile and not files.fitting_profile(like, len(numbers)):
@@ -256,7 +263,7 @@ def _problem(
     channels = getattr(denoiser, "in_channels", None) or len(like.pixels)
     weights, truth, alpha = None, None, like.alpha
     if picture is None:
-        seen, noise = op, _noise(options, like, y, say)
+        seen, noise = op, _noise(options, like, y, op, say)
         y = to_symmetric(y, seen, low=like.low, high=like.high)
     else:
         if options.degrade:
@@ -269,13 +276,14 @@ def _problem(
         seen = task.operator(shape, kept)
         if options.degrade:
             truth = to_symmetric(pixels, low=like.low, high=like.high)
-            noise = _noise(options, like, None, say)
+            del pixels
             y = seen(truth)
-            y = y + noise * standard_normal(y, generator)
+            noise = _noise(options, like, None, seen, say)
+            y = y + noise_in(noise, y) * standard_normal(y, generator)
         else:
             y = _measured(task, pixels, seen)
             y = to_symmetric(y, seen, low=like.low, high=like.high)
-            noise = _noise(options, like, y, say)
+            noise = _noise(options, like, y, seen, say)
     op = seen
     if seen.in_shape[0] == 1 and channels == 3 and isinstance(seen, SVDOperator):
         weights = color_weights(task.weights, 3)
@@ -296,7 +304,7 @@ def _problem(
         op=op,
         seen=seen,
         y=y.reshape(len(y), *op.out_shape),
-        sigma_y=noise,
+        sigma_y=noise.reshape(1, *op.out_shape) if isinstance(noise, Tensor) else noise,
         truth=truth,
         weights=weights,
         alpha=alpha,
@@ -481,9 +489,19 @@ def _random(shape: tuple[int, ...], options: Options, generator: torch.Generator
 # ------------------------------------------------------------------------------------ understanding
 
 
+def noise_map(text: str | None) -> Path | None:
+    """The file that --sigma-y names, a map of the noise, or None if it is no name of one."""
+    path = Path(text or "")
+    if path.suffix.lower() not in (".npy", ".tif", ".tiff"):
+        return None
+    if not path.is_file():
+        raise ValueError(f"--sigma-y names a map of the noise, but there is no file {text!r}.")
+    return path
+
+
 def noise_level(text: str | None) -> float | None:
     """``0.1`` on [-1, 1]; ``20/255`` and ``5%`` of the range of the file, which is 2 long there."""
-    if text is None:
+    if text is None or noise_map(text):
         return None
     number, percent, rest = text.strip().partition("%")
     share, slash, of = number.partition("/")
@@ -498,14 +516,18 @@ def noise_level(text: str | None) -> float | None:
     if not 0 <= level < math.inf or rest or (percent and slash):
         raise ValueError(
             "--sigma-y is the standard deviation of the noise, finite and at least 0: a number on "
-            "the scale [-1, 1], such as 0.1, or a part of the range of the file, such as 20/255 or "
-            f"5%; but it was {text!r}."
+            "the scale [-1, 1], such as 0.1, a part of the range of the file, such as 20/255 or "
+            f"5%, or a map of it, a file NPY or TIFF; but it was {text!r}."
         )
     return level
 
 
-def _noise(options: Options, like: Picture, y: Tensor | None, say: Say) -> float:
+def _noise(
+    options: Options, like: Picture, y: Tensor | None, op: SVDOperator | LinearMap, say: Say
+) -> float | Tensor:
     """sigma_y on [-1, 1]: as given, estimated, or the rounding of the file; it is said which."""
+    if path := noise_map(options.sigma_y):
+        return _mapped(path, options, like, op, say)
     level, task = noise_level(options.sigma_y), options.task
     if level is not None:
         own = level / 2 * (like.high - like.low)
@@ -527,6 +549,44 @@ def _noise(options: Options, like: Picture, y: Tensor | None, say: Say) -> float
     level = 2 / (like.high - like.low) / math.sqrt(12)
     say(f"sigma_y was not given: {level:.2g} on [-1, 1], the rounding of the file to integers")
     return level
+
+
+def _mapped(
+    path: Path, options: Options, like: Picture, op: SVDOperator | LinearMap, say: Say
+) -> Tensor:
+    """A map of the noise in the units of the file, as one of y on [-1, 1].
+
+    Its shape is that of the file which is or would be measured, or of y.
+    """
+    sigma, task = torch.from_numpy(files.read_noise(path)), options.task
+    masked = task.name in ("inpaint", "demosaic")
+    whole = (1 if task.name == "demosaic" else op.in_shape[0], *op.in_shape[1:])
+    due = whole if masked else op.out_shape
+    last = sigma.movedim(-1, 0) if sigma.ndim == 3 else sigma
+    shapes = (due, (1, *due[1:]), due[1:]) if len(due) == 3 else (due,)
+    fits = next((a for a in (sigma, last) if tuple(a.shape) in shapes), None)
+    if fits is None:
+        raise ValueError(
+            f"The map of the noise must have the shape of the measurement, {due}"
+            f"{f' or {due[1:]}' if len(due) == 3 else ''}, but {path.name} has "
+            f"{tuple(sigma.shape)}. It is laid out as the picture is shown, rows first."
+        )
+    known = fits[fits.isfinite()]
+    factor = 2 / (like.high - like.low)
+    lost = "" if len(known) == fits.numel() else f", infinite in {fits.numel() - len(known)} places"
+    say(
+        f"sigma_y: {path.name}, from {known.min():.3g} to {known.max():.3g} in the units of the "
+        f"file = {factor * known.min():.3g} to {factor * known.max():.3g} on [-1, 1]{lost}"
+    )
+    sigma = (factor * fits).expand(due)
+    if masked and isinstance(op, SVDOperator):
+        sigma = sigma.expand(op.in_shape)[op.spectrum() > 0]
+    return sigma.reshape(1, *op.out_shape)
+
+
+def noise_in(sigma_y: float | Tensor, like: Tensor) -> float | Tensor:
+    """sigma_y to draw noise with: 0 where nothing is measured, which no noise changes."""
+    return sigma_y.nan_to_num(posinf=0.0).to(like) if isinstance(sigma_y, Tensor) else sigma_y
 
 
 def estimated_noise(image: Tensor) -> float:
@@ -599,21 +659,35 @@ def _estimate(
     kind = 2 if isinstance(op, ddrm_edu.ChangeOfBasis) else 1
     if getattr(op, "pixel_basis", False):
         kind = 0
-    needed = NETWORK_BYTES * at_once + RUN_BYTES[kind] * op.n
+    of_x = RUN_BYTES[kind] + (FIGURE_BYTES if options.figure else 0)
+    needed = NETWORK_BYTES * at_once + of_x * op.n + LATE_BYTES
     free = _free_memory(options.device)
     if needed > free:
         raise ValueError(
-            f"The run needs about {needed / 2**30:.2g} GiB, but {free / 2**30:.2g} GiB are free. "
-            f"--tile {TILE} shows the network smaller parts; if that is not enough, cut the "
+            f"The run needs about {needed / 2**30:.2g} GiB more, but {free / 2**30:.2g} GiB are "
+            f"free. --tile {TILE} shows the network smaller parts; if that is not enough, cut the "
             "picture into parts."
         )
+    at_peak = math.ceil(10 * (needed + _held_memory(options.device)) / 2**30) / 10
     count = denoiser.count(height, width) if tile else 1
     tiles = f", in {count} tiles of {tile} x {tile}" if count > 1 else ""
     clock = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
-    beside = " beside the network's own" if _is_saved(options.model) else ""  # not measured
+    # What was not measured is said: other networks, and what a gradient keeps of a network.
+    beside = " beside the network's own" if _is_saved(options.model) else ""
+    method = METHODS.get(options.method)
+    beside += " and what gradients keep" if method and method.vjps else ""
     if not isinstance(op, SVDOperator):
         clock += " for the network, more for H, which has no SVD"
-    return f"about {clock} and {needed / 2**30:.2g} GiB{beside}: {options.steps} steps{tiles}"
+    return f"about {clock} and {at_peak:.1f} GiB in all{beside}: {options.steps} steps{tiles}"
+
+
+def _held_memory(device: str) -> float:
+    """What this process has taken already: the libraries, the network, the picture."""
+    if torch.device(device).type == "cuda":
+        return float(torch.cuda.memory_allocated(device))
+    import psutil
+
+    return float(psutil.Process().memory_info().rss)
 
 
 def _free_memory(device: str) -> float:
@@ -653,6 +727,13 @@ def _loaded_once(options: Options, say: Say) -> Callable[[], Any]:
         return loaded[0]
 
     return load
+
+
+def _size_of(sigma_y: float | Tensor) -> str:
+    if not isinstance(sigma_y, Tensor):
+        return f"{sigma_y:.3g}"
+    known = sigma_y[sigma_y.isfinite()]
+    return f"{known.min():.3g} to {known.max():.3g}"
 
 
 def _scores(image: Tensor, truth: Tensor) -> str:

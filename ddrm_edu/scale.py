@@ -23,6 +23,8 @@ from .boundary import checked
 from .operators import LinearMap, SVDOperator
 from .validation import require_batch, require_floating, require_level
 
+AT_ONCE = 2**20  # numbers that are in float64 at a time
+
 
 @checked
 def to_symmetric(
@@ -65,15 +67,12 @@ def to_symmetric(
     require_range(low, high)
     if op is None:
         require_floating(y, "y")
-        ones = torch.ones_like(y)
+        ones = y.new_ones(())
     else:
         require_batch(y, op.out_shape, "y")
-        ones = op(
-            torch.ones(
-                getattr(op, "batch", None) or 1, *op.in_shape, dtype=y.dtype, device=y.device
-            )
-        )
-    return (2 * y - (low + high) * ones) / (high - low)
+        images = getattr(op, "batch", None) or 1
+        ones = op(torch.ones(images, *op.in_shape, dtype=y.dtype, device=y.device))
+    return (2 * y).sub_((low + high) * ones).div_(high - low)
 
 
 @checked
@@ -118,9 +117,12 @@ def warn_if_out_of_range(op: SVDOperator, y: Tensor, sigma_y: float) -> None:
     noise = require_level(sigma_y, "sigma_y")
     s = (s if op.batch else s[None]).flatten(1)  # for each image, or for all; it may be broadcast
     explained = (noise / s.where(s > 0, math.inf)).square().mean(1)
-    kept = op.pinv(y).double().flatten(1)
-    beyond = (kept.abs() - 1).clamp(min=0)
-    power, beyond = torch.stack([kept.square().mean(1), beyond.square().mean(1)]).cpu()
+    kept = op.pinv(y).flatten(1)
+    squares = [
+        torch.stack([piece.square().sum(1), (piece.abs() - 1).clamp(min=0).square().sum(1)])
+        for piece in map(torch.Tensor.double, kept.split(AT_ONCE, 1))
+    ]
+    power, beyond = (torch.stack(squares).sum(0) / kept.shape[1]).cpu()
     found = beyond - (1 - power).clamp(min=0) * (s == 0).any(1)
     if (too_far := found - 1.5 * explained > 0.01).any():
         worst = found.where(too_far, 0.0).argmax()

@@ -1,6 +1,6 @@
 """One click to run: badges for Colab and Binder, and a first cell that installs what is missing.
 
-python scripts/badges.py            # in README.md and in every lecture
+python scripts/badges.py            # in README.md, in every lecture, in the notebooks of docs
 python scripts/badges.py --check    # say what is not as this script would write it
 
 The address of the repository stands in pyproject.toml, under ``[project.urls]``, and nowhere else
@@ -144,7 +144,8 @@ def lecture(path: Path) -> str:
     """The notebook at the path, as it should be."""
     notebook = nbformat.read(path, as_version=4)
     title = notebook.cells[0]
-    title.source = with_badges(title.source, line(f"lectures/{path.name}", "../"))
+    place = path.relative_to(path.parents[1]).as_posix()
+    title.source = with_badges(title.source, line(place, "../"))
     with_install_cell(notebook)
     return nbformat.writes(notebook) + "\n"
 
@@ -157,7 +158,8 @@ def wanted(root: Path) -> dict[Path, str]:
     found[readme] = with_badges(
         readme.read_text(encoding="utf-8"), line(f"lectures/{first.name}", "")
     )
-    return found | {path: lecture(path) for path in lectures}
+    others = sorted((root / "docs").glob("*.ipynb"))
+    return found | {path: lecture(path) for path in [*lectures, *others]}
 
 
 def stale(root: Path) -> dict[Path, str]:

@@ -54,6 +54,13 @@ def png4(pixels: np.ndarray) -> bytes:
     return png(rows, *pixels.shape[::-1], 4, 0)
 
 
+def png_of_bits(values: np.ndarray, bits: int, kind: int, *chunks) -> bytes:
+    """A PNG of 1, 2 or 4 bits per pixel, grey (kind 0) or with a palette (3)."""
+    each = np.unpackbits(values.astype("u1")[..., None], axis=-1)[..., 8 - bits :]
+    rows = b"".join(b"\0" + np.packbits(row).tobytes() for row in each.reshape(len(values), -1))
+    return png(rows, *values.shape[::-1], bits, kind, *chunks)
+
+
 def pillow(image: Image.Image, format: str, **options) -> bytes:
     stream = io.BytesIO()
     image.save(stream, format, **options)
@@ -313,6 +320,78 @@ for orientation in range(1, 9):
         ),
     }
 
+for bits in (1, 2, 4):
+    few, top = GREY % 2**bits, 2**bits - 1
+    opacity = np.arange(0, 256, 255 // top)[::-1].astype("u1")
+    RESTORED |= {
+        f"grey-{bits}-transparent.png": (
+            png_of_bits(few, bits, 0, (b"tRNS", struct.pack(">H", int(few[0, 0])))),
+            (few * (255 // top)).astype("u1"),
+            (few != few[0, 0]).astype(float),
+            [],
+        ),
+        f"P-{bits}-opacity.png": (
+            png_of_bits(
+                few,
+                bits,
+                3,
+                (b"PLTE", PALETTE[: top + 1].tobytes()),
+                (b"tRNS", opacity.tobytes()),
+            ),
+            PALETTE[few],
+            opacity[few] / 255,
+            [],
+        ),
+    }
+INDEXED = Image.fromarray(GREY).convert("P")
+INDEXED.putpalette(PALETTE.flatten().tolist())
+RESTORED |= {
+    "P-transparent.gif": (
+        pillow(INDEXED, "GIF", transparency=int(GREY[0, 0])),
+        PALETTE[GREY],
+        (GREY[0, 0] != GREY).astype(float),
+        [],
+    ),
+    "P.bmp": (pillow(INDEXED, "BMP"), PALETTE[GREY], None, []),
+    "P.tiff": (pillow(INDEXED, "TIFF"), PALETTE[GREY], None, []),
+    "LA.tiff": (pillow(Image.fromarray(with_alpha(GREY, ALPHA)), "TIFF"), GREY, ALPHA / 255, []),
+    "RGBA-planes.tiff": (
+        tiff(
+            with_alpha(COLOUR, ALPHA).transpose(2, 0, 1).copy(),
+            photometric="rgb",
+            planarconfig="separate",
+            extrasamples=["unassalpha"],
+        ),
+        COLOUR,
+        ALPHA / 255,
+        [],
+    ),
+    "LA16.tiff": (
+        tiff(with_alpha(GREY16, ALPHA16), planarconfig="contig", extrasamples=["unassalpha"]),
+        GREY16,
+        ALPHA16 / 65535,
+        [],
+    ),
+    "turned-6.webp": (
+        pillow(Image.fromarray(COLOUR), "WEBP", lossless=True, exif=exif(6)),
+        turned(COLOUR, 6),
+        None,
+        [],
+    ),
+    "turned-7-planes.tiff": (
+        tiff(
+            COLOUR.transpose(2, 0, 1).copy(),
+            photometric="rgb",
+            planarconfig="separate",
+            extratags=[(274, "H", 1, 7, False)],
+        ),
+        turned(COLOUR, 7),
+        None,
+        [],
+    ),
+    "big-endian-chw.npy": (npy(COLOUR16.transpose(2, 0, 1).astype(">u2")), COLOUR16, None, []),
+}
+
 FRAMES = [Image.fromarray(GREY), Image.fromarray(255 - GREY)]
 ANIMATED = {"save_all": True, "append_images": FRAMES[1:]}
 BOMB = tiff(np.zeros((1000, 7), "u2")).replace(
@@ -362,6 +441,10 @@ REFUSED: dict[str, tuple[bytes, tuple[str, ...]]] = {
     ),
     "unnamed-channel-16.tiff": (
         tiff(with_alpha(COLOUR16, ALPHA16), photometric="rgb", extrasamples=["unspecified"]),
+        ("does not call alpha",),
+    ),
+    "unnamed-channel-8.tiff": (
+        tiff(with_alpha(COLOUR, ALPHA), photometric="rgb", extrasamples=["unspecified"]),
         ("does not call alpha",),
     ),
     "floats-on-255.tiff": (tiff((FLOAT * 255).astype("f4")), ("--range 0,255", "98 %")),

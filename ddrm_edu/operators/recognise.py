@@ -6,7 +6,9 @@ events of probability 0.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,6 +21,12 @@ LARGEST_PATCH = 1024  # entries: what shows all units is a single image, or fill
 
 MOST_PARTS = 4  # of a stack: each costs a few calls
 
+MOST_RECTANGLES = 8  # of a direct sum, for the same reason
+
+STRIPS = 32, 8  # into which a side of a small image, or of a large one, is cut to find rectangles
+
+SMALL = 2**14  # entries of an image of which f is asked more often
+
 LARGEST_FACTOR = 8  # of a reduction: what shows its kernel is 64 images at most
 
 
@@ -26,9 +34,17 @@ def recognise(f: LinearMap) -> str | None:
     """A sentence that names the operator of this library which does the same as f, or None.
 
     f is called at most six times, with one to four images; more show the units of a patch, if
-    there are few patches, or the kernel of a blur of which few pixels are kept.
+    there are few patches, the kernel of a blur of which few pixels are kept, or rectangles.
     """
+    if sentence := _one_structure(f):
+        return sentence
+    return _stacked(f) or _rectangles(f)
+
+
+def _one_structure(f: LinearMap) -> str | None:
     guesses = [_pixels, _diagonal]
+    if len(f.in_shape) == 3:
+        guesses += [_kept_frequencies]
     if len(f.in_shape) == len(f.out_shape) == 3:
         guesses += [
             _frequencies,
@@ -39,7 +55,6 @@ def recognise(f: LinearMap) -> str | None:
             _rows_and_columns,
             _zero_boundary,
         ]
-    guesses.append(_stacked)
     return next((sentence for guess in guesses if (sentence := guess(f))), None)
 
 
@@ -87,6 +102,34 @@ def _frequencies(f: LinearMap) -> str | None:
                 f"FourierMask(mask{', centred=True' * centred}), where mask holds the weights."
             )
     return None
+
+
+def _kept_frequencies(f: LinearMap) -> str | None:
+    """Every measurement is one number of the spectrum of a complex image, times one scale."""
+    if f.in_shape[0] != 2 or not f.y.any():
+        return None
+    for centred in (False, True):
+        spectrum = FourierMask(torch.ones(f.in_shape[1:]), centred=centred)
+
+        ones = torch.ones(1, *f.in_shape, dtype=torch.float64)
+        scale = float(f(spectrum.adjoint(ones)).mean())
+        if not scale:
+            continue
+        of_spectrum = partial(_of_spectrum, f, spectrum, scale)
+        if _pixels(LinearMap(of_spectrum, f.in_shape, f.out_shape, name=f.name)):
+            last = f"; y is {scale:.6g} times that" if abs(scale - 1) > f.rounding else ""
+            return (
+                "Each measurement is one number of the spectrum of a complex image, whose parts "
+                "are the two channels: ChangeOfBasis(Inpainting(mask), F, F.adjoint) with "
+                f"F = FourierMask(torch.ones({f.in_shape[1:]}){', centred=True' * centred}) keeps "
+                f"{f.m} of {f.n}, in row-major order{last}. FourierMask(mask) leaves "
+                "the others in place, as 0, if both parts of a frequency are kept or lost."
+            )
+    return None
+
+
+def _of_spectrum(f: LinearMap, spectrum: FourierMask, scale: float, z: Tensor) -> Tensor:
+    return f(spectrum.adjoint(z)) / scale
 
 
 def _patches(f: LinearMap) -> str | None:
@@ -171,9 +214,13 @@ def _decimated(f: LinearMap) -> str | None:
     if not _agrees(f, torch.fft.irfft2(spectrum, s=(height, width))[..., ::r, ::r]):
         return None
     return (
-        f"It is a periodic blur of which every {r}th pixel is kept: "
+        f"It is a periodic blur of which every {_ordinal(r)} pixel is kept: "
         f"BlurDecimation({f.in_shape}, kernel, {r})."
     )
+
+
+def _ordinal(r: int) -> str:
+    return {2: "2nd", 3: "3rd"}.get(r, f"{r}th")
 
 
 def _rows_and_columns(f: LinearMap) -> str | None:
@@ -235,6 +282,163 @@ def _stacked(f: LinearMap) -> str | None:
 
 def _part(f: LinearMap, i: int, x: Tensor) -> Tensor:
     return f(x).flatten(1)[:, i * f.n : (i + 1) * f.n].reshape(-1, *f.in_shape)
+
+
+class _Box(NamedTuple):
+    """Rows and columns of the image."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+
+def _rectangles(f: LinearMap) -> str | None:
+    """Rectangles that are measured by operators of their own: cuts that no measurement crosses.
+
+    They are looked for at multiples of 1/32 of a side, of large images of 1/8.
+    """
+    if len(f.in_shape) != 3 or not f.y.any():
+        return None
+    _, height, width = f.in_shape
+    # What is not cut is told by four images: of the first column and the last one, and of the rows.
+    ends = torch.zeros(4, *f.in_shape, dtype=torch.float64)
+    ends[0, ..., 0], ends[1, ..., -1] = f.x[0, ..., 0], f.x[0, ..., -1]
+    ends[2, :, 0], ends[3, :, -1] = f.x[0, :, 0], f.x[0, :, -1]
+    seen = _sees(f, ends)
+    for axis in (2, 1):
+        first, last = seen[4 - 2 * axis], seen[5 - 2 * axis]
+        if (first & last).any():
+            continue
+        parts = _parts(f, _Box(0, height, 0, width), axis, others=True)
+        if parts and 1 < len(parts) <= MOST_RECTANGLES:
+            listed = " ".join(
+                f"({i + 1}) rows {box.top} to {box.bottom - 1}, columns {box.left} to "
+                f"{box.right - 1}: {sentence}"
+                for i, (box, sentence) in enumerate(parts)
+            )
+            corners = ", ".join(
+                f"(op{i + 1}, {box.top}, {box.left})" for i, (box, _) in enumerate(parts)
+            )
+            return (
+                f"It measures {len(parts)} rectangles, each in a way of its own, which is "
+                f"DirectSum({f.in_shape}, [{corners}]), whose y lists them one after the other; "
+                f"with {listed}"
+            )
+    return None
+
+
+def _sees(f: LinearMap, images: Tensor) -> Tensor:
+    """Which measurements (images, m) are not 0."""
+    return f(images).flatten(1).abs() > f.rounding * f.y.abs().max()
+
+
+def _parts(f: LinearMap, box: _Box, axis: int, *, others: bool) -> list[tuple[_Box, str]] | None:
+    """Recognised rectangles of which ``box`` consists, side by side along an axis of the image."""
+    found: list[tuple[_Box, str]] = []
+    segments = _segments(f, box, axis)
+    if len(segments) == 1:
+        return None
+    for run in _runs(segments):
+        if sentence := _of_box(f, _along(box, axis, run[0][0], run[-1][1])):
+            found.append((_along(box, axis, run[0][0], run[-1][1]), sentence))
+            continue
+        whole = _along(box, axis, run[0][0], run[-1][1])
+        if others and (within := _parts(f, whole, 3 - axis, others=False)):
+            found += within
+            continue
+        while run:  # segments of one width, but of several structures: the longest of each
+            fits = [0, len(run) + 1]
+            while fits[1] - fits[0] > 1:
+                count = sum(fits) // 2
+                known = _of_box(f, _along(box, axis, run[0][0], run[count - 1][1]))
+                fits[0 if known else 1] = count
+            part = _along(box, axis, run[0][0], run[max(fits[0], 1) - 1][1])
+            if not fits[0] or len(found) == MOST_RECTANGLES:
+                return None
+            found.append((part, _of_box(f, part) or ""))
+            run = run[fits[0] :]
+    return found
+
+
+def _along(box: _Box, axis: int, start: int, stop: int) -> _Box:
+    if axis == 2:
+        return box._replace(left=start, right=stop)
+    return box._replace(top=start, bottom=stop)
+
+
+def _segments(f: LinearMap, box: _Box, axis: int) -> list[tuple[int, int]]:
+    """The narrowest pieces along an axis between which no measurement looks over the border."""
+    begin, end = (box.left, box.right) if axis == 2 else (box.top, box.bottom)
+    width = -(-(end - begin) // STRIPS[f.n > SMALL])
+    starts = list(range(begin, end, width))
+    images = torch.zeros(len(starts), *f.in_shape, dtype=torch.float64)
+    for image, start in zip(images, starts, strict=True):
+        strip = _along(box, axis, start, min(start + width, end))
+        region = (slice(None), slice(strip.top, strip.bottom), slice(strip.left, strip.right))
+        image[region] = f.x[0][region]
+    seen = torch.cat([_sees(f, some) for some in images.split(4)])
+    before, after = seen.cumsum(0) > 0, seen.flip(0).cumsum(0).flip(0) > 0
+    cuts = [
+        start
+        for i, start in enumerate(starts)
+        if not i or not bool((before[i - 1] & after[i]).any())
+    ]
+    return list(zip(cuts, [*cuts[1:], end], strict=True))
+
+
+def _runs(segments: list[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    """Neighbours of one width, which are one structure as a rule."""
+    run: list[tuple[int, int]] = []
+    for segment in segments:
+        if run and segment[1] - segment[0] != run[0][1] - run[0][0]:
+            yield run
+            run = []
+        run.append(segment)
+    yield run
+
+
+def _of_box(f: LinearMap, box: _Box) -> str | None:
+    """What f does to one rectangle, which no measurement shares with others."""
+    channels, height, width = f.in_shape[0], box.bottom - box.top, box.right - box.left
+    shape, rows, columns = (channels, height, width), slice(*box[:2]), slice(*box[2:])
+    image = torch.zeros(1, *f.in_shape, dtype=torch.float64)
+    image[..., rows, columns] = f.x[:1, ..., rows, columns]
+    place = _sees(f, image)[0]
+    if not place.any():
+        return None
+
+    def measured(x: Tensor, place: Tensor) -> Tensor:
+        whole = x.new_zeros(len(x), *f.in_shape)
+        whole[..., rows, columns] = x
+        return f(whole).flatten(1)[:, place]
+
+    for places, out_shape in _shapes(f, place, shape):
+        part = LinearMap(partial(measured, place=places), shape, out_shape, name=f.name)
+        if sentence := _one_structure(part):
+            return sentence
+    return None
+
+
+def _shapes(
+    f: LinearMap, place: Tensor, shape: tuple[int, int, int]
+) -> Iterator[tuple[Tensor, tuple[int, ...]]]:
+    """Which measurements a rectangle has, and the shapes that they may form."""
+    if len(f.out_shape) == 3:  # a rectangle of y, of which some may be 0
+        whole = place.reshape(f.out_shape).any(0)
+        rows, columns = whole.any(1).nonzero().flatten(), whole.any(0).nonzero().flatten()
+        block = torch.zeros(f.out_shape, dtype=torch.bool)
+        block[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
+        sides = (len(block), int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1)
+        yield block.flatten(), sides
+        return
+    count, (channels, height, width) = int(place.sum()), shape
+    yield place, (count,)
+    for r in range(1, LARGEST_FACTOR + 1):
+        if height % r == width % r == 0 and count % (height * width // r**2) == 0:
+            planes = count // (height * width // r**2)
+            if planes <= channels * r * r:
+                yield place, (planes, height // r, width // r)
 
 
 def _identity(f: LinearMap) -> str | None:

@@ -766,6 +766,7 @@ GOOD: dict[str, Callable[[], Call]] = {
         files.read_picture,
         {"path": folder() / "good.png", "value_range": (0.0, 255.0)},
     ),
+    "read_noise": lambda: (files.read_noise, {"path": folder() / "good.npy"}),
     "read_numbers": lambda: (files.read_numbers, {"path": folder() / "good.npy"}),
     "kind_of": lambda: (files.kind_of, {"path": Path("a.png")}),
     "write_picture": lambda: (
