@@ -59,7 +59,8 @@ $(SITE)/.ready: docs/requirements.txt scripts/borrow.py $(READY)
 BROWSER := build/browser-env
 
 browser: site $(BROWSER)/.ready ## the site and the sliders in a real browser (needs Debian's chromium)
-	OMP_NUM_THREADS=1 $(BROWSER)/bin/python -m pytest -m browser tests/browser
+	@$(BIN)/python scripts/chromium.py
+	OMP_NUM_THREADS=1 $(BROWSER)/bin/python -m pytest -m browser -n 2 --dist worksteal tests/browser
 
 $(BROWSER)/.ready: tests/browser/requirements.txt scripts/borrow.py $(READY)
 	$(PYTHON) scripts/borrow.py $(BROWSER) $(BIN)/python -r tests/browser/requirements.txt

@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "docs"), str(ROOT / "tests"), str(ROOT / "scripts")]
 
-from pages import alt, ids, math, names, sources  # noqa: E402
+from pages import alt, back, ids, math, names, sources  # noqa: E402
 
 import ddrm_edu  # noqa: E402
 
@@ -58,6 +58,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(?!ddrm_edu\b).*"),
     (r"py:.*", r".*\._\w+"),  # private: a base class that is shown
     (r"py:.*", r"ddrm_edu\.course\b.*"),  # of the lectures, no library
+    (r"py:class", r"ddrm_edu\..*\.[A-Z]"),  # a type variable
 ]
 
 mathjax_path = "mathjax/tex-svg.js"
@@ -76,5 +77,5 @@ copybutton_selector = "div.highlight:not(.no-copy) pre"
 
 def setup(app):
     """Hooks, each in the module of its subject."""
-    for subject in (alt, ids, math, names, sources):
+    for subject in (alt, back, ids, math, names, sources):
         subject.setup(app)

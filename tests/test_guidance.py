@@ -18,6 +18,7 @@ from guidance_laws import (
     krylov,
     observed,
     products,
+    proximal_gain,
     richardson,
     system,
     tweedie,
@@ -341,8 +342,7 @@ def test_diffpir_is_the_posterior_mean_of_independent_pixels(case, sigma, lambda
 
     def proximal(case, x, y, sigma):
         x0_hat, _ = tweedie(case, x, sigma)
-        v, m = sigma**2 / lambda_, len(case.H)
-        gain = v * case.H.T @ np.linalg.inv(v * case.H @ case.H.T + case.sigma_y**2 * np.eye(m))
+        gain = proximal_gain(case, sigma**2 / lambda_)
         return x0_hat + (y - x0_hat @ case.H.T) @ gain.T
 
     def argmin(case, x, y, sigma):  # |y - H x|^2 + rho |x - x0_hat|^2

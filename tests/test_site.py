@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import re
+import subprocess
 import sys
 import unicodedata
 from pathlib import Path
@@ -19,10 +20,14 @@ with pytest.MonkeyPatch.context() as patch:  # for good, scripts/proofs.py would
     for folder in ("docs", "scripts"):
         patch.syspath_prepend(ROOT / folder)
     api = importlib.import_module("pages.api")
+    back = importlib.import_module("pages.back")
     bibliography = importlib.import_module("pages.bibliography")
+    chromium = importlib.import_module("chromium")
     labels = importlib.import_module("pages.labels")
     mirror = importlib.import_module("pages.mirror")
+    news = importlib.import_module("pages.news")
     npm = importlib.import_module("npm")
+    sources = importlib.import_module("pages.sources")
 AUTHORS = re.compile(r"(?:[A-Z][a-zé]+(?:, | and )?)+(?: et al\.)?,? \(?(?:19|20)\d\d")
 
 
@@ -125,3 +130,65 @@ def test_tools_of_the_site_and_of_its_tests_are_pinned():
         wanted = [line for line in lines if line and not line.startswith("#")]
         assert wanted
         assert all(re.fullmatch(r"[\w-]+==[\d.]+", line) for line in wanted), name
+
+
+def test_every_exercise_is_old_or_new_and_the_old_ones_are_of_the_last_release():
+    lectures = sorted((ROOT / "lectures").glob("[0-9][0-9]*_*.ipynb"))
+    here = [each.id for found in news.exercises(lectures).values() for each in found]
+    version, old = news.RELEASED
+    assert version == ddrm_edu.__version__, "a release: renew RELEASED in docs/pages/news.py"
+    assert len(here) == len(set(here)) > len(old)
+    assert old <= set(here)
+    text = news.page(lectures)["docs/project/news.md"]
+    assert [line.split(" | ")[0] for line in text.splitlines() if re.match(r"\| \d", line)] == [
+        f"| {id}" for id in here
+    ]
+
+
+def test_a_slide_leads_to_its_statements_and_a_lecture_to_the_reference():
+    slides = back.anchored((ROOT / "lectures" / "SLIDES.md").read_text(encoding="utf-8"))
+    assert slides.count(")=\n**") == 24
+    assert "(slide-11-our-words)=\n**[11](#slide-11-ledger). " in slides
+    lecture = (ROOT / "lectures" / "06_three_cases.ipynb").read_text(encoding="utf-8")
+    *cells, last = nbformat.reads(back.with_reference(lecture, ["restore", "gap"]), 4).cells
+    assert cells == nbformat.reads(lecture, 4).cells
+    assert "[`gap`](../api/gap.rst), [`restore`](../api/restore.rst)." in last.source
+
+
+def test_a_source_leads_back_to_its_module_and_its_statements():
+    ways = sources._ways_back(ROOT / "tests" / "test_ddrm.py")
+    assert "Tests of [`ddrm_edu.ddrm`](../../api/modules/ddrm_edu.ddrm.rst)." in ways
+    assert "[S11.2](#ledger-s11-2)" in ways
+    assert "Tests of" not in sources._ways_back(ROOT / "tests" / "course" / "test_engine.py")
+    assert "`tests/test_restoration.py" not in api._tested("ddrm_edu.ddrm")
+    assert "tests/test_ddrm.py" in api._tested("ddrm_edu.ddrm")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (FileNotFoundError(), "no apt-get to install it"),
+        (subprocess.CompletedProcess([], 100, "E: Unable to locate package chromium\n"), "locate"),
+        (subprocess.CompletedProcess([], 0, ""), "There is no chromium here"),
+    ],
+)
+def test_where_no_chromium_can_be_had_a_sentence_says_so(monkeypatch, answer, said):
+    def run(*args, **options):
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(chromium, "found", lambda: None)
+    monkeypatch.setattr(chromium.subprocess, "run", run)
+    monkeypatch.setattr(sys, "argv", ["chromium.py", "--install"])
+    with pytest.raises(SystemExit, match=said) as error:
+        chromium.main()
+    assert "`make browser`" in error.value.code
+    assert "apt-get install chromium" in error.value.code
+
+
+def test_ci_looks_at_the_site_in_a_browser():
+    lines = (ROOT / ".ci" / "run").read_text().splitlines()
+    commands = [line.partition(" #")[0] for line in lines]
+    assert "python3 scripts/chromium.py --install" in commands
+    assert commands[-3:] == ["make package", "make test", "make browser"]

@@ -3,3 +3,5 @@
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+#: Of the package, what is no library: the command, and what only the lectures use.
+NOT_SHOWN = ("cli", "course", "__main__")

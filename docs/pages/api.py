@@ -11,11 +11,9 @@ from pathlib import Path
 
 import ddrm_edu
 
-from . import ROOT, labels
+from . import NOT_SHOWN, ROOT, labels, sources
 
 STUB = ROOT / "ddrm_edu" / "__init__.pyi"
-#: What is no library: the command, and what only the lectures use.
-NOT_SHOWN = ("cli", "course", "__main__")
 
 
 def groups() -> dict[str, list[str]]:
@@ -141,12 +139,23 @@ def _page(name: str, group: str, lectures: list[Path]) -> str:
     kind = "class" if inspect.isclass(value) else "function"
     options = "   :members:\n   :show-inheritance:\n" if kind == "class" else ""
     links = ", ".join(f":doc:`{p.stem[:2]} </lectures/{p.stem}>`" for p in lectures)
-    used = f"Used in the lectures {links}.\n" if links else ""
+    used = f"Used in the lectures {links}.\n\n" if links else ""
+    used += _tested(value.__module__)
     return (
         f"{_title(name, '=')}``from ddrm_edu import {name}`` · {group} · "
         f"module :py:mod:`{value.__module__}`\n\n"
         f".. auto{kind}:: ddrm_edu.{name}\n{options}\n{used}"
     )
+
+
+def _tested(module: str) -> str:
+    """A link to the tests of a module, where the site shows them."""
+    *folders, name = module.split(".")[1:]
+    file = ROOT.joinpath("tests", *folders, f"test_{name}.py")
+    if file not in sources.linked_files():
+        return ""
+    place = file.relative_to(ROOT).as_posix()
+    return f"Tested by :doc:`{place} </source/{place}>`.\n"
 
 
 def module_pages() -> Iterator[tuple[str, str]]:

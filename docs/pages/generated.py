@@ -11,7 +11,7 @@ def pages() -> dict[str, str]:
     found = dict(api.api_pages(lectures))
     found |= dict(ledger.ledger_pages(api.cited_ids()))
     found |= dict(sources.source_pages(sorted(sources.linked_files() | ledger.law_files())))
-    found |= gallery.page(lectures) | bibliography.page(lectures) | news.page()
+    found |= gallery.page(lectures) | bibliography.page(lectures) | news.page(lectures)
     found["lectures/solutions/index.md"] = SOLUTIONS
     return found
 

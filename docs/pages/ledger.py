@@ -45,7 +45,10 @@ def ledger_pages(cited: Mapping[str, list[str]]) -> Iterator[tuple[str, str]]:
         for id in (id for id in IDS if id[0] == letter):
             if letter == "S" and slide != id[1:3]:
                 slide = id[1:3]
-                parts.append(f"## Slide {int(slide)}\n\n")
+                parts.append(
+                    f"({labels.slide(int(slide), 'ledger')})=\n## Slide {int(slide)}\n\n"
+                    f"[The slide in our words](#{labels.slide(int(slide))})\n\n"
+                )
             level = "###" if letter == "S" else "##"
             parts.append(f"({labels.label(id)})=\n{level} {id}\n\n")
             parts += _entry(laws[id], places[id], theorems.get(id), cited.get(id, []))

@@ -14,7 +14,6 @@ from . import ROOT
 #: Pages of the repository that are pages of the site.
 PAGES = [
     "docs/**/*.md",
-    "docs/*.ipynb",
     "lectures/*.md",
     "lectures/[0-9][0-9]*_*.ipynb",
     "lectures/solutions/[0-9][0-9]*_*.ipynb",
@@ -28,7 +27,15 @@ PAGES = [
 #: Shown under another name: the front page, which takes the place of README.md.
 MOVED = {"docs/index.md": "index.md", "README.md": None}
 #: Files that pages include.
-INCLUDED = ["figures/*.png", "figures/*.jpg", "benchmarks/results/*.png", "CITATION.cff"]
+INCLUDED = [
+    *(
+        f"{folder}/*.{kind}"
+        for folder in ("figures", "benchmarks/results")
+        for kind in ("png", "jpg")
+    ),
+    "figures/*.svg",
+    "CITATION.cff",
+]
 
 
 def pages() -> dict[str, Path]:

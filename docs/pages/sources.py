@@ -6,12 +6,15 @@ import ast
 import os
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sphinx.application import Sphinx
-
-from . import ROOT
+from . import NOT_SHOWN, ROOT, labels
 from .mirror import pages
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 LINK = re.compile(r"(?<!!)(\[[^][]*\])\((?!\w+:|#)([^()#\s]+)(#[^()\s]*)?\)")
 ANCHOR = re.compile(r'<a id="([\w-]+)"></a>')  # of HTML, which no link of MyST's finds
@@ -28,6 +31,7 @@ def label(path: Path, name: str) -> str:
     return f"source-{path.relative_to(ROOT).as_posix()}-{name}"
 
 
+@cache
 def linked_files() -> set[Path]:
     """The files that pages link to, and which are no pages themselves."""
     found = set()
@@ -43,7 +47,31 @@ def source_pages(files: Iterable[Path]) -> Iterator[tuple[str, str]]:
     """Place and text of the page of each file."""
     for path in files:
         name = path.relative_to(ROOT).as_posix()
-        yield shown(path), f"---\norphan: true\n---\n\n# {name}\n\n{''.join(_blocks(path))}"
+        yield (
+            shown(path),
+            f"---\norphan: true\n---\n\n# {name}\n\n{_ways_back(path)}{''.join(_blocks(path))}",
+        )
+
+
+def _ways_back(path: Path) -> str:
+    """To the module that a file tests, and to the statements that it names."""
+    up = "../" * len(path.relative_to(ROOT).parts)
+    ways = []
+    if module := _module(path):
+        ways.append(f"Tests of [`{module}`]({up}api/modules/{module}.rst).")
+    if named := labels.statements(path.read_text(encoding="utf-8")):
+        ways.append(f"Statements of the ledger: {labels.entries(named)}.")
+    return "".join(f"{way}\n\n" for way in ways)
+
+
+def _module(tests: Path) -> str | None:
+    """The module of the library that stands where a file of tests does."""
+    top, *folders, _ = tests.relative_to(ROOT).parts
+    module = Path(*folders, f"{tests.stem.removeprefix('test_')}.py")
+    shown = top == "tests" and folders[:1] != ["course"] and module.stem not in NOT_SHOWN
+    if not (shown and (ROOT / "ddrm_edu" / module).is_file()):
+        return None
+    return ".".join(["ddrm_edu", *module.with_suffix("").parts])
 
 
 def _blocks(path: Path) -> Iterator[str]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import os
-import shutil
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = Path(os.environ.get("DDRM_EDU_SITE", ROOT / "build" / "site" / "html"))
-NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 def pytest_collection_modifyitems(config, items):
@@ -35,9 +34,12 @@ def browser():
     """Debian's chromium, driven by playwright."""
     from playwright.sync_api import sync_playwright
 
-    program = next(filter(None, map(shutil.which, NAMES)), None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "scripts")
+        chromium = importlib.import_module("chromium")
+    program = chromium.found()
     if program is None:
-        pytest.fail("No chromium was found: apt-get install chromium.")
+        pytest.fail(f"There is no chromium here. {chromium.OTHERWISE}")
     with sync_playwright() as playwright:
         # In a container there is no sandbox for root; the pages are our own.
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
