@@ -443,7 +443,7 @@ def _differing_entries(got: Tensor, due: Tensor, out_shape: tuple[int, ...]) -> 
     if border:
         return Advice(
             f"It differs from H only at the border of y, {border} pixel{'s' * (border > 1)} deep: "
-            "the two treat the border differently (black, repeated, periodic or mirrored)."
+            "the two treat the border differently (zero, repeated, periodic or mirrored)."
         )
     i, j = divmod(int(wrong.flatten().nonzero()[0]), got.shape[1])
     return Advice(

@@ -170,10 +170,10 @@ def image_rows(
 
 def in_use(axes: Iterable[Axes], number: int) -> list[Axes]:
     """The first ``number`` of the axes; those that are left stay empty."""
-    used, empty = list(axes)[:number], list(axes)[number:]
-    for ax in empty:
+    axes = list(axes)  # an iterator could be read only once
+    for ax in axes[number:]:
         ax.set_axis_off()
-    return used
+    return axes[:number]
 
 
 def show(figure: Figure, name: str, alt: str) -> None:

@@ -20,6 +20,8 @@ from .style import ACCENT, CONTRAST, INK, LINES, MUTED, PLAIN
 def four_units(x: Tensor, units: Mapping[str, Sequence[Tensor]], sigmas: Sequence[float]) -> Figure:
     """The best prediction of a scalar in four units, one panel per unit, one line per level.
 
+    Two panels in a row: four would be too small on a phone.
+
     Parameters
     ----------
     x : Tensor, shape (N,)
@@ -28,9 +30,9 @@ def four_units(x: Tensor, units: Mapping[str, Sequence[Tensor]], sigmas: Sequenc
         Label of a unit to one curve of shape (N,) per level.
     sigmas : sequence of float
     """
-    figure, axes = draw.panels(1, len(units), width=2.75, height=2.7)
+    figure, axes = draw.panels(-(-len(units) // 2), 2, width=3.2, height=2.4)
     names = [rf"$\sigma = {sigma:g}$" for sigma in sigmas]
-    for ax, (unit, values) in zip(axes[0], units.items(), strict=True):
+    for ax, (unit, values) in zip(draw.in_use(axes.flat, len(units)), units.items(), strict=True):
         ax.axhline(0, color=MUTED, lw=0.6)
         draw.curves(ax, x, dict(zip(names, values, strict=True)), PLAIN, lw=2)
         ax.set(xlabel=r"$x_t=x/\sqrt{1+\sigma^2}$", ylabel=unit, xlim=(float(x[0]), float(x[-1])))

@@ -145,7 +145,7 @@ def _case_legend(figure: Figure) -> None:
 
 
 def variance_bars(parts: Array, cases: Array, s: Array, sigmas: Array) -> Figure:
-    r"""Where the variance of each coordinate comes from, level by level.
+    r"""Where the variance of each coordinate comes from, level by level; three panels in a row.
 
     Parameters
     ----------
@@ -156,13 +156,13 @@ def variance_bars(parts: Array, cases: Array, s: Array, sigmas: Array) -> Figure
     sigmas : array, shape (T,)
     """
     n, T = cases.shape
-    figure, axes = draw.panels(1, n, width=2.25, height=3.0, sharey=True)
+    figure, axes = draw.panels(-(-n // 3), 3, width=2.35, height=2.6, sharey=True)
     styles = [
         ("fresh noise of this step", "white", "....", MUTED),
         (r"inherited from $\bar y$", ACCENT, "", INK),
         (r"inherited from $\bar x_{t+1}$", THIRD, "///", INK),
     ]
-    for i, ax in enumerate(axes[0]):
+    for i, ax in enumerate(draw.in_use(axes.flat, n)):
         bottom = np.zeros(T)
         for share, (_, color, hatch, ec) in zip(parts[:, i], styles, strict=True):
             ax.bar(range(T), share, 0.8, bottom, color=color, hatch=hatch, ec=ec, lw=0.7)
@@ -173,7 +173,8 @@ def variance_bars(parts: Array, cases: Array, s: Array, sigmas: Array) -> Figure
         ax.set_xticks(range(T), [f"{sigma:g}" for sigma in sigmas], fontsize=8.5)
         ax.set(xlabel=r"level $\sigma_t$", ylim=(0, 1.12))
         ax.set_title(f"$s = {s[i]:g}$", fontsize=11)
-    axes[0, 0].set_ylabel(r"share of $\sigma_t^2$")
+    for first in axes[:, 0]:
+        first.set_ylabel(r"share of $\sigma_t^2$")
     handles = [Patch(fc=color, hatch=hatch, ec=ec, label=name) for name, color, hatch, ec in styles]
     figure.legend(handles=handles, **_BELOW)
     return figure

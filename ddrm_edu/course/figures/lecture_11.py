@@ -19,13 +19,14 @@ def two_laws(laws: Pairs, truth: Array, pairs: Sequence[Sequence]) -> Figure:
     Parameters
     ----------
     laws : mapping from name to (mean, covariance)
-        Arrays of shape (n,) and (n, n).
+        Arrays of shape (n,) and (n, n). The axes are those of the first, so that pictures of other
+        laws beside it can be compared.
     truth : array (n,)
         The image that was measured, drawn as a star.
     pairs : sequence of (i, j, label of i, label of j)
     """
     figure, axes = draw.panels(1, len(pairs), width=3.4, height=3.1)
-    radius = np.sqrt(2 * np.log(10))
+    radius, first = np.sqrt(2 * np.log(10)), next(iter(laws.values()))
     for ax, (i, j, x_label, y_label) in zip(axes[0], pairs, strict=True):
         for look, (name, (mean, cov)) in zip(LINES, laws.items(), strict=False):
             centre, part = np.asarray(mean)[[i, j]], np.asarray(cov)[np.ix_([i, j], [i, j])]
@@ -33,8 +34,10 @@ def two_laws(laws: Pairs, truth: Array, pairs: Sequence[Sequence]) -> Figure:
             ax.plot(*line, color=look["color"], ls=look["ls"], lw=2, label=name)
             ax.plot(*centre, look["marker"], color=look["color"], ms=6)
         ax.plot(*np.asarray(truth)[[i, j]], "*", color=INK, ms=12, label="$x_0$")
-        ax.set(xlabel=x_label, ylabel=y_label)
-        ax.margins(0.08)
+        mean, cov = (np.asarray(part) for part in first)
+        half = 1.5 * radius * np.sqrt(np.diag(cov)[[i, j]])
+        x_limits, y_limits = zip(mean[[i, j]] - half, mean[[i, j]] + half, strict=True)
+        ax.set(xlabel=x_label, ylabel=y_label, xlim=x_limits, ylim=y_limits)
     draw.legend(figure, axes[0, 0], len(laws) + 1, "upper")
     return figure
 

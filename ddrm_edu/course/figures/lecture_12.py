@@ -58,7 +58,7 @@ def _draw_spectrum(ax: Axes, s: np.ndarray) -> None:
 
 
 def vectors_as_images(rows: Mapping[str, tuple[Tensor, Sequence[str]]]) -> Figure:
-    """Singular vectors as pictures: 0 is grey, and each is scaled by its own largest entry.
+    """Singular vectors as pictures: 0 is grey, and each is scaled by its own largest entries.
 
     Parameters
     ----------
@@ -70,7 +70,8 @@ def vectors_as_images(rows: Mapping[str, tuple[Tensor, Sequence[str]]]) -> Figur
     for row, (title, (vectors, captions)) in zip(axes, rows.items(), strict=True):
         shown = draw.in_use(row, len(captions))
         for ax, vector, caption in zip(shown, vectors, captions, strict=True):
-            draw_image(ax, vector / vector.abs().max(), caption=caption)
+            largest = min(vector.abs().max().item(), 2.5 * vector.square().mean().item() ** 0.5)
+            draw_image(ax, (vector / largest).clamp(-1, 1), caption=caption)
             ax.xaxis.label.set(color=INK, fontsize=9)
         row[0].set_ylabel(title, fontsize=10, color=INK, labelpad=6)
     return figure
