@@ -18,6 +18,8 @@ SHIPPED = (  # with the lectures: what they link to, show and read
     "proofs/*.md",
     "proofs/*.v",
     "benchmarks/results/quality-*.csv",
+    "benchmarks/results/photographs.csv",
+    "benchmarks/results/photographs-astronaut-noise.jpg",
     "figures/*.svg",
 )
 

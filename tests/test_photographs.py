@@ -8,6 +8,7 @@ import torch
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
+import evaluate  # noqa: E402
 import photographs  # noqa: E402  the scripts that wrote the tables
 import recommendations  # noqa: E402
 from measuring import RESULTS, Continued  # noqa: E402
@@ -76,3 +77,21 @@ def test_a_derived_gap_is_computed_again(task, method, eta):
     stored = DERIVED[problem.task, problem.sigma_y, method, eta, "20"]
     for name in recommendations.NUMBERS:
         assert got[name] == pytest.approx(float(stored[name]), rel=2e-5)
+
+
+def test_at_equal_seconds_moment_matching_has_half_of_the_steps():
+    found = {
+        ("ddrm", "own", 20): 26.3,
+        ("moment-matching", "1", 20): 26.2,
+        ("moment-matching", "1", 10): 25.9,
+        ("nlm", "", 0): 23.5,
+        ("wiener", "", 0): 25.6,
+    }
+    rows = [
+        {"task": "denoise", "method": method, "eta": eta, "steps": str(steps), "psnr": str(psnr)}
+        for (method, eta, steps), psnr in found.items()
+    ]
+    lines = evaluate.at_equal_costs(rows).splitlines()
+    assert "| denoise | 20 | **26.30** | - | - | 26.20 | 25.90 | wiener 25.60 |" in lines
+    assert "| denoise | 50 | - | - | - | - | - | **wiener 25.60** |" in lines
+    assert not any(line.startswith("| box") for line in lines)

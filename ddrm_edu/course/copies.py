@@ -12,7 +12,11 @@ from typing import Any
 LECTURES = "lectures/[0-9][0-9]*_*.ipynb"
 SOLUTIONS = "lectures/solutions/[0-9][0-9]*_*.ipynb"
 LINK = re.compile(r"\[([^][]*)\]\((?!\w+:|#)([^()#\s]+)(?:#[^()\s]*)?\)")
-READ = ("benchmarks/results/quality-*.csv",)  # by the code of lecture 10
+READ = (  # by the code of lectures 00 and 10
+    "benchmarks/results/photographs.csv",
+    "benchmarks/results/photographs-astronaut-noise.jpg",
+    "benchmarks/results/quality-*.csv",
+)
 
 
 def source() -> Path:

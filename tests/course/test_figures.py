@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import io
 import re
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Polygon, Rectangle
 from notebooks import LECTURES, PARTS, cells
+from PIL import Image
 
 from ddrm_edu import pictures
 from ddrm_edu.course.figures import draw, style
@@ -48,7 +50,7 @@ def test_a_lecture_shows_all_figures_of_its_file_and_no_others(number):
         for node in ast.parse(FILES[number].read_text()).body
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
     }
-    shared = {"show", "restoration_grid"}
+    shared = {"show", "stored", "restoration_grid"}
     assert used(number) - shared == defined
     module = importlib.import_module(f"ddrm_edu.course.figures.lecture_{number}")
     assert module.show is draw.show
@@ -152,6 +154,13 @@ def test_an_ellipse_has_the_moments_of_its_law(cov):
     outline = draw.ellipse([0.3, -1.0], cov, 2**0.5)[:, :-1]  # the last point is the first one
     assert np.allclose(outline.mean(1), [0.3, -1.0])
     assert np.allclose(np.cov(outline, bias=True), cov)
+
+
+def test_a_stored_picture_is_shown_pixel_for_pixel(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (61, 137, 3)).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    shown = Image.open(io.BytesIO(draw._png(draw.stored(tmp_path / "a.png")))).convert("RGB")
+    assert np.array_equal(np.asarray(shown), pixels)
 
 
 def test_a_figure_is_shown_with_its_description_and_written_where_it_is_asked_for(

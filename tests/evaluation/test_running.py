@@ -38,6 +38,17 @@ def shrink(x, sigma):
     time.sleep({pause})
     return x / (1 + sigma**2)
 """
+MORTAL = """
+import os, signal
+calls = 0
+def shrink(x, sigma):
+    global calls
+    calls += 1
+    if calls == 7 and os.environ.get("RANK") == os.environ.get("DIES", "none"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return x / (1 + sigma**2)
+"""
+TORCHRUN = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "ddrm_edu")
 WORDS = ["natural", "--count", "6", "--chunk", "2", "--draws", "2", "--steps", "2"]
 WORDS += ["--task", "inpaint:0.5", "--task", "superres:2", "--sigma-y", "0.1"]
 WORDS += ["--method", "pinv", "--method", "ddrm", "--method", "moment-matching"]
@@ -61,8 +72,8 @@ def cells(*methods, steps=3):
     return grid(["inpaint:0.5"], [0.1], methods or ["pinv", "ddrm"], ["own"], [steps], (3, 32, 32))
 
 
-def command(folder, stub, **environment):
-    words = [sys.executable, "-m", "ddrm_edu", "evaluate", *WORDS, "--model", f"{stub}:shrink"]
+def command(folder, stub, by=("ddrm_edu",), **environment):
+    words = [sys.executable, "-m", *by, "evaluate", *WORDS, "--model", f"{stub}:shrink"]
     words += ["-o", str(folder)]
     keep = {k: v for k, v in os.environ.items() if not k.startswith(("RANK", "WORLD", "SLURM"))}
     pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
@@ -102,6 +113,31 @@ def test_two_ranks_one_killed_and_resumed_are_one_process_bit_for_bit(tmp_path, 
     assert {p.name for p in (folder / "chunks").glob("*.json")} == {u.file for u in everything}
     assert (folder / "images.csv").read_bytes() == (whole / "images.csv").read_bytes()
     assert len((whole / "images.csv").read_text().splitlines()) == 1 + 6 * 6
+
+
+def test_torchrun_loses_a_rank_and_goes_on(tmp_path, images):
+    """The command of the README: a rank dies within its third chunk, and torchrun ends the other;
+    the same command again computes what is missing, with the bits of one process."""
+    stub = tmp_path / "stub.py"
+    stub.write_text(MORTAL)
+    folder, whole = tmp_path / "ranks", tmp_path / "one"
+    lost = command(folder, stub, TORCHRUN, DIES="1")
+    said = lost.communicate()[0]
+    assert lost.returncode, said
+    assert "Signal 9 (SIGKILL)" in said
+    there = {p: p.stat().st_mtime_ns for p in (folder / "chunks").glob("*.json")}
+    assert 2 <= len(there) <= 9 + 2
+    assert not (folder / "images.csv").exists()
+
+    again = command(folder, stub, TORCHRUN)
+    said = again.communicate()[0]
+    assert again.returncode == 0, said
+    assert {p: p.stat().st_mtime_ns for p in there} == there
+    methods = ["pinv", "ddrm", "moment-matching"]
+    table = grid(["inpaint:0.5", "superres:2"], [0.1], methods, ["own"], [2], (3, 32, 32))
+    assert run(table, settings(images), shrink, images, whole, progress=False)
+    assert len(list((folder / "chunks").glob("*.json"))) == 18
+    assert (folder / "images.csv").read_text() == as_csv(image_rows(collected(whole)[1]))
 
 
 def test_a_share_of_ranks_is_everything_once(images, tmp_path):

@@ -28,6 +28,7 @@ Curves = Mapping[str, Array]  # by names, as the next two
 Pairs = Mapping[str, Pair]
 Images = Mapping[str, Tensor]
 T = TypeVar("T")
+DPI = 150  # of figures in a notebook
 
 
 def panels(
@@ -202,7 +203,19 @@ def show(figure: Figure, name: str, alt: str) -> None:
     display(data, metadata={"image/png": {"alt": alt, "width": width}}, raw=True)
 
 
-def _png(figure: Figure, dpi: int = 150) -> bytes:
+def stored(picture: Path) -> Figure:
+    """A picture from a file, as it is: a notebook keeps one pixel of it for each."""
+    pixels = np.asarray(Image.open(picture).convert("RGB"))
+    height, width = pixels.shape[:2]
+    figure, axes = axes_grid(1, 1, (width / DPI, height / DPI))
+    figure.set_layout_engine("none")
+    axes[0, 0].set_position((0, 0, 1, 1))
+    axes[0, 0].imshow(pixels, interpolation="nearest")
+    axes[0, 0].set_axis_off()
+    return figure
+
+
+def _png(figure: Figure, dpi: int = DPI) -> bytes:
     """The figure as a small PNG: of 256 colours, unless a photograph would look different."""
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=dpi)

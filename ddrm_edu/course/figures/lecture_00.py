@@ -13,6 +13,7 @@ from ddrm_edu.pictures import restoration_grid as restoration_grid
 
 from . import draw
 from .draw import show as show
+from .draw import stored as stored
 from .style import ACCENT, INK, MUTED
 
 

@@ -85,13 +85,15 @@ def steps_curves(steps: Sequence[int], curves: Mapping[str, Sequence[float]]) ->
 def rates_map(etas: Sequence[float], eta_bs: Sequence[float], maps: Curves) -> Figure:
     r"""Numbers over the rates: rows :math:`\eta`, columns :math:`\eta_b`, one panel per quantity.
 
-    Each of the ``maps`` is an array (len(etas), len(eta_bs)); its values are written into it.
+    Each of the ``maps`` is an array (len(etas), len(eta_bs)); its values are written into it. Its
+    colours span the middle 70 % of them: one value that lies far away does not take them all.
     """
     figure, axes = draw.panels(1, len(maps), width=3.6, height=2.7)
     for ax, values in draw.titled(axes[0], maps):
-        dark = values <= (values.min() + values.max()) / 2
+        low, high = np.quantile(np.asarray(values), [0.15, 0.85])
         look: Look = {"cmap": "cividis", "aspect": "auto", "origin": "lower", "fontsize": 9}
-        draw.heat_map(ax, values, "{:.2f}".format, dark, **look)
+        look |= {"vmin": low, "vmax": high}
+        draw.heat_map(ax, values, "{:.2f}".format, np.asarray(values) <= (low + high) / 2, **look)
         ax.set_xticks(range(len(eta_bs)), [f"{rate:g}" for rate in eta_bs])
         ax.set_yticks(range(len(etas)), [f"{rate:g}" for rate in etas])
         ax.set(xlabel=r"$\eta_b$", ylabel=r"$\eta$")

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from ddrm_edu.pictures import restoration_grid as restoration_grid
+
 from . import draw
 from .draw import Array, Curves, Pair, Pairs
 from .draw import show as show
