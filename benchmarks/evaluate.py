@@ -87,6 +87,7 @@ def measure(folder: Path, parts: tuple[Part, ...], count: int, draws: int) -> No
 def at_equal_costs(rows: list[dict[str, str]]) -> str:
     """What DDRM and moment matching reach for the evaluations of DDRM, and for its seconds."""
     lines = [
+        "",
         "## At equal costs",
         "",
         "PSNR in dB of one draw for the cost of so many steps of DDRM: moment matching, eta 1, has",
