@@ -197,3 +197,18 @@ def test_draws_of_another_shape_are_refused(score):
             score(draws, truth)
     with pytest.raises(ValueError, match="coverage needs at least 2 draws"):
         coverage(torch.zeros(1, 2, 3, 8, 8), truth)
+
+
+@pytest.mark.parametrize(
+    ("draws", "truth"),
+    [
+        ((2, 3, 1, 4, 4), (3, 1, 4, 5)),
+        ((0, 3, 1, 4, 4), (3, 1, 4, 4)),
+        ((3, 1, 4, 4), (1, 4, 4)),
+        ((2, 2, 3, 1, 4, 4), (2, 3, 1, 4, 4)),
+    ],
+)
+def test_draws_and_truth_of_other_shapes_are_refused(draws, truth):
+    for score in (crps, energy_score, coverage):
+        with pytest.raises(ValueError, match=r"Draws must have the shape \(K, batch, c, h, w\)"):
+            score(torch.zeros(draws), torch.zeros(truth))

@@ -164,3 +164,9 @@ def test_restore_asks_it_of_networks_only():
     with pytest.warns(UserWarning, match="leaves the range"):
         restore(load_denoiser("fashion"), op, y, sigma_y=0.1, steps=1)
     restore(lambda x, sigma: x, op, y, sigma_y=0.1, steps=1)
+
+
+def test_the_warning_tells_of_the_image_that_is_furthest_off():
+    y = torch.stack([torch.zeros(1, 4, 4), torch.full((1, 4, 4), 1.5), torch.full((1, 4, 4), 1.2)])
+    with pytest.warns(UserWarning, match=r"by 0\.5 .* sigma_y = 0\.1 explains 0\.1 of it"):
+        warn_if_out_of_range(Denoising((1, 4, 4)), y, 0.1)
