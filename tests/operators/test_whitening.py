@@ -208,13 +208,17 @@ def test_a_noise_map_gives_the_posterior_of_independent_noise(form):
     ("sigma_y", "words"),
     [
         (None, "sigma_y must be one number, but was None"),
+        (0.1 + 0j, "sigma_y must be real, but was complex"),
+        (torch.full((1, 4, 4), 0.1 + 1j), "sigma_y must be real, but was complex"),
+        ([0.1, 0.2j], "sigma_y must be real, but was complex"),
+        ({1.0}, "sigma_y must be an array of real numbers, but was a set"),
         ("0.1", "sigma_y must be one number, but was '0.1'"),
         ([0.1, 0.2, 0.3], r"2 of them, one for each image, .*had shape \(3,\)"),
         (torch.rand(6, 3), r"had shape \(6, 3\)"),
         ([0.0, 0.1], "smallest was 0.*1/510"),
         ([-0.1, 0.1], "smallest was -0.1"),
         ([float("nan"), 0.1], "smallest was nan"),
-        (object(), "array of the shape of y, but was a object"),
+        (object(), "sigma_y must be an array of real numbers, but"),
         (torch.rand(SHAPE), "mixes several in each.*largest sigma for all"),
     ],
 )
