@@ -11,6 +11,8 @@ from typing import Any
 import click
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+NEW_FOLDER = click.Path(file_okay=False, path_type=Path)
+SEED = click.IntRange(0, 2**32 - 1)  # what torch, numpy and their sums take
 
 
 class _OneLineErrors(click.Group):
@@ -90,7 +92,7 @@ def main() -> None:
 @click.option(
     "--in-shape", metavar="C,H,W", help="Shape of x: compressed-sensing, or H that is a function."
 )
-@click.option("--h-seed", type=int, default=0, help="compressed-sensing: seed of H.")
+@click.option("--h-seed", type=SEED, default=0, help="compressed-sensing: seed of H.")
 @click.option(
     "--degrade", is_flag=True, help="FILE is clean: measure it first, and compare with it."
 )
@@ -108,10 +110,12 @@ def main() -> None:
 @click.option("--steps", type=int, default=20, help="Network evaluations.")
 @click.option("--eta", type=float, default=0.85)
 @click.option("--eta-b", type=float, default=1.0)
-@click.option("--seed", type=int, default=0)
+@click.option("--seed", type=SEED, default=0)
 @click.option("--device", default="cpu", help="cpu or cuda.")
 @click.option(
-    "--tile", type=int, help="Side of the parts that the network sees.  [default: 512 if large]"
+    "--tile",
+    type=click.IntRange(1),
+    help="Side of the parts that the network sees.  [default: 512 if large]",
 )
 @click.option("--force", is_flag=True, help="Replace files that exist.")
 @click.pass_context
@@ -157,9 +161,7 @@ def _numbers(kind: type) -> Any:
 
 @main.command()
 @click.argument("images", metavar="[IMAGES|FOLDER]", default="natural")
-@click.option(
-    "-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder of results."
-)
+@click.option("-o", "--out", type=NEW_FOLDER, required=True, help="Folder of results.")
 @click.option(
     "--task",
     "tasks",
@@ -188,7 +190,7 @@ def _numbers(kind: type) -> Any:
 @click.option("--count", type=int, help="The first so many images.  [default: all; 64 of a split]")
 @click.option("--size", type=int, help="FOLDER: reduce the centre of each to SIZE x SIZE.")
 @click.option("--chunk", type=int, default=16, help="Images of one unit of work.")
-@click.option("--seed", type=int, default=0)
+@click.option("--seed", type=SEED, default=0)
 @click.option(
     "--model",
     default="natural",
@@ -262,7 +264,7 @@ def check(
 
 @main.command()
 @click.argument("name", type=click.Choice(["natural", "fashion"]))
-@click.option("--run", type=click.Path(path_type=Path), required=True, help="Folder of this run.")
+@click.option("--run", type=NEW_FOLDER, required=True, help="Folder of this run.")
 @click.option(
     "--images",
     "total_images",
@@ -274,7 +276,7 @@ def check(
 @click.option("--learning-rate", type=float, default=1e-3)
 @click.option("--widths", default="64,96,128", help="Channels of each level, finest first.")
 @click.option("--blocks", type=int, default=2, help="Residual blocks per level.")
-@click.option("--seed", type=int, default=0)
+@click.option("--seed", type=SEED, default=0)
 @click.option("--enlarged", type=float, default=0.0, help="Share of images enlarged by 1 to 4.")
 @click.option(
     "--from", "source", metavar="NAME|FILE", help="Weights to start from: a model, or .safetensors."
@@ -295,7 +297,9 @@ def train(
 
     from .pretrained import load_denoiser
     from .pretrained.training import train
+    from .restoring_files import device_of
 
+    device_of(options["device"])
     if threads:
         torch.set_num_threads(threads)
     try:
@@ -316,7 +320,7 @@ def train(
 
 @main.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), default="marks", help="Folder to write.")
+@click.option("--out", type=NEW_FOLDER, default="marks", help="Folder to write.")
 @click.option("--jobs", type=click.IntRange(1, 500), help="Copies at a time.  [default: cores]")
 @click.option("--seconds", type=float, default=30.0, help="For one cell, or one call.")
 @click.option("--memory", type=float, default=2.0, help="GiB of one process, beyond the libraries.")

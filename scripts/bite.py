@@ -2,7 +2,8 @@
 
 Each error is planted in a copy of the library; the lectures are run against it by nbval, as
 `make test` does, until one fails.  The list is tests/bite/errors.toml, whose result is
-tests/bite/README.md, or another one beside it, NAME.toml, with the result in NAME.md.
+tests/bite/README.md, or another one beside it, NAME.toml, with the result in NAME.md.  What no
+lecture notices, and need not, has a ``reason`` in the list.
 """
 
 from __future__ import annotations
@@ -68,6 +69,8 @@ def report(errors: list[dict], noticed: list[str | None], command: str) -> str:
     ]
     for error, lecture in zip(errors, noticed, strict=True):
         where = f"[{lecture}](../../lectures/{LECTURES[lecture].name})" if lecture else "none"
+        if not lecture and "reason" in error:
+            where = f"none: {error['reason']}"
         lines.append(f"| `{error['file']}` | {error['what']} | {where} |")
     return "\n".join(lines) + "\n"
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from ddrm_edu import SuperResolution, data, load_denoiser
+from ddrm_edu import SuperResolution, data, load_denoiser, restoring_files
 from ddrm_edu.checks.report import Finding
 from ddrm_edu.cli import main
 from ddrm_edu.pretrained import training
@@ -67,6 +67,7 @@ def test_train_hands_on_every_option(monkeypatch, tmp_path):
         return tmp_path / "fashion.safetensors"
 
     monkeypatch.setattr(training, "train", train)
+    monkeypatch.setattr(restoring_files, "device_of", lambda text: text)
     options = ["--images", 99, "--batch", 3, "--learning-rate", 0.2, "--widths", "8,16"]
     options += ["--blocks", 1, "--seed", 4, "--device", "cuda", "--enlarged", 0.5]
     result = run("train", "fashion", "--run", tmp_path, *options)
@@ -294,3 +295,33 @@ def test_evaluate_tells_that_an_own_denoiser_called_sys_exit(leaving):
     result = run("evaluate", "natural", *words)
     assert result.exit_code == 1
     assert "Error: sys.exit(0) was called in your own code" in result.stderr
+
+
+TRAIN = ["train", "fashion", "--images", 16, "--run"]
+EVALUATE = ["evaluate", "natural", "--count", 1, "--out"]
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ([*TRAIN, "{}/run", "--device", "nowhere"], "--device nowhere cannot be used here"),
+        ([*TRAIN, "{}/y.png"], "is a file"),
+        ([*TRAIN, "{}/run", "--seed", 10**30], "'--seed'"),
+        ([*TRAIN, "{}/run", "--seed", -1], "'--seed'"),
+        ([*EVALUATE, "{}/y.png"], "is a file"),
+        ([*EVALUATE, "{}/runs", "--seed", 10**30], "'--seed'"),
+        (["restore", "{}/y.png", "--task", "denoise", "--seed", 10**30], "'--seed'"),
+        (["restore", "{}/y.png", "--task", "denoise", "--tile", 0], "'--tile'"),
+        (["grade", "{}", "--out", "{}/y.png"], "is a file"),
+    ],
+    ids=str,
+)
+def test_what_no_command_can_do_is_refused_in_a_sentence(leaving, command, words):
+    """Before anything is fetched, computed or written; never by a traceback."""
+    before = sorted(leaving.iterdir())
+    result = run(*(str(word).format(leaving) for word in command))
+    assert isinstance(result.exception, SystemExit)
+    assert result.exit_code in (1, 2)
+    assert words in result.stderr
+    assert result.stderr.strip().splitlines()[-1].startswith("Error: ")
+    assert sorted(leaving.iterdir()) == before

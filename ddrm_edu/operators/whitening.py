@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..validation import EPS, finite_tensor, require_readable
+from ..validation import EPS, finite_tensor, real_tensor
 from .base import SVDOperator, require_singular_values, require_svd
 from .linear_map import normal_images
 
@@ -150,15 +150,7 @@ def whitened(op: Any, y: Tensor, sigma_y: Any, *, svd: bool = True) -> tuple[Any
     """
     if isinstance(sigma_y, str | bytes) or sigma_y is None:
         return op, y, sigma_y  # which is told by whoever asks for one number
-    if isinstance(sigma_y, Tensor):
-        require_readable(sigma_y, "sigma_y")
-    try:
-        sigma = torch.as_tensor(sigma_y).detach().double().cpu()
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(
-            "sigma_y must be one number, one for each image, or an array of the shape of y, but "
-            f"was a {type(sigma_y).__name__}: {error}."
-        ) from error
+    sigma = real_tensor(sigma_y, "sigma_y").cpu()
     if sigma.ndim == 0:
         return op, y, sigma_y
     sigma = _of_the_shape_of_y(sigma, y)
