@@ -4,7 +4,7 @@
     python benchmarks/quality.py fashion     # Fashion-MNIST test images
 
 Writes ``benchmarks/results/quality-NAME.csv`` and ``.md``.  The classical baseline of a row is the
-best, by its mean PSNR on these very images, of several methods of scikit-image over a grid of their
+best, by its mean PSNR on these very images, of those of ``ddrm_edu.baselines`` over a grid of their
 parameters: an advantage that DDRM, run with one setting throughout, does not have.
 """
 
@@ -17,8 +17,6 @@ from typing import NamedTuple
 import click
 import numpy as np
 import torch
-from skimage.restoration import denoise_nl_means, denoise_tv_chambolle, inpaint_biharmonic
-from skimage.transform import resize
 from torch import Tensor
 from tqdm import tqdm
 
@@ -35,6 +33,7 @@ from ddrm_edu import (
     restore,
     ssim,
 )
+from ddrm_edu import baselines as classical
 from ddrm_edu.noise import standard_normal
 
 RESULTS = Path(__file__).parent / "results"
@@ -69,29 +68,12 @@ def tasks(shape: tuple[int, int, int]) -> list[Task]:
 def baselines(task: Task, y: Tensor) -> dict[str, Tensor]:
     """Name -> restored images of every classical method that applies to the task."""
     op, sigma_y = task.op, task.sigma_y
-    start = op.pinv(y)
     if isinstance(op, Denoising):
-        return total_variation(start, sigma_y) | {
-            "non-local means": each(
-                start,
-                lambda x: denoise_nl_means(
-                    x,
-                    patch_size=3,
-                    patch_distance=7,
-                    h=0.8 * sigma_y,
-                    sigma=sigma_y,
-                    channel_axis=0,
-                ),
-            )
-        }
+        return total_variation(y, sigma_y) | {"non-local means": classical.nlm(op, y, sigma_y)}
     if isinstance(op, Inpainting):
-        lost = (op.s == 0)[0].numpy()
-        name, filled = (
-            "biharmonic",
-            each(start, lambda x: inpaint_biharmonic(x, lost, channel_axis=0)),
-        )
+        name, filled = "biharmonic", classical.biharmonic(op, y, sigma_y)
     elif isinstance(op, SuperResolution):
-        name, filled = "bicubic", each(y, lambda x: resize(x, op.in_shape, order=3, mode="edge"))
+        name, filled = "bicubic", classical.bicubic(op, y, sigma_y)
     else:
         return {}
     smoothed = total_variation(filled, sigma_y) if sigma_y else {}
@@ -100,26 +82,11 @@ def baselines(task: Task, y: Tensor) -> dict[str, Tensor]:
 
 def total_variation(images: Tensor, sigma_y: float) -> dict[str, Tensor]:
     """TV denoising over a grid of weights around the noise level."""
-
-    def smooth(weight: float) -> Tensor:
-        options = {"max_num_iter": 300, "channel_axis": 0}
-        return each(images, lambda x: denoise_tv_chambolle(x, weight, **options))
-
-    return {f"TV ({f:g} sigma_y)": smooth(f * sigma_y) for f in (0.25, 0.5, 0.75, 1.0, 1.5)}
-
-
-def non_local_means(image: np.ndarray, sigma_y: float) -> np.ndarray:
-    """Non-local means with the parameters that scikit-image recommends for a known noise level."""
-    return denoise_nl_means(
-        image, patch_size=3, patch_distance=7, h=0.8 * sigma_y, sigma=sigma_y, channel_axis=0
-    )
-
-
-def each(images: Tensor, method) -> Tensor:
-    """``method`` applied to every image as a numpy array of shape (c, h, w)."""
-    results = torch.from_numpy(np.stack([method(image) for image in images.double().numpy()]))
-    # Some methods of scikit-image drop a single channel, others keep it.
-    return results if results.ndim == 4 else results[:, None]
+    op = Denoising(tuple(images.shape[1:]))
+    return {
+        f"TV ({f:g} sigma_y)": classical.tv(op, images, sigma_y, weight=f)
+        for f in (0.25, 0.5, 0.75, 1.0, 1.5)
+    }
 
 
 def scores(images: Tensor, truth: Tensor) -> tuple[float, float]:
@@ -144,9 +111,9 @@ def measure(task: Task, truth: Tensor, denoiser, *, steps: int, eta: float) -> d
         "DDRM": scores(samples[0], truth),
         "mean of 4": scores(torch.stack(samples).mean(0), truth),
     }
-    classical = {name: scores(images, truth) for name, images in baselines(task, y).items()}
-    best = max(classical, key=lambda name: classical[name][0], default="none")
-    found["classical"] = classical.get(best, (float("nan"), float("nan")))
+    rivals = {name: scores(images, truth) for name, images in baselines(task, y).items()}
+    best = max(rivals, key=lambda name: rivals[name][0], default="none")
+    found["classical"] = rivals.get(best, (float("nan"), float("nan")))
     row = {"task": task.name, "sigma_y": task.sigma_y, "baseline": best}
     for method in METHODS:
         row[f"{method} PSNR"], row[f"{method} SSIM"] = found[method]

@@ -1,4 +1,4 @@
-"""The notebook with a network of 256 x 256 runs to its end on a random one, and its checks can fail."""
+"""The notebook with a network of 256 x 256 runs on a random one, and its checks can fail."""
 
 from __future__ import annotations
 
