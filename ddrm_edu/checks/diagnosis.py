@@ -23,6 +23,7 @@ from ..operators import SVDOperator
 from ..operators.base import dense_map
 from ..operators.linear_map import RAISED, normal_images
 from .report import Finding
+from .scores import apart
 
 LARGEST_MATRIX = 1024  # entries of an image up to which a method is written as a matrix
 LARGEST_PATCH = 16
@@ -446,10 +447,11 @@ def _differing_entries(got: Tensor, due: Tensor, out_shape: tuple[int, ...]) -> 
             "the two treat the border differently (zero, repeated, periodic or mirrored)."
         )
     i, j = divmod(int(wrong.flatten().nonzero()[0]), got.shape[1])
+    here, should = apart(got[i, j], due[i, j])
     return Advice(
         f"It is a perfect SVD of another matrix: {int(rows.sum())} of {len(rows)} rows and "
         f"{int(columns.sum())} of {len(columns)} columns differ from H, first H[{i}, {j}], which "
-        f"is {got[i, j]:.4g} here and must be {due[i, j]:.4g}."
+        f"is {here} here and must be {should}."
     )
 
 

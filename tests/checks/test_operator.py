@@ -112,3 +112,10 @@ def test_beyond_the_size_of_a_diagnosis_a_smaller_image_is_advised():
     report = check_operator(op, lambda x: other.pinv(other(x)))
     (finding,) = report.failures
     assert "Make the same from smaller images, up to 1024 numbers" in str(finding)
+
+
+def test_numbers_that_differ_late_are_shown_to_differ():
+    """Weights .3333 in the place of 1 / 3."""
+    wrong, due = ([[a, b, a]] for a, b in ((0.3333, 0.3334), (1 / 3, 1 / 3)))
+    found = str(check_operator(Dense(wrong), due).failures[0])
+    assert "which is 0.3333 here and must be 0.33333." in found
