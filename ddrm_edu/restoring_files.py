@@ -33,7 +33,7 @@ UNTILED = (
 )  # pixels of a picture that a network sees as a whole, unless --tile says otherwise
 TILE = 512
 NETWORK_BYTES = 300  # per pixel of a tile, measured with the shipped networks: 270 to 306
-RUN_BYTES = 58, 90, 110
+RUN_BYTES = 58, 90, 140
 """Per number of x, if V = I, if not, and with a change of colours: measured on 1.5 megapixels."""
 FIGURE_BYTES = 80
 """Per number of x, more for a figure."""
