@@ -26,7 +26,7 @@ from torch._subclasses.fake_tensor import (
 )
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 
 from ddrm_edu import (
     ChangeOfBasis,
@@ -54,6 +54,11 @@ from ddrm_edu.langevin import langevin_samples, posterior_score
 
 CUDA = torch.device("cuda", 0)
 LOOKS = {torch.ops.aten._local_scalar_dense.default, torch.ops.aten.equal.default}
+TRANSFORMS = {
+    torch.ops.aten._fft_c2c.default,
+    torch.ops.aten._fft_c2r.default,
+    torch.ops.aten._fft_r2c.default,
+}
 
 
 def _view(x: Tensor, index: Any) -> Tensor:
@@ -88,6 +93,13 @@ class _NoDriver(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+def _zeros(each: Any) -> Any:
+    """On the CPU instead of what is pretended."""
+    if isinstance(each, FakeTensor):
+        return torch.empty_strided(each.shape, each.stride(), dtype=each.dtype).zero_()
+    return each
+
+
 class PretendedDevice(TorchDispatchMode):
     """Tensors on cuda without numbers, real ones on the CPU; notes where one waits for the other.
 
@@ -100,7 +112,7 @@ class PretendedDevice(TorchDispatchMode):
 
     def __enter__(self) -> Self:
         self._modes = ExitStack()
-        self._modes.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
+        self._pretending = self._modes.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
         self._modes.enter_context(_NoDriver())
         return super().__enter__()
 
@@ -122,6 +134,12 @@ class PretendedDevice(TorchDispatchMode):
         copied = func is torch.ops.aten._to_copy.default and len(devices) > 1
         if copied and not kwargs.get("non_blocking"):
             self.waits.append(str(func))
+        if copied and not isinstance(args[0], FakeTensor):  # torch 2.4 would ask for a driver
+            args = (self._pretending.from_tensor(args[0]), *args[1:])
+        if func in TRANSFORMS:  # of which torch 2.4 cannot pretend
+            with unset_fake_temporarily():
+                out = func(*tree_map(_zeros, args), **kwargs)
+            return torch.empty_strided(out.shape, out.stride(), dtype=out.dtype, device=CUDA)
         return func(*args, **kwargs)
 
 
