@@ -11,6 +11,7 @@ known of the sampler: its draws are intercepted where torch dispatches them.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -130,7 +131,7 @@ class _Draws(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
-        if torch.Tag.nondeterministic_seeded not in func.tags:
+        if not _is_random(func):
             return out
         name = func.overloadpacket.__name__
         mean, std = 0.0, 1.0
@@ -149,6 +150,12 @@ class _Draws(TorchDispatchMode):
         self.sizes.append(z.shape[1])
         self.eps = max(self.eps, torch.finfo(out.dtype).eps)
         return out.copy_(mean + std * z.reshape(out.shape).to(out.device))
+
+
+@functools.cache
+def _is_random(func: Any) -> bool:
+    """Of a function of torch; remembered, because it is asked at each call of any of them."""
+    return torch.Tag.nondeterministic_seeded in func.tags
 
 
 class _Probe:
@@ -270,14 +277,17 @@ class _Probe:
     def require_repeatable(self) -> None:
         """Raise `NoExactLaw` if an image depends on anything but its own y and noise."""
         later = len(self.x) // 2  # they hold the largest mixtures
-        if not self.off(self.at(self.mixtures[later:]), self.x[later:]).any():
+        again, due = self.at(self.mixtures[later:]), self.x[later:]
+        if not self.off(again, due).any():
             return
         if self.off(self.at(self.mixtures), self.x).any():
             found = "two equal runs differ"
             _refuse(found, "It draws from numpy or Python, or keeps something from run to run.")
+        by = float(((again - due).abs().amax(1) / due.abs().amax(1).clamp(min=self.unit)).max())
         _refuse(
-            "an image depends on the others of its batch",
-            "Is something averaged over the batch? If one image alone is right, pass at_once=1.",
+            f"an image depends on the others of its batch, by {by:.1e} of its size",
+            "Is something averaged over the batch? If one image alone is right, pass at_once=1. "
+            "Below 1e-4, float32 inside, whose rounding depends on the size of the batch?",
         )
 
     # --------------------------------------------------------------------------------- the law
