@@ -394,3 +394,13 @@ def test_the_alpha_of_floats_is_no_whole_number(tmp_path):
         files.write_picture(path, np.full((3, 5, 6), 0.3, np.float32), like, alpha=alpha)
         assert np.array_equal(numbers_of(path)[..., 3], alpha)
         assert np.array_equal(files.read_picture(path).alpha, alpha)
+
+
+@pytest.mark.parametrize("colour", [(10, 200, 200), (200, 10, 10), (200, 200, 10), (10, 10, 200)])
+def test_a_palette_is_grey_only_if_all_three_of_its_colours_are_alike(tmp_path, colour):
+    """Of two that are alike the third may be smaller or larger."""
+    image = Image.new("P", (3, 2))
+    image.putpalette([*colour])
+    image.save(tmp_path / "a.png")
+    pixels = files.read_picture(tmp_path / "a.png").pixels
+    assert pixels[:, 0, 0].tolist() == list(colour)
