@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .boundary import require_generators
+from .validation import FLOATS
 
 Generators = torch.Generator | Sequence[torch.Generator] | None
 """One generator for the whole batch, one per image, or None for torch's global one."""
@@ -26,13 +27,18 @@ def standard_normal(like: Any, generator: Any = None) -> Tensor:
     Raises
     ------
     ValueError
-        If ``like`` is no tensor, if ``generator`` is none and no list of them, or if their number
-        is not the batch size.
+        If ``like`` is no tensor of floating-point numbers, if ``generator`` is none and no list of
+        them, or if their number is not the batch size.
     """
     if not isinstance(like, Tensor):  # one without numbers will do: they are not looked at
         raise ValueError(
             f"like must be a tensor of the shape that is due, but was of type "
             f"{type(like).__name__}. torch.empty(shape) is one."
+        )
+    if like.dtype not in FLOATS:
+        raise ValueError(
+            f"like must be of a dtype that holds normal numbers, but was {like.dtype}. Pass "
+            "like.float()."
         )
     if generator is None or isinstance(generator, torch.Generator):
         device = like.device if generator is None else generator.device

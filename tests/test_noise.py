@@ -101,3 +101,15 @@ def test_noise_is_standard_normal():
         share = (z.abs() > bound).double().mean().item()
         assert abs(share - p) <= 5 * (p * (1 - p) / N) ** 0.5
     assert z.abs().max() > 4.5
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.complex64, torch.float8_e5m2])
+def test_noise_of_a_dtype_that_would_cut_it_off_is_refused(dtype):
+    with pytest.raises(ValueError, match=r"like must be of a dtype that holds normal numbers"):
+        standard_normal(torch.empty(2, 3).to(dtype))
+
+
+@pytest.mark.parametrize("generator", [3, "seed", [3, 4]])
+def test_a_seed_is_no_generator(generator):
+    with pytest.raises(ValueError, match=r"generator must be one torch\.Generator.*manual_seed"):
+        standard_normal(torch.empty(2, 3), generator)
