@@ -124,7 +124,14 @@ def from_diffusers(
     if device is not None or dtype is not None:
         # A model's own .to warns of modules that it would keep in float32, be there none.
         torch.nn.Module.to(source, device=device, dtype=dtype)
-    return KINDS[kind](net, schedule_of(scheduler), first_t=0)
+    schedule = schedule_of(scheduler)
+    times = _entry(source, "num_train_timesteps")
+    if _entry(source, "time_embedding_type") == "learned" and (times or 0) < schedule.T:
+        raise ValueError(
+            f"The network learned {times} times, but the scheduler has T = {schedule.T} levels. "
+            "Give the one that it was trained with."
+        )
+    return KINDS[kind](net, schedule, first_t=0)
 
 
 def prediction_type(scheduler: Any) -> str:
@@ -191,6 +198,14 @@ class _Network:
                 "net = lambda x_t, t: unet(x_t, t, encoder_hidden_states=...).sample, and then "
                 "EpsDenoiser(net, schedule) or its siblings."
             )
+        kinds = [kind.__name__ for kind in type(model).__mro__ if _is_of_diffusers(kind)]
+        if kinds and "UNet2DModel" not in kinds:
+            raise ValueError(
+                f"Of the models of diffusers UNet2DModel is one of pixels, called with an image "
+                f"and an integer time, but this was {kinds[0]}. Bind what else yours takes: net = "
+                "lambda x_t, t: model(...).sample, and then EpsDenoiser(net, schedule) or its "
+                "siblings."
+            )
         if _entry(model, "time_embedding_type") == "fourier":
             raise ValueError(
                 "The network takes continuous levels (time_embedding_type='fourier') and not "
@@ -233,6 +248,10 @@ def _labels(given: Any, classes: int | None) -> Tensor | None:
             f"image; it was {given!r}."
         )
     return labels
+
+
+def _is_of_diffusers(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] == "diffusers"
 
 
 def _entry(thing: Any, name: str) -> Any:

@@ -438,6 +438,28 @@ def test_half_precision_and_any_size(diffusers, kind):
     assert relative(half, whole) <= 0.05
 
 
+def test_another_model_of_diffusers_is_refused_and_one_of_fewer_times(diffusers):
+    """What would fail in the middle of a run, or be told of a wrong cause."""
+    parts = diffusers.DDPMScheduler(40)
+    with pytest.raises(ValueError, match=r"UNet2DModel is one of pixels.*was AutoencoderKL"):
+        from_diffusers(diffusers.AutoencoderKL(block_out_channels=(4,), norm_num_groups=2), parts)
+    net = small(diffusers, time_embedding_type="learned", num_train_timesteps=10)
+    with pytest.raises(ValueError, match=r"learned 10 times, but the scheduler has T = 40"):
+        from_diffusers(net, parts)
+    net = small(diffusers, time_embedding_type="learned", num_train_timesteps=40)
+    assert from_diffusers(net, parts)(torch.zeros(1, 3, 8, 8), 0.5).isfinite().all()
+
+
+def test_moving_a_network_says_nothing(diffusers, caplog):
+    """diffusers warns of modules that should be kept in float32, of which there are none."""
+    caplog.set_level("WARNING")
+    denoiser = from_diffusers(
+        small(diffusers), diffusers.DDPMScheduler(40), device="cpu", dtype=torch.float16
+    )
+    assert next(denoiser.net.parameters()).dtype == torch.float16
+    assert not caplog.records
+
+
 WRONG_FOLDERS = {
     "no folder": ("runs/of/nobody", "no such folder"),
     "an empty folder": ("", "folder of a saved pipeline or model"),
