@@ -204,7 +204,7 @@ def _of_tiff(path: Path) -> Picture:
         if pages > 1:
             _refuse(name, f"has {pages} pages", "Save the one that you mean as a file of its own.")
         tags = page.tags
-        shallow = page.dtype in (None, np.uint8, np.bool_)
+        shallow = page.dtype is None or page.dtype in (np.uint8, np.bool_)  # float64 equals None
         # Pillow undoes premultiplied colours of 8 bits, and drops a channel without a name.
         known = ((), (2,), (1,)) if shallow else ((), (2,))
         if tuple(page.extrasamples) not in known:
@@ -214,7 +214,7 @@ def _of_tiff(path: Path) -> Picture:
                 "premultiplied colours",
                 "Save it without that channel.",
             )
-        if shallow or page.dtype is None:
+        if shallow:
             with path.open("rb") as stream:  # a path would be mapped, in the shape before a turn
                 return _of_pillow(stream, name)
         _require_size((page.imagelength, page.imagewidth), name)

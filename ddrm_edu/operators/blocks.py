@@ -73,13 +73,13 @@ class PatchFunctional(SVDOperator):
         self._sign = 1.0 if u[0, 0, 0] >= 0 else -1.0
         mirror = u.clone()
         mirror[0, 0, 0] += self._sign
-        mirror = mirror / (1 + u[0, 0, 0].abs()).sqrt()  # reflection = I - mirror mirror^T
-        # Along whole rows of the image, (c, 1, h, w W), so that every pass of V runs along memory.
-        self._mirror_rows = mirror.repeat(1, 1, self.out_shape[2])[:, None]
+        self._mirror = mirror / (1 + u[0, 0, 0].abs()).sqrt()  # reflection = I - mirror mirror^T
 
     def V(self, x: Tensor) -> Tensor:
         (C, H, W), (c, h, w) = self.out_shape, self._patch
-        rows, mirror = x.reshape(-1, C, c, H, h, W * w), self._mirror_rows.to(x)
+        # Whole rows of the image stay together, so that every pass runs along memory.
+        rows = x.reshape(-1, C, c, H, h, W * w)
+        mirror = self._mirror.to(x)[:, :, None].expand(c, h, W, w).reshape(c, 1, h, W * w)
         columns = (rows * mirror).sum((2, 4)).unflatten(-1, (W, w))
         along = sum(columns.unbind(-1))[..., None].expand(-1, -1, -1, -1, w)
         along = along.reshape(-1, C, 1, H, 1, W * w)
@@ -148,7 +148,7 @@ class Colorization(PatchFunctional):
                 f"but had shape {tuple(k.shape)}. A grey image has no colour to restore."
             )
         super().__init__(in_shape, k[:, None, None])
-        mirror = self._mirror_rows[..., 0].flatten()
+        mirror = self._mirror.flatten()
         self._reflection = torch.eye(channels, dtype=torch.float64) - torch.outer(mirror, mirror)
 
     def V(self, x: Tensor) -> Tensor:

@@ -98,6 +98,11 @@ class Stacked(SVDOperator):
             )
         for i, (part, y) in enumerate(zip(self._parts, ys, strict=True)):
             require_batch(y, part.out_shape, f"Measurement {i + 1}")
+        if len({len(y) for y in ys}) > 1:
+            raise ValueError(
+                "join takes measurements of the same images, but the batches had the sizes "
+                f"{', '.join(str(len(y)) for y in ys)}. Measure each image by every part."
+            )
         return self._flat([w * y for w, y in zip(self._weights, ys, strict=True)])
 
     def split(self, y: Tensor) -> tuple[Tensor, ...]:

@@ -61,7 +61,7 @@ def test_a_lecture_shows_all_figures_of_its_file_and_no_others(number):
 @pytest.mark.parametrize("lecture", LECTURES)
 def test_a_lecture_opens_the_file_of_its_figures_only(lecture):
     source = "\n".join(cell.source for cell in cells(LECTURES[lecture], "code"))
-    imports = re.findall(r"^from ddrm_edu\.course.*$", source, re.MULTILINE)
+    imports = re.findall(r"^from ddrm_edu\.course\.figures.*$", source, re.MULTILINE)
     assert imports == [f"from ddrm_edu.course.figures import lecture_{lecture[:2]} as figures"]
 
 

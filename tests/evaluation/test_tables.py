@@ -168,20 +168,31 @@ def test_the_figure_shows_psnr_over_seconds_with_its_error(tmp_path, monkeypatch
     assert first.get_title() == "superres:2, sigma_y = 0.1"
     assert second.get_title() == "inpaint:0.5, sigma_y = 0"
     by_name = {c.get_label(): c for c in first.containers}
-    assert set(by_name) == {"pinv", "ddrm own"}
-    for name, want in (("pinv", rows[:1]), ("ddrm own", rows[1:3])):
+    assert set(by_name) == {"pinv", "ddrm, eta own"}
+    for name, want in (("pinv", rows[:1]), ("ddrm, eta own", rows[1:3])):
         line, _, (bars,) = by_name[name].lines
         assert list(line.get_xdata()) == [max(row["seconds"], 1e-5) for row in want]
         assert list(line.get_ydata()) == [row["psnr"] for row in want]
         halves = [(s[1, 1] - s[0, 1]) / 2 for s in bars.get_segments()]
         assert halves == pytest.approx([row["psnr_se"] for row in want])
     assert by_name["pinv"].lines[0].get_linestyle() == "None"
-    assert by_name["ddrm own"].lines[0].get_linestyle() == "-"
+    assert by_name["ddrm, eta own"].lines[0].get_linestyle() == "-"
     by_name = {c.get_label(): c for c in second.containers}
     assert list(by_name["pinv"].lines[0].get_ydata()) == [15.0]
-    assert list(by_name["ddrm own"].lines[0].get_ydata()) == []
+    assert list(by_name["ddrm, eta own"].lines[0].get_ydata()) == []
     assert first.get_xscale() == "log"
     assert [p.name for p in tmp_path.iterdir()] == ["figure.png"]
+
+
+def test_what_is_far_below_the_best_is_told_in_place_of_drawn(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda f, name, **k: drawn.append(f) or name.touch())
+    for low, told in ((16.5, "s per image"), (5.2, "s per image\nbelow: pinv 5.2 dB")):
+        parts = {PLAIN: [part(PLAIN, 0, [low])], DDRM: [part(DDRM, 0, [24.0])]}
+        draw(table_rows(parts), tmp_path / "a.png")
+        (ax,) = (ax for ax in drawn[-1].axes if ax.get_visible())
+        assert ax.get_xlabel() == told
+        assert (ax.get_ylim()[0] > low) == (low < 16)
 
 
 def test_four_problems_are_two_rows_of_panels(tmp_path, monkeypatch):

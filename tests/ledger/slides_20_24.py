@@ -446,8 +446,7 @@ class MirrorOfTheKernel(PatchFunctional):
 
     def __init__(self, in_shape, k):
         super().__init__(in_shape, k)
-        mirror = math.sqrt(2) * torch.as_tensor(k) / np.linalg.norm(k)
-        self._mirror_rows = mirror.repeat(1, 1, self.out_shape[2])[:, None]
+        self._mirror = math.sqrt(2) * torch.as_tensor(k) / np.linalg.norm(k)
 
 
 @item(

@@ -43,6 +43,10 @@ def test_measurements_are_joined_with_their_weights_and_split_without():
     [
         (lambda op, y: op.join(y), "each of 2 parts, but was given 1"),
         (lambda op, y: op.join(y, y), r"Measurement 1 must have shape \(batch, 3, 2, 3\)"),
+        (
+            lambda op, y: op.join(torch.zeros(1, 3, 2, 3), y),
+            "of the same images, but the batches had the sizes 1, 2",
+        ),
         (lambda op, y: op.split(y), r"y must have shape \(batch, 306\)"),
     ],
 )
