@@ -214,7 +214,7 @@ def _of_tiff(path: Path) -> Picture:
                 "premultiplied colours",
                 "Save it without that channel.",
             )
-        if shallow:
+        if page.dtype is None or shallow:
             with path.open("rb") as stream:  # a path would be mapped, in the shape before a turn
                 return _of_pillow(stream, name)
         _require_size((page.imagelength, page.imagewidth), name)
