@@ -212,12 +212,13 @@ def cells(
 
 
 def table(rows: dict[tuple[str, ...], dict[str, str]], levels: str, sigma_y: str) -> list[str]:
-    """Relative W2 of each method at 20, 100 and 1,000 steps, operator by operator."""
+    """Relative W2 of each method at 20, 100 and 500 or 1,000 steps, operator by operator."""
     names = list(dict.fromkeys(key[0] for key in rows))
     ops = list(dict.fromkeys(key[1] for key in rows))
     here = [key[4] for key in rows if key[2:4] == (sigma_y, levels)]
     whole = len(names) * len(ops)  # what is half done is not shown
-    shown = [steps for steps in ("20", "100", "1000") if here.count(steps) == whole]
+    done = [steps for steps in ("20", "100", "500", "1000") if here.count(steps) == whole]
+    shown = done[:2] + done[2:][-1:]
     lines = [
         f"## sigma_y = {sigma_y}, {levels} levels: {' / '.join(shown)} steps",
         "",
