@@ -14,6 +14,7 @@ from . import ROOT
 #: Pages of the repository that are pages of the site.
 PAGES = [
     "docs/**/*.md",
+    "docs/*.ipynb",
     "lectures/*.md",
     "lectures/[0-9][0-9]*_*.ipynb",
     "lectures/solutions/[0-9][0-9]*_*.ipynb",
