@@ -16,7 +16,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import CodeType
+from types import FunctionType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -290,11 +290,13 @@ def require_arguments(value: Any, what: str, count: int | None, use: str = "") -
 
 
 def _positional(value: Any) -> int | None:
-    """How many arguments a plain function takes, if no other way to call it is to be asked for."""
-    code = getattr(value, "__code__", None)
-    if not isinstance(code, CodeType) or code.co_kwonlyargcount or hasattr(value, "__wrapped__"):
+    """How many arguments a plain function takes; None where its signature has to be asked.
+
+    A bound method shows the code of its function, which counts ``self`` as well.
+    """
+    if not isinstance(value, FunctionType) or hasattr(value, "__wrapped__"):
         return None
-    return code.co_argcount
+    return None if value.__code__.co_kwonlyargcount else value.__code__.co_argcount
 
 
 def _function(value: Any, what: str) -> Any:

@@ -140,7 +140,7 @@ class at_step:  # a context by itself, not a generator, which would cost a step 
         pass
 
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
-        if kind is WrongImage:
+        if isinstance(error, WrongImage):
             told = f"{error} That was step {self._steps - self._t} of {self._steps}."
             raise WrongImage(told) from None
 

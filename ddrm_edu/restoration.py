@@ -9,9 +9,10 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable, Iterator
-from functools import lru_cache, partial
+from functools import partial
 from types import FunctionType
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -292,14 +293,15 @@ def _rates(
 
 def _parameters(function: Callable[..., Any]) -> frozenset[str]:
     """The names of what a callable takes."""
-    if isinstance(function, FunctionType):  # can be remembered; not every callable can
-        return _parameters_of_function(function)
-    return _names_in_signature(function)
+    if not isinstance(function, FunctionType):  # not every callable can be remembered
+        return _names_in_signature(function)
+    if function not in _KNOWN:
+        _KNOWN[function] = _names_in_signature(function)
+    return _KNOWN[function]
 
 
-@lru_cache(maxsize=64)
-def _parameters_of_function(function: FunctionType) -> frozenset[str]:
-    return _names_in_signature(function)
+_KNOWN: WeakKeyDictionary[FunctionType, frozenset[str]] = WeakKeyDictionary()
+"""Reading a signature takes as long as a step of a small image; what a closure holds is let go."""
 
 
 def _names_in_signature(function: Callable[..., Any]) -> frozenset[str]:

@@ -56,6 +56,15 @@ def called(f: Callable[[Tensor, Tensor], Tensor]) -> object:
     return f
 
 
+class Methods:
+    def one(self, x):
+        return x
+
+    @staticmethod
+    def three(x, sigma, t):
+        return x
+
+
 @checked
 def made(make: Callable[[], Tensor]) -> object:
     return make
@@ -136,6 +145,8 @@ REFUSED = {
     "an empty operator": (measured, (Denoising((2,)).to("meta"),), {}, "op.s .*device meta"),
     "no schedule": (scheduled, (7,), {}, "schedule must be a NoiseSchedule, but was 7"),
     "one argument": (called, (lambda x: x,), {}, "callable with 2 arguments, but: too many"),
+    "one argument, bound": (called, (Methods().one,), {}, "2 arguments, but: too many"),
+    "three": (called, (Methods.three,), {}, "2 arguments, but: missing a required argument: 't'"),
     "arguments of an argument": (joined, (lambda x: x,), {}, "with 2 arguments, but: too many"),
     "a class": (called, (NoiseSchedule,), {}, "but was the class NoiseSchedule itself"),
     "no callable": (called, (3,), {}, "f must be callable with 2 arguments, but was 3"),

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -46,7 +47,10 @@ def test_exact_draws_have_the_moments_of_the_posterior():
     exact = as_any_mixture(prior).posterior(op, y, sigma_y=sigma_y)
     spread = exact.cov[0].diagonal().sqrt()
     assert ((x.mean(0) - exact.mean[0]).abs() < 5 * spread / 200).all()
-    assert (x.T.cov() - exact.cov[0]).abs().max() < 0.05 * spread.max() ** 2
+    off = x - exact.mean[0]
+    products = off[:, :, None] * off[:, None]
+    error = products.std(0) / len(x) ** 0.5
+    assert ((products.mean(0) - exact.cov[0]).abs() < 5 * error).all()
 
 
 def test_the_published_problem_is_drawn_in_its_order():
@@ -63,6 +67,7 @@ def test_a_stored_distance_is_computed_again():
     stored = ROWS["ddnm+", "8", "4", "0", "20", "1000"]
     case = mixtures.drawn(8, 4, torch.Generator().manual_seed(84))
     levels = NoiseSchedule.linear()
-    ((_, got),) = mixtures.compared(case, 0, levels, 20, 1000, ["ddnm+"])
-    for number in mixtures.NUMBERS:
-        assert got[number] == pytest.approx(float(stored[number]), rel=0.05)
+    runs = [dict(mixtures.compared(case, k, levels, 20, 1000, ["ddnm+"])) for k in range(6)]
+    for number in mixtures.NUMBERS:  # of other draws: within what six runs differ
+        got = np.array([run["ddnm+"][number] for run in runs])
+        assert abs(got.mean() - float(stored[number])) < 5 * got.std(ddof=1)

@@ -914,7 +914,10 @@ with open("/proc/self/status") as status:  # ru_maxrss would count the parent's 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the memory")
 @pytest.mark.parametrize("task", ["denoise", "degrade", "figure", "deblur", "grey"])
 def test_a_run_takes_no_more_memory_than_was_stated(tmp_path, task):
-    """Of 1,000 x 1,500 pixels: libraries, run, scores, figure and file, as the system sees it."""
+    """Of 1,000 x 1,500 pixels: libraries, run, scores, figure and file, as the system sees it.
+
+    Nor is twice as much stated as is taken, which would turn away what fits.
+    """
     shape = (1000, 1500) if task == "grey" else (1000, 1500, 3)
     np.save(tmp_path / "y.npy", np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
     words = {

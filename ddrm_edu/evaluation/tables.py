@@ -199,6 +199,10 @@ RANGE = 8.0
 """dB below the best of a panel: what is worse is told, and would press the others together."""
 
 
+def _named(method: str, eta: str) -> str:
+    return f"{method}, eta {eta}" if eta else method
+
+
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
     """PSNR over the time of one image, a panel for each task and noise."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -229,24 +233,23 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
                 marker="osD^vP*X"[place % 8],
                 color=f"C{place % 10}",
                 linestyle="-" if eta else "none",
-                label=f"{method}, eta {eta}" if eta else method,
+                label=_named(method, eta),
                 markersize=5,
                 linewidth=1,
                 alpha=1 if here else 0,
             )
         ax.set(title=f"{task}, sigma_y = {sigma_y:g}", xscale="log", ylabel="PSNR in dB")
         ax.xaxis.set_minor_formatter(NullFormatter())
-        values = {
-            row["method"]: row["psnr"]
-            for row in rows
-            if (row["task"], row["sigma_y"]) == (task, sigma_y)
-        }
-        low = max(values.values()) - RANGE
-        below = [f"{method} {value:.1f}" for method, value in values.items() if value < low]
-        ax.set_xlabel(
-            "\n".join(["s per image", *([f"below: {', '.join(below)} dB"] if below else [])])
-        )
+        here = [row for row in rows if (row["task"], row["sigma_y"]) == (task, sigma_y)]
+        low = max(row["psnr"] for row in here) - RANGE
+        below = [
+            f"{_named(row['method'], row['eta'])} {row['psnr']:.1f}"
+            for row in here
+            if row["psnr"] < low
+        ]
+        ax.set_xlabel("s per image")
         if below:
+            ax.set_xlabel(f"s per image\nbelow: {', '.join(below)} dB")
             ax.set_ylim(bottom=low)
     handles, labels = axes[0].get_legend_handles_labels()
     for handle in handles:

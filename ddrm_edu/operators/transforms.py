@@ -464,10 +464,8 @@ def _hartley(x: Tensor, out: Tensor | None = None) -> Tensor:
     """
     if not len(x):
         return x.clone()  # the FFT library refuses to transform nothing
-    half = torch.fft.rfft2(
-        in_single(x), norm="ortho"
-    )  # frequencies 0 to width // 2 of the last axis
-    # Those from 1 on are conjugate to those that are left out.
+    # The frequencies 0 to width // 2 of the last axis; from 1 on conjugate to those left out.
+    half = torch.fft.rfft2(in_single(x), norm="ortho")
     rest = half[..., 1 : (x.shape[-1] + 1) // 2]
     rest, width = rest.real + rest.imag, half.shape[-1]
     result = torch.empty_like(x) if out is None else out
