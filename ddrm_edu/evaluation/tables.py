@@ -133,7 +133,12 @@ def as_csv(rows: list[dict[str, Any]]) -> str:
 
 def introduction(settings: Settings) -> str:
     draws = "one draw" if settings.draws == 1 else f"{settings.draws} draws"
-    covered = (settings.draws - 1) / (settings.draws + 1)
+    coverage = (
+        "Coverage is the share of truths between the smallest and the largest draw, "
+        f"{(settings.draws - 1) / (settings.draws + 1):.3f}\nfor draws of the right law. "
+        if settings.draws > 1
+        else ""
+    )
     return f"""{settings.count} images of {settings.images}, {draws} each by the network
 {settings.model!r} ({settings.model_sha256[:12]}); noise belongs to the image, so that all methods
 see the same measurements. dB is PSNR, and SSIM that of pictures on [0, 1] with data range 1,
@@ -141,8 +146,8 @@ of single draws clipped to the range of a screen; plus-minus is the standard err
 "over DDRM" is the PSNR above the paper's DDRM (eta .85) with the fewest steps here, image by image.
 Sharpness is the mean difference of neighbouring pixels over that of the truth. Energy score and
 CRPS are proper scores of the draws, not clipped, on [-1, 1]: smaller is better, and a single
-restoration counts as a law without spread. Coverage is the share of truths between the smallest and
-the largest draw, {covered:.3f} for draws of the right law. Residual is the root mean square of
+restoration counts as a law without spread.
+{coverage}Residual is the root mean square of
 H x - y, over sigma_y where there is noise. Evaluations and vector-Jacobian products (vjp) of the
 network are counted; s is the processor's seconds for one image and draw, on one thread. The best
 of a column is bold. {settings.processor}; {settings.versions}."""
