@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from skimage.metrics import structural_similarity
 from strategies import random_images, seeds
 
-from ddrm_edu import psnr, ssim
+from ddrm_edu import metrics, psnr, ssim
 from ddrm_edu.metrics import coverage, crps, energy_score, sharpness
 
 DTYPES = [torch.float32, torch.float64]
@@ -212,3 +212,18 @@ def test_draws_and_truth_of_other_shapes_are_refused(draws, truth):
     for score in (crps, energy_score, coverage):
         with pytest.raises(ValueError, match=r"Draws must have the shape \(K, batch, c, h, w\)"):
             score(torch.zeros(draws), torch.zeros(truth))
+
+
+@pytest.mark.parametrize("at_once", [50, 10_000])
+def test_scores_do_not_depend_on_how_much_is_looked_at_at_a_time(monkeypatch, at_once):
+    """Pieces of 50 numbers, of images of 432; skimage and one formula look at all of it."""
+    monkeypatch.setattr(metrics, "AT_ONCE", at_once)
+    x, truth = random_images((3, 12, 12), 1), random_images((3, 12, 12), 2)
+    error = (x - truth).square().mean((1, 2, 3))
+    assert psnr(x, truth).tolist() == pytest.approx((10 * (4 / error).log10()).tolist())
+    options = {"data_range": 2.0, "channel_axis": 0, "gaussian_weights": True, "sigma": 1.5}
+    due = [
+        structural_similarity(b.numpy(), a.numpy(), use_sample_covariance=False, **options)
+        for a, b in zip(x, truth, strict=True)
+    ]
+    assert ssim(x, truth).tolist() == pytest.approx(due)

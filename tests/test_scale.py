@@ -27,6 +27,7 @@ from ddrm_edu import (
     load_images,
     psnr,
     restore,
+    scale,
     to_symmetric,
 )
 from ddrm_edu.scale import warn_if_out_of_range
@@ -170,3 +171,13 @@ def test_the_warning_tells_of_the_image_that_is_furthest_off():
     y = torch.stack([torch.zeros(1, 4, 4), torch.full((1, 4, 4), 1.5), torch.full((1, 4, 4), 1.2)])
     with pytest.warns(UserWarning, match=r"by 0\.5 .* sigma_y = 0\.1 explains 0\.1 of it"):
         warn_if_out_of_range(Denoising((1, 4, 4)), y, 0.1)
+
+
+@pytest.mark.parametrize("place", [0, -1])
+def test_what_leaves_the_range_is_seen_wherever_it_lies(monkeypatch, place):
+    """Rows of 16 numbers, looked at one after the other; one of them is far out."""
+    monkeypatch.setattr(scale, "AT_ONCE", 16)
+    y = torch.zeros(1, 1, 16, 16)
+    y[..., place, :] = 3.0  # by 2 in a sixteenth of it: a root mean square of 0.5
+    with pytest.warns(UserWarning, match=r"by 0\.5 "):
+        warn_if_out_of_range(Denoising((1, 16, 16)), y, 0.0)
