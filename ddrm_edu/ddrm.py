@@ -20,6 +20,7 @@ Every row leaves q(x_next | x_0) = N(x_0, sigma_next^2 I): Proposition 3.1, slid
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -43,6 +44,8 @@ from .validation import (
 # s * sigma == sigma_y up to rounding counts as equality: the two sides of the slide's ">=" are
 # products of measured numbers, and a singular value that a library computed is off by a few ulp.
 EQUALITY_RTOL = 1e-12
+
+AT_ONCE = 8192  # numbers of the table that are worked out, or gathered, in one call
 
 Rate = float | Tensor | str
 """``eta`` or ``eta_b``: one number, one per coordinate, or the name of a rule."""
@@ -282,8 +285,7 @@ def ddrm_samples(
     s, place = distinct(s, eta, eta_b)
     # Rates out of range are refused now, not after half the run.
     _eta(eta, s)
-    for sigma in levels[1:].to(s):
-        _eta_b(eta_b, s, sigma, sigma_y)
+    _eta_b(eta_b, s, _in_column(levels[1:], s), sigma_y)
 
     def slide_11(s: Tensor, sigma: Tensor, sigma_next: Tensor) -> StepCoefficients:
         return ddrm_coefficients(s, sigma, sigma_next, sigma_y, eta=eta, eta_b=eta_b)
@@ -354,10 +356,14 @@ def rows_of(
 
     That is done on the CPU, so that no step waits for a GPU.
     """
-    at_once = max(1, 8192 // s.numel())
-    column = levels.to(s).reshape(-1, *[1] * s.ndim)
+    at_once, column = max(1, AT_ONCE // s.numel()), _in_column(levels, s)
     for pair in zip(column[:-1].split(at_once), column[1:].split(at_once), strict=True):
         yield from map(StepCoefficients._make, _rows_of_all(coefficients(s, *pair), place, dtype))
+
+
+def _in_column(levels: Tensor, s: Tensor) -> Tensor:
+    """The levels along a first axis of their own, before those of s."""
+    return levels.to(s).reshape(-1, *[1] * s.ndim)
 
 
 def distinct(s: Tensor, *rates: Rate) -> tuple[Tensor, Tensor]:
@@ -386,14 +392,13 @@ def _rows_of_all(
 
     A column that is 0 for every s comes as a single 0, which ``combine`` skips.
     """
-    numbers = torch.stack([c.to(dtype) for c in torch.broadcast_tensors(*columns)]).flatten(2)
+    numbers = torch.stack([c.to(dtype) for c in torch.broadcast_tensors(*columns)], 1).flatten(2)
     del columns  # a run would hold them until its next table
-    nonzero = numbers.any(2).T.tolist()
-    numbers = numbers.to(place.device, non_blocking=True)
+    nonzero = numbers.any(2).tolist()
+    kept = [which for which, counts in enumerate(itertools.chain(*nonzero)) if counts]
+    numbers = numbers.flatten(0, 1)[kept].to(place.device, non_blocking=True)
     zero, index = torch.zeros((), dtype=dtype), place.flatten()
-    rows = zip(*(column.unbind() for column in numbers.unbind()), strict=True)
-    for row, row_nonzero in zip(rows, nonzero, strict=True):
-        yield [
-            number.index_select(0, index).view(place.shape) if is_nonzero else zero
-            for number, is_nonzero in zip(row, row_nonzero, strict=True)
-        ]
+    several = numbers.split(max(1, AT_ONCE // len(index)))
+    found = (row for each in several for row in each.index_select(1, index).view(-1, *place.shape))
+    for row in nonzero:
+        yield [next(found) if counts else zero for counts in row]

@@ -73,6 +73,9 @@ METHODS: dict[str, Method] = {
 """What ``restore(method=NAME)`` knows, with the options that are the class's defaults."""
 
 
+LINEAR = NoiseSchedule.linear()
+"""The schedule of a denoiser that names none."""
+
 LARGE_RESIDUAL = 1e-3
 """Of conjugate gradients, over what they began with: beyond it a run tells."""
 
@@ -164,7 +167,7 @@ def restore(
         op = op.with_transpose()
     op, y, sigma_y = whitened(op, y, sigma_y, svd=svd)
     if schedule is None:
-        schedule = getattr(denoiser, "schedule", None) or NoiseSchedule.linear()
+        schedule = getattr(denoiser, "schedule", None) or LINEAR
     if isinstance(op, SVDOperator) and getattr(denoiser, "value_range", None):
         require_batch(y, op.out_shape, "y")
         warn_if_out_of_range(op, y, sigma_y)

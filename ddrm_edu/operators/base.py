@@ -302,13 +302,15 @@ def in_single(x: Tensor) -> Tensor:
 def require_singular_values(op: SVDOperator) -> None:
     """Raise ``ValueError`` unless the numbers in ``op.s`` are finite and not negative."""
     require_readable(op.s, "The tensor of singular values op.s")
-    require_spectrum(op.s, f"of {op!r} ", "; check_operator(op) tells what else is wrong")
+    require_spectrum(op.s, op)
 
 
-def require_spectrum(s: Tensor, of_what: str = "", more: str = "") -> None:
+def require_spectrum(s: Tensor, op: SVDOperator | None = None) -> None:
     """Raise ``ValueError`` unless the singular values ``s`` are finite and not negative."""
     s = s.detach()
     if not ((s >= 0) & (s <= LARGEST)).all():
+        of_what = "" if op is None else f"of {op!r} "
+        more = "" if op is None else "; check_operator(op) tells what else is wrong"
         raise ValueError(
             f"The singular values {of_what}must be finite and not negative, but range from "
             f"{s.min():.6g} to {s.max():.6g}. Put a sign into U or V{more}."

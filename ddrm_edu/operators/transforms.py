@@ -464,15 +464,11 @@ def _hartley(x: Tensor, out: Tensor | None = None) -> Tensor:
     """
     if not len(x):
         return x.clone()  # the FFT library refuses to transform nothing
-    # The frequencies 0 to width // 2 of the last axis; from 1 on conjugate to those left out.
+    # The frequencies 0 to width // 2 of the last axis; those left out are conjugate to these.
     half = torch.fft.rfft2(in_single(x), norm="ortho")
-    rest = half[..., 1 : (x.shape[-1] + 1) // 2]
-    rest, width = rest.real + rest.imag, half.shape[-1]
-    result = torch.empty_like(x) if out is None else out
-    result[..., :width] = half.real - half.imag
-    result[..., :1, width:] = rest[..., :1, :].flip(-1)
-    result[..., 1:, width:] = rest[..., 1:, :].flip(-2, -1)
-    return result
+    real, imaginary, width = half.real, half.imag, x.shape[-1]
+    left_out = (real + imaginary)[..., 1 : (width + 1) // 2].flip(-2, -1).roll(1, -2)
+    return torch.cat([real - imaginary, left_out], -1, out=out).to(x.dtype)
 
 
 def _cosines(n: int, taps: int) -> Tensor:
