@@ -601,6 +601,7 @@ class MomentMatching(PiGDM):
         going = torch.ones_like(first, dtype=torch.bool)
         for a, b in itertools.islice(self._rates(sigma), self.cg_steps or MOST_STEPS):
             step = covariance(adjoint(p))
+            require_image(step, x0_hat, "covariance")
             A_p, before = forward(step) + noise * p, left
             a = _ratio(_dot(left, left), _dot(p, A_p)) if a is None else a
             x0_hat, left = x0_hat + a * step, left - a * A_p

@@ -98,7 +98,9 @@ def ssim(x: Tensor, truth: Tensor, *, data_range: float = 2.0) -> Tensor:
 def sharpness(x: Tensor, truth: Tensor) -> Tensor:
     """Mean absolute difference of neighbouring pixels, over that of the truth; 1 is as sharp.
 
-    Noise and ringing raise it as well as detail.  Shapes as in :func:`psnr`.
+    Noise and ringing raise it as well as detail.  Beside a truth that is the same everywhere, an
+    image that varies is infinitely sharp, and one that does not is as sharp.  Shapes as in
+    :func:`psnr`.
     """
 
     def variation(image: Tensor) -> Tensor:
@@ -106,7 +108,8 @@ def sharpness(x: Tensor, truth: Tensor) -> Tensor:
         return down.sum((-3, -2, -1)) + along.sum((-3, -2, -1))
 
     x, truth = (image.double() for image in _pair(x, truth))
-    return variation(x) / variation(truth)
+    found, due = variation(x), variation(truth)
+    return torch.where((found == 0) & (due == 0), 1.0, found / due)
 
 
 def energy_score(draws: Tensor, truth: Tensor) -> Tensor:
@@ -184,7 +187,7 @@ def _kernel_score(draws: Tensor, truth: Tensor, distance: Callable[[Tensor], Ten
 def _draws(draws: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     require_floating(draws, "draws")
     require_floating(truth, "truth")
-    if truth.ndim != 4 or not len(draws) or draws.shape[1:] != truth.shape:
+    if truth.ndim != 4 or not draws.ndim or not len(draws) or draws.shape[1:] != truth.shape:
         raise ValueError(
             "Draws must have the shape (K, batch, c, h, w) with K at least 1, and the truth "
             f"(batch, c, h, w), but they had {tuple(draws.shape)} and {tuple(truth.shape)}. Of one "

@@ -13,7 +13,7 @@ from .law import AffineLaw, law_of_y_spec, require_gaussian, spectral_law
 from .noise import standard_normal
 from .operators.base import SVDOperator
 from .priors import GaussianPrior
-from .probing import Sampler, images_at_once, last_image, require_images
+from .probing import Sampler, images_at_once, last_image, require_images, require_sampler
 from .validation import is_integer, require_finite, require_level
 
 
@@ -99,6 +99,7 @@ def monte_carlo_law(
     True
     """
     require_gaussian(prior, op)
+    require_sampler(sampler)
     sigma_y = require_level(sigma_y, "sigma_y")
     seen = (op.spectrum().flatten() > 0).nonzero().flatten()
     if not is_integer(draws) or draws <= 4 * (len(seen) + 1):

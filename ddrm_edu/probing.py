@@ -12,6 +12,7 @@ known of the sampler: its draws are intercepted where torch dispatches them.
 from __future__ import annotations
 
 import functools
+import inspect
 import itertools
 import math
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -109,6 +110,7 @@ def law_of(
     True
     """
     require_gaussian(prior, op)
+    require_sampler(sampler)
     y_spec = law_of_y_spec(spectral_law(prior, op), op.spectrum(), sigma_y)
     probe = _Probe(sampler, prior, op, images_at_once(at_once, op))
     found = probe.step_by_step() if at_once is None else None
@@ -385,9 +387,24 @@ def _compressed(factor: Tensor) -> tuple[Tensor, Tensor]:
 def images_at_once(at_once: int | None, op: SVDOperator) -> int:
     if at_once is None:
         return max(1, AT_ONCE // max(op.n, op.m))
-    if not is_integer(at_once) or at_once < 1:
-        raise ValueError(f"at_once must be a number of images, at least 1, but was {at_once}.")
-    return at_once
+    if isinstance(at_once, bool) or not is_integer(at_once) or at_once < 1:
+        raise ValueError(
+            f"at_once must be a number of images, at least 1, but was {at_once!r:.40}."
+        )
+    return int(at_once)
+
+
+def require_sampler(sampler: Sampler) -> None:
+    """Raise ``ValueError`` unless it takes what the samplers of a law are called with."""
+    try:
+        inspect.signature(sampler).bind(None, None, None, generator=None)
+    except TypeError as error:
+        raise ValueError(
+            "sampler must take what it is called with, sampler(denoiser, op, y, "
+            f"generator=generator), but: {error}. functools.partial binds sigmas and all else."
+        ) from None
+    except ValueError:
+        pass  # one of C, which does not say what it takes
 
 
 def last_image(result: Any, after_each: Callable[[], None] = lambda: None) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -185,6 +187,8 @@ def test_sharpness_is_one_for_the_truth_and_follows_contrast_and_blur():
     assert sharpness(truth + 0.3, truth).tolist() == pytest.approx([1, 1, 1])
     assert sharpness(0.4 * truth, truth).tolist() == pytest.approx([0.4, 0.4, 0.4])
     assert sharpness(torch.zeros_like(truth), truth).tolist() == [0, 0, 0]
+    assert sharpness(truth, torch.zeros_like(truth)).tolist() == [math.inf] * 3
+    assert sharpness(torch.ones_like(truth), torch.zeros_like(truth)).tolist() == [1, 1, 1]
     step = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]])[None, None]
     assert sharpness(step, torch.tensor([[1.0, 0, 0], [0, 0, 0]])[None, None]).item() == 1
 
@@ -192,7 +196,7 @@ def test_sharpness_is_one_for_the_truth_and_follows_contrast_and_blur():
 @pytest.mark.parametrize("score", [energy_score, crps, coverage])
 def test_draws_of_another_shape_are_refused(score):
     truth = torch.zeros(2, 3, 8, 8)
-    for draws in (truth, torch.zeros(4, 1, 3, 8, 8), torch.zeros(0, 2, 3, 8, 8)):
+    for draws in (truth, truth[0, 0, 0, 0], *(torch.zeros(k, 3 - k, 3, 8, 8) for k in (0, 2))):
         with pytest.raises(ValueError, match=r"Draws must have the shape \(K, batch, c, h, w\)"):
             score(draws, truth)
     with pytest.raises(ValueError, match="coverage needs at least 2 draws"):

@@ -141,8 +141,11 @@ def test_bad_input_is_refused_in_a_sentence():
     for draws in (0, 12, 100.5):
         with pytest.raises(ValueError, match=r"draws must be a number above 4 \(rank \+ 1\) = 12"):
             estimate(draws=draws)
-    with pytest.raises(ValueError, match="at_once"):
-        estimate(at_once=0)
+    for at_once in (0, True, 1.5):
+        with pytest.raises(ValueError, match="at_once must be"):
+            estimate(at_once=at_once)
+    with pytest.raises(ValueError, match=r"what it is called with.*unexpected keyword.*partial"):
+        monte_carlo_law(lambda denoiser, op, y: y, PRIOR, OP, sigma_y=SIGMA_Y)
     with pytest.raises(ValueError, match="prior must be a GaussianPrior"):
         monte_carlo_law(ddrm, EmpiricalPrior(torch.eye(3)), OP, sigma_y=SIGMA_Y)
     with pytest.raises(ValueError, match="sigma_y"):

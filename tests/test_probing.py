@@ -87,7 +87,7 @@ def test_the_probed_law_of_ddrm_is_that_of_the_recursion(seed):
     rates = {"eta": float(rng.uniform()), "eta_b": float(rng.uniform())}
     sampler = functools.partial(ddrm, sigma_y=sigma_y, levels=levels, **rates)
     want = sampler_law(prior, op, levels, sigma_y=sigma_y, **rates)
-    for at_once in (None, 7):
+    for at_once in (None, np.int8(7)):
         got = law_of(sampler, prior, op, sigma_y=sigma_y, at_once=at_once)
         assert distance(got, want) <= 1e-10
         assert torch.equal(got.y_spec.mean, want.y_spec.mean)
@@ -514,9 +514,11 @@ def test_nothing_measured_and_nothing_drawn():
 
 def test_bad_input_is_refused_in_a_sentence():
     law = functools.partial(law_of, ddrm, PRIOR, OP, sigma_y=SIGMA_Y)
-    for at_once in (0, -3, 2.5):
+    for at_once in (0, -3, 2.5, True):
         with pytest.raises(ValueError, match="at_once must be a number of images"):
             law(at_once=at_once)
+    with pytest.raises(ValueError, match=r"what it is called with.*unexpected keyword.*partial"):
+        law_of(lambda denoiser, op, y: y, PRIOR, OP, sigma_y=SIGMA_Y)
     with pytest.raises(ValueError, match="prior must be a GaussianPrior"):
         law_of(ddrm, EmpiricalPrior(torch.eye(4)), OP, sigma_y=SIGMA_Y)
     with pytest.raises(ValueError, match="sigma_y"):

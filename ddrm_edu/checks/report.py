@@ -14,8 +14,8 @@ class Power(NamedTuple):
     """How often a claim that is judged by chance errs, either way.
 
     A true claim fails with a probability of at most ``false_alarm``.  What is off by one of the
-    other numbers, or by more, is found with a probability of at least 95 %; NaN where none is
-    claimed.
+    other numbers, or by more, is found with a probability of at least 95 %; infinite where
+    none is claimed, so that no error would be found.
     """
 
     draws: int  #: independent ones

@@ -178,9 +178,9 @@ def mc_finding(
     within = f"N = {N:,}: every |z| <= {chance.bound:.1f}, {level}"
     power = chance.power
     if cov is None:
-        power = power._replace(variance=math.nan, correlation=math.nan)
+        power = power._replace(variance=math.inf, correlation=math.inf)
     if mean is None:
-        power = power._replace(mean=math.nan)
+        power = power._replace(mean=math.inf)
     return Finding.measured(
         name, abs(chance.worst), chance.bound, sentence, within=within, power=power
     )

@@ -267,7 +267,8 @@ class SVDOperator(ABC):
     def __repr__(self) -> str:
         images = "" if self.batch is None else f"{self.batch} images, "
         shapes = f"{self.in_shape} -> {self.out_shape}"
-        return f"{type(self).__name__}({shapes}, {images}rank {self.rank})"
+        rank = "unknown" if self.s.device.type == "meta" else self.rank
+        return f"{type(self).__name__}({shapes}, {images}rank {rank})"
 
 
 def require_svd(op: Any, what: str) -> None:

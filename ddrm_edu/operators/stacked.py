@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..validation import EPS, finite_tensor, require_batch
+from ..validation import EPS, finite_tensor, require_batch, require_readable
 from .base import SVDOperator
 from .compose import require_operator
 from .linear_map import normal_images
@@ -98,6 +98,7 @@ class Stacked(SVDOperator):
             )
         for i, (part, y) in enumerate(zip(self._parts, ys, strict=True)):
             require_batch(y, part.out_shape, f"Measurement {i + 1}")
+            require_readable(y, f"Measurement {i + 1}")
         if len({len(y) for y in ys}) > 1:
             raise ValueError(
                 "join takes measurements of the same images, but the batches had the sizes "

@@ -79,8 +79,8 @@ def test_more_draws_and_a_higher_false_alarm_find_smaller_errors(capsys):
 def test_what_is_not_claimed_has_no_power(capsys):
     draws = np.random.default_rng(0).standard_normal((1000, 2))
     mean, cov = check_mc("", draws, mean=[0, 0]), check_mc("", draws, cov=np.eye(2))
-    assert [math.isnan(number) for number in mean[3:]] == [False, True, True]
-    assert [math.isnan(number) for number in cov[3:]] == [True, False, False]
+    assert [number == math.inf for number in mean[3:]] == [False, True, True]
+    assert [number == math.inf for number in cov[3:]] == [True, False, False]
 
 
 @pytest.mark.parametrize("false_alarm", [0.0, 1.0, -0.1, 2.0, math.nan])

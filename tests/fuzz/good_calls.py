@@ -860,6 +860,8 @@ SLOW = {
 
 INFINITE = (  # where infinity, or NaN, is the right answer, and documented
     *("psnr",),  # of equal images
+    *("sharpness",),  # beside a truth that is the same everywhere
+    *("check_mc",),  # the smallest mean, or variance, that is found where none is claimed
     *("step_weights", "ddrm_nelbo", "ddrm_nelbo_direct", "ddpm_nelbo"),  # of steps without noise
     *("check_operator", "check_H", "check_sampler"),  # the errors in a report of broken laws
 )

@@ -466,6 +466,7 @@ def test_to_another_device_keeps_whole_numbers(case):
     """The device without memory stands for any other one."""
     moved = case.op.to("meta")
     assert moved.s.device.type == "meta"
+    assert "rank unknown" in repr(moved)
     assert moved.s.dtype == torch.float64
     x = torch.zeros(2, *case.op.in_shape, device="meta")
     assert moved.V(x).shape == x.shape

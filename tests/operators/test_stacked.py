@@ -47,6 +47,10 @@ def test_measurements_are_joined_with_their_weights_and_split_without():
             lambda op, y: op.join(torch.zeros(1, 3, 2, 3), y),
             "of the same images, but the batches had the sizes 1, 2",
         ),
+        (
+            lambda op, y: op.join(torch.zeros(2, 3, 2, 3), y.to("meta")),
+            "Measurement 2 must hold numbers, but lies on the device meta",
+        ),
         (lambda op, y: op.split(y), r"y must have shape \(batch, 306\)"),
     ],
 )
