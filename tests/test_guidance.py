@@ -12,6 +12,7 @@ import torch
 from comparing import largest_norm
 from guidance_laws import (
     Counted,
+    System,
     chebyshev,
     error_of,
     given_x_and_y,
@@ -409,6 +410,24 @@ def test_h_without_an_svd_has_the_same_solution(case, sigma):
         make = functools.partial(MomentMatching, cg_steps=steps)
         want = lambda *args, steps=steps: krylov(system(*args, plain=True), steps)  # noqa: E731
         assert error_of(of(make, case, op=op), case, want, sigma) <= 1e-7
+
+
+@given(cases(sigma_y=(0.05, 0.3, 2.0)), levels, st.sampled_from([0.2, 1.0, 6.0]))
+def test_proximal_steps_without_an_svd_are_conjugate_gradients_in_pixels(case, sigma, lambda_):
+    """(H^T H + rho I) d = H^T (y - H x0_hat), from d = 0: the best of the Krylov space."""
+    op, n = products(case.H), len(case.mean)
+    for steps, make in itertools.product(
+        (1, 2), (DDNM, functools.partial(DiffPIR, lambda_=lambda_))
+    ):
+        rho = 0.0 if make is DDNM else lambda_ * case.sigma_y**2 / sigma**2
+
+        def want(case, x, y, sigma, rho=rho, steps=steps):
+            x0_hat, _ = tweedie(case, x, sigma)
+            normal, slope = case.H.T @ case.H + rho * np.eye(n), (y - x0_hat @ case.H.T) @ case.H
+            return krylov(System(x0_hat, np.eye(n), normal, np.eye(n), slope), steps)
+
+        made = functools.partial(make, cg_steps=steps)
+        assert error_of(of(made, case, op=op), case, want, sigma) <= 1e-7
 
 
 def test_preconditioned_steps_do_not_depend_on_the_singular_values():
