@@ -521,8 +521,9 @@ class MomentMatching(PiGDM):
     iteration : {"cg", "richardson", "chebyshev"}
         ``"cg"``: conjugate gradients, the fewest steps; for pictures.  The others have fixed
         coefficients, so that a sampler stays affine in x and y for a Gaussian prior and has an
-        exact law.  ``"richardson"``: :math:`w\leftarrow w+P(r-Aw)`, whose first step from w = 0 is
-        :class:`PiGDM`; it converges if K < 2 r^2, e.g. for a prior with eigenvalues up to 2.
+        exact law (Y15).  ``"richardson"``: :math:`w\leftarrow w+P(r-Aw)`, whose first step from
+        w = 0 is :class:`PiGDM`; it converges if K < 2 r^2, e.g. for a prior with eigenvalues up
+        to 2.
         ``"chebyshev"`` needs ``eigenvalues`` and converges for any.
     eigenvalues : (float, float), optional
         For ``"chebyshev"``: bounds of the eigenvalues of the prior's covariance.

@@ -8,10 +8,12 @@ import math
 import numpy as np
 import prior_laws
 import pytest
+import scipy.linalg
 import torch
 from comparing import largest_norm
 from guidance_laws import (
     Counted,
+    System,
     chebyshev,
     error_of,
     given_x_and_y,
@@ -411,6 +413,51 @@ def test_h_without_an_svd_has_the_same_solution(case, sigma):
         assert error_of(of(make, case, op=op), case, want, sigma) <= 1e-7
 
 
+@given(cases(sigma_y=(0.05, 0.3, 2.0)), levels, st.sampled_from([0.2, 1.0, 6.0]))
+def test_proximal_steps_without_an_svd_are_conjugate_gradients_in_pixels(case, sigma, lambda_):
+    """(H^T H + rho I) d = H^T (y - H x0_hat), from d = 0: the best of the Krylov space."""
+    op, n = products(case.H), len(case.mean)
+    for steps, make in itertools.product(
+        (1, 2), (DDNM, functools.partial(DiffPIR, lambda_=lambda_))
+    ):
+        rho = 0.0 if make is DDNM else lambda_ * case.sigma_y**2 / sigma**2
+
+        def want(case, x, y, sigma, rho=rho, steps=steps):
+            x0_hat, _ = tweedie(case, x, sigma)
+            normal, slope = case.H.T @ case.H + rho * np.eye(n), (y - x0_hat @ case.H.T) @ case.H
+            return krylov(System(x0_hat, np.eye(n), normal, np.eye(n), slope), steps)
+
+        made = functools.partial(make, cg_steps=steps)
+        assert error_of(of(made, case, op=op), case, want, sigma) <= 1e-7
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_the_residual_is_that_of_the_system_in_the_worst_image(steps):
+    """|b - A w| / |b| with the best w of the Krylov space, image by image."""
+    case = random_case(6, 5, 5, 0.1, seed=3)
+    x, y = observed(case, 3.0)
+    prior, H = GaussianPrior(case.mean, case.cov), torch.as_tensor(case.H)
+
+    plain = system(case, x, y, 3.0, plain=True)
+    root = scipy.linalg.sqrtm(system(case, x, y, 3.0).P)
+    white = plain._replace(A=root @ plain.A @ root, apart=plain.apart @ root)
+    rho = 0.7 * 0.1**2 / 3.0**2
+    normal = case.H.T @ case.H + rho * np.eye(6)
+    pixels = plain._replace(A=normal, P=np.eye(6), apart=plain.apart @ case.H)
+    for make, op, due in (
+        (MomentMatching, products(case.H), plain),
+        (MomentMatching, Dense(H), white),
+        (functools.partial(DiffPIR, lambda_=0.7), products(case.H), pixels),
+    ):
+        b, size = due.apart, len(due.A)
+        w = krylov(due._replace(x0_hat=0 * b, to_x=np.eye(size), P=np.eye(size)), steps)
+        left = np.linalg.norm(b - w @ due.A, axis=1) / np.linalg.norm(b, axis=1)
+        guided = make(prior, op, torch.as_tensor(y), sigma_y=0.1, cg_steps=steps)
+        guided(torch.as_tensor(x), 3.0)
+        assert guided.residual == pytest.approx(left.max(), rel=1e-6)
+        assert left.max() > 1.1 * left.mean()
+
+
 def test_preconditioned_steps_do_not_depend_on_the_singular_values():
     """Y04: prior in [0.5, 2], so a condition number of 4 at most, whatever H; A itself has 1,400.
 
@@ -549,6 +596,15 @@ def test_float32_and_float64_agree(make):
     # A network in another precision than the run: the run's own counts.
     mixed = make(lambda x, s: 0.5 * x.float(), op, y, sigma_y=0.3)(x, 0.8)
     assert mixed.dtype == torch.float64
+
+
+def test_the_exact_denoiser_does_not_round_h_to_the_precision_of_y():
+    """A y in single precision is the number that it is; rounded, H would be off by 1e-7."""
+    case = random_case(6, 5, 3, 0.3, seed=3)
+    x, y = map(torch.as_tensor, observed(case, 0.8))
+    prior, op, y = GaussianPrior(case.mean, case.cov), Dense(case.H), y.float()
+    got, want = (ExactDenoiser(prior, op, each, sigma_y=0.3)(x, 0.8) for each in (y, y.double()))
+    torch.testing.assert_close(got, want, atol=1e-13, rtol=0)
 
 
 def test_a_direction_of_negative_curvature_is_not_taken():

@@ -16,11 +16,13 @@ from ddrm_edu import (
     Dense,
     EmpiricalPrior,
     GaussianPrior,
+    MomentMatching,
     NoiseSchedule,
     SuperResolution,
     ddpm_law,
     ddpm_samples,
     ddrm_samples,
+    dps_samples,
     gap,
     langevin_law,
     langevin_samples,
@@ -480,7 +482,17 @@ def test_a_sampler_without_such_a_law_is_refused_with_the_reason(sampler, reason
     assert isinstance(error.value, ValueError)
 
 
-@pytest.mark.parametrize("sampler", [normalised, truncated])
+def conjugate_gradients(denoiser, op, y, *, generator):
+    """The library's moment matching, stopped after one step."""
+    return ddim(MomentMatching(denoiser, op, y, sigma_y=SIGMA_Y), op, y, generator=generator)
+
+
+def dps(denoiser, op, y, *, generator):
+    """The library's, divided by the norm of the residual as published."""
+    return dps_samples(denoiser, op, y, LEVELS, sigma_y=SIGMA_Y, generator=generator)
+
+
+@pytest.mark.parametrize("sampler", [normalised, truncated, dps, conjugate_gradients])
 def test_what_is_divided_by_a_norm_of_the_residual_is_not_affine_in_y(sampler):
     """DPS as published and truncated conjugate gradients, where all of y counts."""
     op = Dense([[1.0, 0.3, 0.0, 0.2], [0.0, 0.8, -0.5, 0.1], [0.4, 0.0, 0.0, 0.6]])

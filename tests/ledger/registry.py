@@ -23,7 +23,7 @@ STATEMENTS |= {14: 1, 15: 1, 16: 1, 17: 3, 18: 2, 19: 3, 20: 3, 21: 1, 22: 3, 23
 IDS = [f"S{slide:02d}.{k}" for slide, last in STATEMENTS.items() for k in range(1, last + 1)]
 IDS += ["S24", *[f"X{k:02d}" for k in range(1, 17)]]
 IDS += [f"G{k:02d}" for k in range(1, 18)]
-IDS += [f"Y{k:02d}" for k in range(1, 15)]
+IDS += [f"Y{k:02d}" for k in range(1, 16)]
 IDS += [f"E{k}" for k in range(1, 21)]
 
 #: Errata in which the slide is right after all: their laws stay, as remarks.

@@ -15,7 +15,16 @@ import math
 import numpy as np
 import scipy.linalg
 import torch
-from guidance_laws import error_of, given_x_and_y, observed, richardson, system, tweedie
+from guidance_laws import (
+    chebyshev,
+    error_of,
+    given_x_and_y,
+    krylov,
+    observed,
+    richardson,
+    system,
+    tweedie,
+)
 from laws import (
     GaussianCase,
     known_noise,
@@ -59,6 +68,7 @@ from .registry import item
 from .scenes import ETA, ETA_B, LEVELS, PROBLEMS, S, prior_of
 
 SIGMAS = (0.3, 2.0, 9.0)
+WITH_AND_WITHOUT_NOISE = [*PROBLEMS, PROBLEMS[0]._replace(sigma_y=0.0)]
 
 
 def guide(make):
@@ -101,7 +111,7 @@ def moment_matching(make) -> float:
     """Against the joint Gaussian law of (x_0, x_t, y) in 60 digits, three levels."""
     return max(
         error_of(guide(make), case, given_x_and_y, sigma)
-        for case, sigma in itertools.product(PROBLEMS, SIGMAS)
+        for case, sigma in itertools.product(WITH_AND_WITHOUT_NOISE, SIGMAS)
     )
 
 
@@ -159,6 +169,42 @@ def error_of_pseudo_inverse_guidance(formula) -> float:
         want = guide(PiGDM)(case, y)(x, sigma) - given_x_and_y(case, x, y, sigma)
         gain = formula(problem.to_x, problem.P, excess, problem.A)
         errors.append(problem.apart @ gain.T - want)
+    return largest(*errors)
+
+
+def of_excess(D, v):
+    """s^4 / (1 + s^2) D (1 + s^2 + D)^-1 with v = s^2."""
+    return v**2 / (1 + v) * D @ np.linalg.inv((1 + v) * np.eye(len(D)) + D)
+
+
+def beside_one(mm, mn, nn, v):
+    """D: C_mm less the one that is right at this level, v = s^2."""
+    return mm - np.eye(len(mm)) - mn @ np.linalg.inv(nn + v * np.eye(len(nn))) @ mn.T
+
+
+@item(
+    "Y02",
+    "K_mm - r^2 = s^4/(1+s^2) D (1+s^2+D)^-1, D = C_mm - I - C_mn (C_nn+s^2)^-1 C_nm: 0 iff D = 0",
+    right=lambda mm, mn, nn, v: of_excess(beside_one(mm, mn, nn, v), v),
+    wrong={
+        "C_mm - I: the null space forgotten": lambda mm, mn, nn, v: of_excess(
+            mm - np.eye(len(mm)), v
+        ),
+        "C_mm given x_0 in the null space: without s^2": lambda mm, mn, nn, v: of_excess(
+            beside_one(mm, mn, nn, 0.0), v
+        ),
+        "D to first order": lambda mm, mn, nn, v: (v / (1 + v)) ** 2 * beside_one(mm, mn, nn, v),
+        "s for s^2": lambda mm, mn, nn, v: of_excess(beside_one(mm, mn, nn, v**0.5), v**0.5),
+    },
+)
+def only_if_of_pseudo_inverse_guidance(formula) -> float:
+    """K by Tweedie's formula.  D rises with s along C_nm unless C_mn = 0: so two levels decide."""
+    errors = []
+    for case, sigma, m in itertools.product(PROBLEMS, SIGMAS, (1, 3)):
+        mm, mn, nn = case.cov[:m, :m], case.cov[:m, m:], case.cov[m:, m:]
+        K = sigma**2 * np.linalg.solve(case.cov + sigma**2 * np.eye(len(case.cov)), case.cov)
+        r2 = sigma**2 / (1 + sigma**2)
+        errors.append(K[:m, :m] - r2 * np.eye(m) - formula(mm, mn, nn, sigma**2))
     return largest(*errors)
 
 
@@ -290,6 +336,121 @@ def bounds_of_chebyshev(formula) -> float:
     return largest(*errors)
 
 
+# ------------------------------------------------- Y15: which iterations leave a sampler affine
+
+
+def ends_of(case: GaussianCase) -> tuple[float, float]:
+    least, *_, most = np.linalg.eigvalsh(case.cov)
+    return float(least), float(most)
+
+
+def fixed(iteration: str, steps: int, case: GaussianCase):
+    """Moment matching by so many steps of the library's."""
+    bounds = {"eigenvalues": ends_of(case)} if iteration == "chebyshev" else {}
+    return functools.partial(MomentMatching, iteration=iteration, cg_steps=steps, **bounds)
+
+
+def in_the_library(iteration: str, steps: int):
+    return lambda case, *at: guide(fixed(iteration, steps, case))(case, at[1])(at[0], at[2])
+
+
+def solved_but(missing: int):
+    """Conjugate gradients, a step for each eigenvalue of PA on H's range, but so many."""
+
+    def steps(case, *at):
+        return conjugate_gradients(case, *at, np.linalg.matrix_rank(case.H) - missing)
+
+    return steps
+
+
+@item(
+    "Y15",
+    "Richardson's and Chebyshev's steps are affine in (x, y); CG's iff they solve it for every y",
+    right=[in_the_library("richardson", 3), in_the_library("chebyshev", 3), solved_but(0)],
+    wrong={
+        "CG, one step": [in_the_library("cg", 1)],
+        "CG, two steps": [in_the_library("cg", 2)],
+        "CG, the last step left out": [solved_but(1)],
+    },
+)
+def what_is_affine(versions) -> float:
+    """At three points (x, y) and at their sum with weights of sum 1, some negative."""
+    weights, errors = np.array([1.7, -0.4, -0.3]), []
+    for case, sigma in itertools.product(PROBLEMS, SIGMAS):
+        x, y = (np.vstack([rows, weights @ rows]) for rows in observed(case, sigma))
+        for version in versions:
+            *three, at_sum = version(case, x, y, sigma)
+            errors.append(weights @ np.stack(three) - at_sum)
+    return largest(*errors)
+
+
+def gain_of(iterate, case: GaussianCase, sigma: float, *options) -> np.ndarray:
+    """M of x0_hat + M (y - H x0_hat), from the unit vectors in the place of y - H x0_hat."""
+    m, n = case.H.shape
+    problem = system(case, np.zeros((m, n)), np.zeros((m, m)), sigma)
+    return iterate(problem._replace(x0_hat=np.zeros((m, n)), apart=np.eye(m)), *options).T
+
+
+def textbook(iteration, case, sigma, steps):
+    """Richardson on w, or Chebyshev's polynomial between the bounds of Y04."""
+    if iteration == "richardson":
+        return gain_of(richardson, case, sigma, steps)
+    s2 = np.linalg.eigvalsh(case.H.T @ case.H).clip(min=0)
+    r2, noise = sigma**2 / (1 + sigma**2), case.sigma_y**2
+    k = [value * sigma**2 / (value + sigma**2) for value in ends_of(case)]
+    low, high = ((each * s2 + noise) / (r2 * s2 + noise) for each in k)
+    return gain_of(chebyshev, case, sigma, steps, low.min(), high.max())
+
+
+def law_by_hand(case: GaussianCase, levels, eta: float, gains) -> np.ndarray:
+    """Gain on y, offset and covariance after DDIM's steps with x0_hat + M (y - H x0_hat)."""
+    m, n = case.H.shape
+    A, c, cov = np.zeros((n, m)), np.zeros(n), levels[0] ** 2 * np.eye(n)
+    for (sigma, below), M in zip(itertools.pairwise(levels), gains, strict=True):
+        B = np.linalg.solve(case.cov + sigma**2 * np.eye(n), case.cov).T  # x0_hat = B x + ...
+        left, rest = np.eye(n) - M @ case.H, (np.eye(n) - B) @ case.mean
+        fresh = eta * below * math.sqrt(1 - (below / sigma) ** 2)
+        kept = math.sqrt(below**2 - fresh**2) / sigma
+        F = kept * np.eye(n) + (1 - kept) * left @ B
+        A, c = F @ A + (1 - kept) * M, F @ c + (1 - kept) * left @ rest
+        cov = F @ cov @ F.T + fresh**2 * np.eye(n)
+    return flat(A, c, cov)
+
+
+def solved_outright(problem):
+    return problem.moved(np.linalg.solve(problem.A, problem.apart.T).T)
+
+
+def in_the_loop(make, denoiser, op, y, *, generator, levels, sigma_y):
+    guided = make(denoiser, op, y, sigma_y=sigma_y)
+    options = {"eta_ddim": ETA, "generator": generator, "dtype": y.dtype}
+    return ddpm_samples(guided, (len(y), *op.in_shape), levels, **options)
+
+
+@item(
+    "Y15",
+    "their law in DDIM's loop: x0_hat + K H^T p_k(PA) P (y - H x0_hat), the iteration's p_k",
+    right=textbook,
+    wrong={
+        "the system solved": lambda _, case, sigma, steps: gain_of(solved_outright, case, sigma),
+        "one step more": lambda *at: textbook(*at[:3], at[3] + 1),
+        "CG, as if unit vectors told its law": lambda _, *at: gain_of(krylov, *at),
+        "Richardson's for both": lambda _, *at: textbook("richardson", *at),
+    },
+)
+def law_of_fixed_steps(gain) -> float:
+    """Found by running the library's loop on unit vectors; eta 0.6, one step and three."""
+    errors, levels = [], [9.0, 2.0, 0.7, 0.1, 0.0]
+    iterations = itertools.product(("richardson", "chebyshev"), (1, 3))
+    for case, (iteration, steps) in itertools.product(PROBLEMS, iterations):
+        known = {"sigma_y": case.sigma_y}
+        run = functools.partial(in_the_loop, fixed(iteration, steps, case), levels=levels, **known)
+        found = in_pixels(law_of(run, prior_of(case), Dense(case.H), **known))
+        gains = [gain(iteration, case, sigma, steps) for sigma in levels[:-1]]
+        errors.append(relative(law_by_hand(case, levels, ETA, gains), found))
+    return max(errors)
+
+
 # ----------------------------------------------------------------------- Y05: DDNM beside DDRM
 
 
@@ -399,7 +560,7 @@ def bias(at: Spectral, v: float, *, null: bool = True, T=True) -> np.ndarray:
 def bias_of_diffpir(formula) -> float:
     """v = sigma^2 / lambda; without noise T = 0: then only what was not measured is wrong."""
     errors = []
-    for case, sigma, lambda_ in itertools.product(PROBLEMS, SIGMAS, (0.4, 3.0)):
+    for case, sigma, lambda_ in itertools.product(WITH_AND_WITHOUT_NOISE, SIGMAS, (0.4, 3.0)):
         x, y = observed(case, sigma)
         make = functools.partial(DiffPIR, lambda_=lambda_)
         at = Spectral(case, x, y, sigma)

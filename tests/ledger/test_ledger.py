@@ -13,6 +13,7 @@ from ledger.kernel import first_theorems
 from ledger.registry import CAUGHT, IDS, WITHDRAWN, Item, all_items
 
 ENTRIES = all_items()
+ROOT = Path(__file__).parents[2]
 
 
 def _name(entry: Item) -> str:
@@ -57,9 +58,16 @@ def test_the_printed_table_names_the_theorem_of_the_kernel_and_counts(capsys):
     assert lines[-1].startswith("1 of 2 have a proof that Coq's kernel has checked")
 
 
+def test_the_readme_counts_the_laws_and_the_ids():
+    """README.md says what `make verify` prints, and how many statements have a home."""
+    text, laws, ids = (ROOT / "README.md").read_text(), len(ENTRIES), len(IDS)
+    assert f"| {laws} of {laws} laws hold; {ids} of {ids} ledger IDs have one |" in text
+    assert f"(lectures/HOMES.md) lists all {ids}," in text
+
+
 def test_the_errata_for_students_have_a_section_for_each_erratum():
     """lectures/ERRATA.md: every erratum once, as printed, corrected and proved."""
-    text = (Path(__file__).parents[2] / "lectures" / "ERRATA.md").read_text()
+    text = (ROOT / "lectures" / "ERRATA.md").read_text()
     headings = re.findall(r"^### (E\d+)\. ", text, flags=re.MULTILINE)
     assert sorted(headings) == sorted(id for id in IDS if id.startswith("E"))
     sections = re.split(r"^### ", text, flags=re.MULTILINE)[1:]
