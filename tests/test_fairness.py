@@ -255,3 +255,16 @@ def test_lecture_10_tells_what_held_out_images_say_beside_its_four_photographs()
     table = stored("evaluate")
     above = table["denoise", "ddrm", "own", "20"] - table["denoise", "wiener", "", "0"]
     assert f"by {above:.1f} dB over a Wiener filter" in text
+
+
+def test_rounding_makes_either_form_of_the_variance_of_case_1_negative_alike():
+    """Lecture 13, suspect A: levels one rounding unit from sigma_y / s; the clamp mends both."""
+    rng = torch.Generator().manual_seed(0)
+    s, sigma_y = 0.1 + 2 * torch.rand(2, 100_000, generator=rng, dtype=torch.float64)
+    tau = sigma_y / s
+    level = torch.stack([torch.nextafter(tau, end * tau) for end in (0, 1, 2)])
+    case_1 = s * level >= sigma_y
+    product, squares = (level - tau) * (level + tau), level**2 - tau**2
+    assert (case_1 & (product < 0)).any()
+    assert torch.equal(case_1 & (product < 0), case_1 & (squares < 0))
+    assert "where rounding makes either form negative, at the boundary" in prose()[LECTURES["13"]]
