@@ -33,6 +33,8 @@ ROOT = Path(__file__).resolve().parents[1]
 LECTURES = sorted((ROOT / "lectures").glob("[0-9][0-9]*_*.ipynb"))
 TEMPLATES = ROOT / "scripts" / "templates"
 DRAWING = re.compile(r'src="([^":]+\.svg)"')  # a badge
+LINK = re.compile(r'href="([^":#]+\.(?:ipynb|md))')
+TITLE = re.compile(r"# (.+)")
 COLOURS = re.compile(r"\x1b\[[\d;]*m")  # of a terminal
 SECONDS = 900  # for one cell; on a laptop the longest takes 20
 SAME = 4  # of 255: what another processor's rounding may do to the edge of a line
@@ -54,8 +56,11 @@ def run(path: Path, page: Path) -> float:
     except Exception as error:
         raise Failed(told(notebook, error)) from error
     exporter = HTMLExporter(template_name="described", extra_template_basedirs=[str(TEMPLATES)])
-    text, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": path.stem}})
+    heading = TITLE.match(notebook.cells[0].source)
+    title = heading[1] if heading else path.stem
+    text, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": title}})
     text = DRAWING.sub(lambda found: embedded(path.parent / found[1]), text)
+    text = LINK.sub(lambda found: f'href="{led(path.parent / found[1], page)}', text)
     new = page.with_suffix(".new")
     new.write_text(text, encoding="utf-8")
     new.replace(page)
@@ -65,6 +70,14 @@ def run(path: Path, page: Path) -> float:
 def embedded(drawing: Path) -> str:
     """The drawing inside the page, which is one file; nbconvert's own way refuses SVG."""
     return f'src="data:image/svg+xml;base64,{base64.b64encode(drawing.read_bytes()).decode()}"'
+
+
+def led(target: Path, page: Path) -> str:
+    """Where a link leads from the page of a lecture: to the page of another, or to the file."""
+    target = target.resolve()
+    if target in LECTURES:
+        return f"{target.stem}.html"
+    return Path(os.path.relpath(target, page.parent.resolve())).as_posix()
 
 
 def told(notebook: nbformat.NotebookNode, error: Exception) -> str:

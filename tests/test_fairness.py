@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from functools import cache
 from pathlib import Path
@@ -233,3 +234,37 @@ def test_lecture_00_tells_how_often_a_draw_is_behind_a_classical_method():
     assert "64 images and 14 tasks, 12 of them with a classical method" in text
     assert "ahead in denoising, and *behind* in the other ten, in PSNR and in SSIM" in text
     assert "The mean of four draws is ahead in six of the twelve" in text
+
+
+def stored(name: str) -> dict[tuple[str, str, str, str], float]:
+    """PSNR in a table of `evaluate`, by task, method, eta and steps."""
+    with (ROOT / "benchmarks" / "results" / f"{name}.csv").open() as file:
+        keys = ("task", "method", "eta", "steps")
+        return {tuple(row[k] for k in keys): float(row["psnr"]) for row in csv.DictReader(file)}
+
+
+def test_lecture_10_tells_what_held_out_images_say_beside_its_four_photographs():
+    table = stored("evaluate-steps")
+    ours = table["inpaint:0.7", "ddrm", "own", "20"]
+    behind = table["inpaint:0.7", "biharmonic", "", "0"] - ours
+    longer = table["inpaint:0.7", "ddrm", "1", "100"] - ours
+    seeing = table["inpaint:0.7", "moment-matching", "1", "20"] - ours
+    text = prose()[LECTURES["10b"]]
+    assert f"one draw of the network is {behind:.1f} dB behind it" in text
+    assert f"100 steps regain {longer:.1f} of them, seeing $y$ in 20 steps {seeing:.1f}.)" in text
+    table = stored("evaluate")
+    above = table["denoise", "ddrm", "own", "20"] - table["denoise", "wiener", "", "0"]
+    assert f"by {above:.1f} dB over a Wiener filter" in text
+
+
+def test_rounding_makes_either_form_of_the_variance_of_case_1_negative_alike():
+    """Lecture 13, suspect A: levels one rounding unit from sigma_y / s; the clamp mends both."""
+    rng = torch.Generator().manual_seed(0)
+    s, sigma_y = 0.1 + 2 * torch.rand(2, 100_000, generator=rng, dtype=torch.float64)
+    tau = sigma_y / s
+    level = torch.stack([torch.nextafter(tau, end * tau) for end in (0, 1, 2)])
+    case_1 = s * level >= sigma_y
+    product, squares = (level - tau) * (level + tau), level**2 - tau**2
+    assert (case_1 & (product < 0)).any()
+    assert torch.equal(case_1 & (product < 0), case_1 & (squares < 0))
+    assert "where rounding makes either form negative, at the boundary" in prose()[LECTURES["13"]]

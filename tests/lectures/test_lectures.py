@@ -301,3 +301,15 @@ def test_the_syllabus_lists_the_lecture_and_its_time(path):
     syllabus = (ROOT / "lectures" / "README.md").read_text()
     assert re.search(rf"\({re.escape(path.name)}\) \|.*\| {time} \|", syllabus)
     assert f"](lectures/{path.name})" in (ROOT / "README.md").read_text()
+
+
+def test_the_page_of_the_course_and_the_lecture_ask_for_the_same_lectures():
+    """Of those that do not need all lectures before them."""
+    page = (ROOT / "lectures" / "README.md").read_text().split("**Prerequisites.**")[1]
+    exceptions = page.split("except ")[1].split(".\n")[0]
+    asked = re.findall(r"\b(\d\d) \(([^)]*)\)", exceptions)
+    assert [number for number, _ in asked] == ["09", "12", "13", "14"]
+    for number, needs in asked:
+        opening = read(LECTURES[PARTS[number][0]]).cells[0].source
+        told = opening.split("**You need**")[1].split("\n\n")[0]
+        assert set(re.findall(r"\b\d\d\b", needs)) == set(re.findall(r"\b\d\d\b", told)), number

@@ -46,7 +46,10 @@ def course(tmp_path):
 def write(path: Path, *cells: str) -> None:
     """A notebook with a badge and these code cells."""
     v4 = nbformat.v4
-    badge = v4.new_markdown_cell("[![Run](../run-in-colab.svg)](https://example.com)")
+    badge = v4.new_markdown_cell(
+        "# 00 · Первая\n\n[![Run](../run-in-colab.svg)](https://example.com) "
+        "[itself](00_first.ipynb) [errata](ERRATA.md)"
+    )
     code = [v4.new_code_cell(cell) for cell in cells]
     nbformat.write(v4.new_notebook(cells=[badge, *code]), path)
 
@@ -80,6 +83,9 @@ def test_two_runs_in_a_path_with_spaces_and_cyrillic_without_home_and_locale(cou
     assert quick[1].split()[:2] == ["1/1", "00_first"]
     assert quick[2].startswith("Made 1 pages in build/lectures and 1 figures in figures, in ")
     page = (course / "build" / "lectures" / "00_first.html").read_text(encoding="utf-8")
+    assert "<title>00 · Первая</title>" in page
+    assert 'href="00_first.html"' in page
+    assert 'href="../../lectures/ERRATA.md"' in page
     assert "σ, Привет" in page
     assert re.search(r'<img[^>]* src="data:image/svg\+xml;base64,', page)
     assert "run-in-colab" not in page

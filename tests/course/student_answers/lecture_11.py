@@ -37,6 +37,16 @@ def variance_in_numpy(C, levels, eta):
     return np.float32(np.sum(onwards**2 * noise))
 
 
+def variance_in_single_precision(C, levels, eta):
+    C, eta = torch.tensor(C), torch.tensor(eta)  # float32, as torch makes them
+    S = torch.tensor(levels[0]) ** 2
+    for sigma, below in itertools.pairwise(torch.tensor(levels)):
+        kept = (1 - eta**2).sqrt() * below / sigma
+        F = (1 - kept) * C / (C + sigma**2) + kept
+        S = F**2 * S + (eta * below) ** 2
+    return S
+
+
 def variance_by_the_library(C, levels, eta):
     prior = GaussianPrior([0.0], [[C]])
     return sampler_law(prior, Dense([[0.0]]), levels, sigma_y=1.0, eta=eta).cov
@@ -93,7 +103,13 @@ RIGHT = {
         rate_by_bisection,
         lambda tau: torch.tensor([4 * tau - 4 * tau**2]).double().sqrt(),
     ],
-    "11.2": [variance, variance_in_numpy, variance_by_the_library, variance_by_recursion],
+    "11.2": [
+        variance,
+        variance_in_numpy,
+        variance_in_single_precision,
+        variance_by_the_library,
+        variance_by_recursion,
+    ],
     "11.3": [share, share_by_numpy, share_by_bisection, share_the_other_way],
 }
 WRONG = {
