@@ -140,7 +140,7 @@ def crps(draws: Tensor, truth: Tensor) -> Tensor:
     r"""Continuous ranked probability score of each pixel, averaged over the image.
 
     :math:`E|X-x_0|-\frac12E|X-X'|`: the energy score of single pixels, which sees the spread of
-    each and nothing of how they hang together.  Arguments and return value as :func:`energy_score`.
+    each and not how they depend on each other.  Arguments and return value as :func:`energy_score`.
     """
     draws, truth = _draws(draws, truth)
     return _kernel_score(draws, truth, lambda x: x.abs().mean((-3, -2, -1)))

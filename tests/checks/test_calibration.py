@@ -66,7 +66,7 @@ def test_exact_draws_pass(prior, seed):
 
 
 def test_true_claims_fail_as_often_as_is_said(monkeypatch):
-    """With 5 % for each of the five claims, which hang together."""
+    """With 5 % for each of the five claims, which depend on each other."""
     monkeypatch.setattr(calibration, "SHARE", 0.05)
     rate = sum(bool(failures(exact, images=200, draws=9, seed=seed)) for seed in range(60))
     assert 1 <= rate <= 20  # P(more than 20 of 60 at 22.6 %, the most) = 0.02

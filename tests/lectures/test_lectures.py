@@ -7,8 +7,10 @@ import itertools
 import re
 import statistics
 
+import numpy as np
 import pytest
 from notebooks import LECTURES, PARTS, ROOT, SOLUTIONS, cells, read, tagged
+from PIL import Image
 
 NOTEBOOKS = [*LECTURES.values(), *SOLUTIONS.values()]
 CHECK = re.compile(r"\b(check(_mc|_operator|_sampler)?|assert_\w+|exercise)\(")
@@ -66,6 +68,14 @@ def test_a_notebook_was_run_from_top_to_bottom(path):
 def test_nothing_was_written_to_stderr(path):
     for cell in cells(path, "code"):
         assert not [o for o in outputs(cell, "stream") if o.name == "stderr"], cell.source
+
+
+@every_notebook
+def test_no_slider_is_stored(path):
+    """Without a kernel it is a line of raw text."""
+    for cell in cells(path, "code"):
+        for output in outputs(cell, "display_data", "execute_result"):
+            assert not [kind for kind in output.data if "widget" in kind], cell.source
 
 
 @every_notebook
@@ -207,6 +217,16 @@ def test_no_figure_is_left_over():
     for file in FIGURES.glob("*.png"):
         parts = {file.stem[:cut] for cut in range(4, len(file.stem) + 1)}
         assert any(f'"{part}' in sources[file.stem[:2]] for part in parts), file.name
+
+
+def test_nothing_is_cut_off_at_the_border_of_a_figure():
+    """A title or a label ends before the border; only a picture from a file reaches it."""
+    sources = "".join("".join(code_of(number).values()) for number in PARTS)
+    from_files = re.findall(r'figures\.stored\(.*\),\s*"(\w+)"', sources)
+    for file in FIGURES.glob("[01]*.png"):
+        pixels = np.asarray(Image.open(file).convert("L"))
+        border = [*pixels[0], *pixels[-1], *pixels[:, 0], *pixels[:, -1]]
+        assert min(border) > 200 or file.stem in from_files, file.name
 
 
 @every_lecture

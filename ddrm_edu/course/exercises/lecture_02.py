@@ -26,7 +26,7 @@ _BETA = tensor([0, 0.1, 0.25, 0.05, 0.3, 0.15, 0.4])
     lambda a, b: (b**0.5, 1 - b),
     "That is the jump from time 0. Part of its way is done already at time s.",
     lambda a, b: ((b / a) ** 0.5, 1 - b),
-    "The factor is right. At the variance: x_s has noise in it already.",
+    "The factor is right. The variance is smaller, because x_s has noise in it already.",
     lambda a, b: ((b / a) ** 0.5, (1 - b / a) ** 0.5),
     "The second number is a standard deviation, and v is the variance.",
     lambda a, b: (1 - b / a, (b / a) ** 0.5),

@@ -78,7 +78,7 @@ def _long(
     lambda a, b: _long(a, b, v=1 - b / a),
     "The means are right. The variance is that of the forward step from s to t.",
     lambda a, b: _long(a, b, x0=math.sqrt(b) * (1 - b / a) / (1 - b)),
-    "In the weight of x_0 stands the level to which the step goes, not that it comes from.",
+    "The weight of x_0 has the root of alpha_bar_s, the level entered, not of alpha_bar_t.",
     lambda a, b: _long(a, b, xt=b / a * (1 - a) / (1 - b)),
     "The weight of x_t is missing a square root.",
     lambda a, b: _long(a, b, v=math.sqrt(_long(a, b)[2])),

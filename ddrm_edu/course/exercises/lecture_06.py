@@ -58,13 +58,13 @@ def _by_table(
     def table(
         s: Tensor, sigma: float, sigma_next: float, sigma_y: float, eta: float, eta_b: float
     ) -> Tensor:
-        product, k, zero = s * sigma_next, root(eta), torch.zeros_like(s)
+        product, kept, zero = s * sigma_next, root(eta), torch.zeros_like(s)
         level = s * sigma if left else product
         first = (s > 0) & (level > sigma_y if strict else level >= sigma_y)
         second = (s > 0) & ~first | (zero_as_2 & (s == 0))
-        below = k * product / (sigma_y or 1.0)
+        below = kept * product / (sigma_y or 1.0)
         y = torch.where(first, zero + eta_b, torch.where(second, below, zero))
-        xt = torch.where(first | second, zero, zero + k * sigma_next / sigma)
+        xt = torch.where(first | second, zero, zero + kept * sigma_next / sigma)
         b = (sigma_y / torch.where(first, s, zero + 1)) ** 2
         variance = sigma_next**2 - (eta_b**2 if square else eta_b) * b
         variance = torch.where(first, variance.clamp(min=0), (eta * sigma_next) ** 2)
@@ -87,8 +87,8 @@ def _variances(*arguments: Any) -> Tensor:
 @hints(
     "Fill the weight of ybar and that of x_{t+1} first; x_0 gets what is left of 1.",
     "Compare s * sigma_next with sigma_y, equality included; and s = 0 is case 3 always.",
-    "y: eta_b, k s sigma_next / sigma_y, 0. xt: 0, 0, k sigma_next / sigma. Noise: the root of "
-    "sigma_next^2 - (eta_b sigma_y / s)^2, then eta sigma_next twice; k = sqrt(1 - eta^2).",
+    "y: eta_b, c s sigma_next / sigma_y, 0. xt: 0, 0, c sigma_next / sigma. Noise: the root of "
+    "sigma_next^2 - (eta_b sigma_y / s)^2, then eta sigma_next twice; c = sqrt(1 - eta^2).",
 )
 @mistakes(
     _by_table(strict=True),

@@ -91,7 +91,7 @@ def smallest_last_term(answer: Answer) -> Cases:
 )
 @mistakes(
     lambda case, eta, k: math.sqrt(1 - eta**2) ** k,
-    "Right for case 3. In case 2 the states do not see each other, only y-bar: k is no matter.",
+    "Right for case 3. In case 2 the states see y-bar, not each other: k does not matter.",
     lambda case, eta, k: 1 - eta**2,
     "Right for case 2. In case 3 every step forgets a little more: k matters.",
     lambda case, eta, k: (1 - eta**2) if case == 2 else (1 - eta**2) ** k,

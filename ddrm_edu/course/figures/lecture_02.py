@@ -54,6 +54,7 @@ def times_correlation(t: Tensor, correlation: Tensor) -> Figure:
     ax.clabel(lines, fmt="%.1f", fontsize=8)
     ax.set(xlabel="time $t$", ylabel="time $s$", aspect="equal")
     figure.colorbar(mesh, ax=ax, label="correlation of $x_s$ and $x_t$ given $x_0$")
+    draw.spaced(figure, w_pad=0.1)
     return figure
 
 

@@ -80,6 +80,7 @@ def training(losses: Sequence[float], best: float, clouds: Images) -> Figure:
         ax.plot(*np.asarray(points).T, ".", color=ACCENT, ms=2, alpha=0.5)
         ax.set(xlabel="$x^1$", xlim=(-2.6, 2.6), ylim=(-2.6, 2.6), aspect="equal")
     axes[0, 1].set_ylabel("$x^2$")
+    draw.spaced(figure, h_pad=0.1)
     return figure
 
 

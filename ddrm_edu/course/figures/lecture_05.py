@@ -189,7 +189,7 @@ def two_noises(scenes: Pairs, axes_names: Sequence) -> Figure:
         the measurement's.
     axes_names : sequence of (str, str)
     """
-    figure, axes = draw.panels(1, len(scenes), width=2.8, height=3.0)
+    figure, axes = draw.panels(1, len(scenes), width=2.8, height=3.3)
     reach = 1.1 * max(float(np.abs(curve).max()) for two in scenes.values() for curve in two)
     for (ax, two), names in zip(draw.titled(axes[0], scenes), axes_names, strict=True):
         diffusion, measurement = map(np.asarray, two)
@@ -202,5 +202,5 @@ def two_noises(scenes: Pairs, axes_names: Sequence) -> Figure:
         ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
         ax.set(xlabel=names[0], ylabel=names[1])
     draw.legend(figure, axes[0, 0], 2)
-    draw.spaced(figure, h_pad=0.08)
+    draw.spaced(figure, h_pad=0.08, rect=(0, 0, 1, 0.97))
     return figure
