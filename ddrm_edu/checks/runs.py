@@ -6,7 +6,6 @@ all the states of a run are known, even of a sampler that returns nothing but th
 
 from __future__ import annotations
 
-import copy
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -176,7 +175,7 @@ class Runs:
         self.sampler, self.draws = sampler, draws
         seed = require_seed(seed)
         self.generator = torch.Generator().manual_seed(seed)
-        self.seeds = itertools.count(seed + 1)  # one each, or runs would share their noise
+        self._seed = seed
         #: What the caller fixed of op, sigmas and sigma_y; the rest is generic.
         self.fixed = {what: value for what, value in fixed.items() if value is not None}
         self.problems: list[Problem] = []
@@ -190,21 +189,25 @@ class Runs:
             if self.fixed.keys() >= {"op", "sigmas"}:  # the others would be the same
                 break
 
+    def new_seed(self) -> int:
+        """One for each run, or runs would share their noise."""
+        self._seed += 1
+        return self._seed
+
     def normal(self, *shape: int) -> Tensor:
         return torch.randn(shape, generator=self.generator, dtype=torch.float64)
 
     @contextmanager
     def aside(self) -> Iterator[None]:
         """Runs within it have draws and seeds of their own: all later runs are as without it."""
-        state, seeds = self.generator.get_state(), self.seeds
-        first = next(copy.copy(seeds))
-        self.generator.manual_seed(first + 2**32)
-        self.seeds = itertools.count(first + 2**33)
+        state, seed = self.generator.get_state(), self._seed
+        self.generator.manual_seed(seed + 1 + 2**32)
+        self._seed = seed + 2**33
         try:
             yield
         finally:
             self.generator.set_state(state)
-            self.seeds = seeds
+            self._seed = seed
 
     def images(self, problem: Problem, batch: int) -> Tensor:
         """Spectral coordinates far from 0 and beyond [-1, 1]; 0 where a run starts unobserved.
@@ -253,7 +256,7 @@ class Runs:
             moved = 0.0 if change is None else problem.pixels(change[len(levels) - 1])
             return (truth + moved).to(x)
 
-        generator = torch.Generator().manual_seed(next(self.seeds) if seed is None else seed)
+        generator = torch.Generator().manual_seed(self.new_seed() if seed is None else seed)
         numbers = {"sigmas": problem.sigmas.clone(), "sigma_y": problem.sigma_y}
         try:
             with torch.random.fork_rng(devices=[]), torch.no_grad():

@@ -319,7 +319,7 @@ class _PairOfRuns:
     """
 
     def __init__(self, runs: Runs, problem: Problem, *, same_x0_hat: bool = False, batch: int = 32):
-        self.problem, self.batch, seed = problem, batch, next(runs.seeds)
+        self.problem, self.batch, seed = problem, batch, runs.new_seed()
         x0, other = runs.images(problem, batch), runs.images(problem, batch)
         self.dx0 = runs.normal(problem.T, *x0.shape) * (not same_x0_hat)
         self.one = runs.run(problem, x0, seed=seed)
