@@ -458,6 +458,29 @@ def test_the_residual_is_that_of_the_system_in_the_worst_image(steps):
         assert left.max() > 1.1 * left.mean()
 
 
+def test_without_an_svd_the_proximal_step_goes_on_until_the_residual_is_1e_10():
+    """Forty singular values, so that the residual falls little by little."""
+    case = random_case(40, 40, 40, 0.1, seed=3)
+    x, y = map(torch.as_tensor, observed(case, 3.0))
+    prior, op = GaussianPrior(case.mean, case.cov), products(case.H)
+    for make in (DDNM, DiffPIR):
+        guided = make(prior, op, y, sigma_y=0.1)
+        guided(x, 3.0)
+        assert 0 < guided.residual <= 1e-10
+
+
+def test_in_single_precision_a_system_is_solved_to_1e_6():
+    """Steps below its rounding unit would each cost a vector-Jacobian product and tell nothing."""
+    case = random_case(40, 40, 40, 0.1, seed=3)
+    x, y = map(torch.as_tensor, observed(case, 3.0))
+    counts = {}
+    for dtype in (torch.float32, torch.float64):
+        seen = Counted(GaussianPrior(case.mean, case.cov))
+        SOLVED(seen, Dense(case.H), y.to(dtype), sigma_y=0.1)(x.to(dtype), 3.0)
+        counts[dtype] = seen.vjps
+    assert counts[torch.float32] < counts[torch.float64]
+
+
 def test_preconditioned_steps_do_not_depend_on_the_singular_values():
     """Y04: prior in [0.5, 2], so a condition number of 4 at most, whatever H; A itself has 1,400.
 
