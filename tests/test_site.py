@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -187,6 +188,24 @@ def test_where_no_chromium_can_be_had_a_sentence_says_so(monkeypatch, answer, sa
     assert "apt-get install chromium" in error.value.code
 
 
-def test_ci_builds_the_site():
+def test_ci_looks_at_the_site_in_a_browser():
     lines = (ROOT / ".ci" / "run").read_text().splitlines()
-    assert lines[-3:] == ["make package", "make test", "make site"]
+    commands = [line.partition(" #")[0] for line in lines]
+    assert "python3 scripts/chromium.py --install" in commands
+    assert commands[-3:] == ["make package", "make test", "make browser"]
+
+
+def test_where_there_is_no_chromium_the_browser_tests_fail_and_skip_nothing(tmp_path):
+    (tmp_path / "index.html").touch()
+    one = "tests/browser/test_site.py::test_the_first_tab_offers_the_content"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-m", "browser", "-p", "no:cacheprovider", one],
+        cwd=ROOT,
+        env=os.environ | {"PATH": str(tmp_path), "DDRM_EDU_SITE": str(tmp_path)},
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 1
+    assert re.search(r"^=+ 1 error in", done.stdout, re.MULTILINE)
+    if not Path(chromium.MACOS).exists():
+        assert "There is no chromium here." in done.stdout

@@ -138,8 +138,8 @@ def _page(name: str, group: str, lectures: list[Path]) -> str:
     value = getattr(ddrm_edu, name)
     kind = "class" if inspect.isclass(value) else "function"
     options = "   :members:\n   :show-inheritance:\n" if kind == "class" else ""
-    links = ", ".join(f":doc:`{p.stem[:2]} </lectures/{p.stem}>`" for p in lectures)
-    used = f"Used in the lectures {links}.\n\n" if links else ""
+    links = ", ".join(f":doc:`{p.stem.partition('_')[0]} </lectures/{p.stem}>`" for p in lectures)
+    used = f"Used in lecture{'s' * (len(lectures) > 1)} {links}.\n\n" if links else ""
     used += _tested(value.__module__)
     return (
         f"{_title(name, '=')}``from ddrm_edu import {name}`` · {group} · "

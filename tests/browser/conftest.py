@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from webpages import remember_errors
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = Path(os.environ.get("DDRM_EDU_SITE", ROOT / "build" / "site" / "html"))
@@ -32,14 +33,14 @@ def site() -> Path:
 @pytest.fixture(scope="session")
 def browser():
     """Debian's chromium, driven by playwright."""
-    from playwright.sync_api import sync_playwright
-
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT / "scripts")
         chromium = importlib.import_module("chromium")
     program = chromium.found()
     if program is None:
         pytest.fail(f"There is no chromium here. {chromium.OTHERWISE}")
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         # In a container there is no sandbox for root; the pages are our own.
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
@@ -47,27 +48,11 @@ def browser():
         browser.close()
 
 
-@pytest.fixture(scope="session")
-def listen():
-    """What makes a page remember its errors."""
-    return remember_errors
-
-
 @pytest.fixture
 def page(browser):
-    """An empty page of 1,280 pixels; what it says on the console is in ``page.said``."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    """An empty page of 1,280 pixels without network; what it says on the console is in ``said``."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, offline=True)
     page = context.new_page()
     remember_errors(page)
     yield page
     context.close()
-
-
-def remember_errors(page) -> None:
-    """Remember errors of a page."""
-    page.said = []
-    page.on("pageerror", lambda error: page.said.append(str(error)))
-    page.on(
-        "console",
-        lambda message: message.type == "error" and page.said.append(message.text),
-    )

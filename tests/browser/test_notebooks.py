@@ -101,6 +101,7 @@ def wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
 
 
 def test_a_slider_changes_its_one_picture(opened, page):
+    page.context.set_offline(False)  # the server of this machine
     page.set_default_timeout(1000 * SECONDS)
     page.goto(opened)
     page.wait_for_function(READY)

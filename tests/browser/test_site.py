@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
-from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
+from webpages import dead_links, faults, found_by_search, inaccessible, links, not_reached
 
 pytestmark = pytest.mark.browser
 
@@ -30,7 +26,7 @@ KINDS = [
     "api/SVDOperator.html",
     "api/modules/ddrm_edu.law.html",
     "_modules/ddrm_edu/ddrm.html",
-    "source/tests/ledger/slides_11_16.py.html",
+    "source/tests/test_gpu.py.html",
     "benchmarks/results/gaps.html",
     "docs/own_h.html",
     "docs/commands.html",
@@ -39,66 +35,19 @@ KINDS = [
     "docs/project/bibliography.html",
     "search.html",
 ]
-OPENED = {
-    # What a page must be asked in the browser: formulas that are not set, and its width.
-    "unset": """() => [...document.querySelectorAll(".math")]
-        .filter(each => !each.querySelector("mjx-container svg")).length""",
-    "raw": r"""() => {
-        const words = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-        const found = [];
-        while (words.nextNode()) {
-            const at = words.currentNode.parentElement;
-            if (at.closest("pre, code, script, style, noscript, mjx-container")) continue;
-            if (/\$\$|\\\(|\\\[/.test(words.currentNode.data)) found.push(words.currentNode.data);
-        }
-        return found;
-    }""",
-    "wrong": """() => [...document.querySelectorAll("[data-mjx-error]")]
-        .map(each => each.dataset.mjxError)""",
-    "width": "() => document.documentElement.scrollWidth",
-    "nameless": """() => [...document.images].filter(each => !each.alt).map(each => each.src)""",
-}
+SHARES = 4  # parts of what takes long, for processes that work side by side
 
 
 def pages(site: Path) -> list[Path]:
     return sorted(site.rglob("*.html"))
 
 
-class Links(HTMLParser):
-    """Anchors of a page, and where its links, pictures and scripts lead."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.anchors: set[str] = set()
-        self.targets: list[str] = []
-        self.feed(path.read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag: str, attributes) -> None:
-        for name, value in attributes:
-            if name == "id" or (tag == "a" and name == "name"):
-                self.anchors.add(value)
-            elif name in ("href", "src") and value is not None:
-                self.targets.append(value)
-
-
 def test_every_link_inside_the_site_leads_to_a_page_and_an_anchor(site):
-    known = {path: Links(path) for path in pages(site)}
-    assert len(known) > 200
-    broken, count = [], 0
-    for path, links in known.items():
-        for target in links.targets:
-            parts = urlsplit(target)
-            if parts.scheme or parts.netloc:
-                continue
-            count += 1
-            file, anchor = urldefrag(target)
-            file = unquote(urlsplit(file).path)
-            there = (path.parent / file).resolve() if file else path
-            lost = anchor and there in known and unquote(anchor) not in known[there].anchors
-            if lost or not there.is_file():
-                broken.append(f"{path.relative_to(site)}: {target}")
-    assert count > 10_000
-    assert not broken, "\n".join(sorted(set(broken)))
+    every = pages(site)
+    dead = [f"{page.relative_to(site)}: {link}" for page in every for link in dead_links(page)]
+    assert len(every) > 200
+    assert sum(len(links(str(page)).targets) for page in every) > 10_000
+    assert not dead, "\n".join(sorted(set(dead)))
 
 
 def test_nothing_is_fetched_from_the_web(site):
@@ -111,78 +60,32 @@ def test_nothing_is_fetched_from_the_web(site):
                 assert "//" not in head.replace("<!--", ""), f"{path.relative_to(site)}: {head}"
 
 
-@pytest.mark.parametrize("share", range(4))
-def test_every_page_opens_offline_typeset_and_fits_a_phone(site, browser, listen, share):
+@pytest.mark.parametrize("share", range(SHARES))
+def test_every_page_opens_offline_typeset_and_fits_a_phone(site, page, share):
     """All but the texts of source files, of which every tenth is opened."""
+    page.set_viewport_size({"width": 390, "height": 844})
     every = [p for p in pages(site) if p.relative_to(site).parts[0] not in ("source", "_modules")]
     sources = [p for p in pages(site) if p not in every]
-    context = browser.new_context(viewport={"width": 390, "height": 844}, offline=True)
-    page = context.new_page()
-    listen(page)
-    faults = []
-    for path in [*every, *sources[::10]][share::4]:
-        page.goto(path.as_uri())
-        page.evaluate("() => window.MathJax?.startup?.promise")
-        found = {name: page.evaluate(code) for name, code in OPENED.items()}
-        found["width"] -= min(found["width"], 390)
-        found["said"] = page.said.copy()
-        page.said.clear()
-        if any(found.values()):
-            faults.append(f"{path.relative_to(site)}: { {k: v for k, v in found.items() if v} }")
-    context.close()
-    assert not faults, "\n".join(faults)
+    found = {
+        path.relative_to(site).as_posix(): faults(page, path)
+        for path in [*every, *sources[::10]][share::SHARES]
+    }
+    wrong = [f"{name}: {what}" for name, what in found.items() if what]
+    assert not wrong, "\n".join(wrong)
 
 
 def test_search_finds_singular_value(site, page):
-    page.goto((site / "index.html").as_uri())
-    page.keyboard.press("/")
-    page.keyboard.type("singular value")
-    page.keyboard.press("Enter")
-    page.wait_for_selector("ul.search li a")
-    page.wait_for_timeout(1000)
-    found = page.locator("ul.search li a").all_inner_texts()
+    found = found_by_search(page, site, "singular value")
     assert len(found) >= 5
     assert any("SVD" in text or "oordinates" in text for text in found), found
     assert not page.said
-
-
-# ---------------------------------------------------------------------------------- keyboard
-
-REACHABLE = """() => {
-    const seen = new Set();
-    for (const each of document.querySelectorAll(
-        "a[href], button, input, summary, [role=button], [tabindex]"
-    )) {
-        const box = each.getBoundingClientRect();
-        const style = getComputedStyle(each);
-        if (box.width && box.height && style.visibility === "visible" && each.tabIndex >= 0
-            && !each.disabled && !each.closest("[inert]")) seen.add(each);
-    }
-    window.wanted = seen;
-    return seen.size;
-}"""
-NEXT = """() => {
-    const at = document.activeElement;
-    if (at === document.body) return false;
-    window.wanted.delete(at);
-    return true;
-}"""
-LEFT = "() => [...window.wanted].map(each => each.outerHTML.slice(0, 120))"
 
 
 @pytest.mark.parametrize("name", ["index.html", "api/restore.html", "lectures/SLIDES.html"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_keyboard_reaches_everything(site, page, name, width):
     page.set_viewport_size({"width": width, "height": 900})
-    page.goto((site / name).as_uri())
-    page.evaluate("() => window.MathJax.startup.promise")
-    count = page.evaluate(REACHABLE)
-    assert count > 10
-    for _ in range(count + 30):
-        page.keyboard.press("Tab")
-        if not page.evaluate(NEXT):
-            break
-    assert page.evaluate(LEFT) == []
+    assert not_reached(page, site / name) == []
 
 
 def test_the_first_tab_offers_the_content(site, page):
@@ -225,37 +128,7 @@ def test_previous_and_next_lead_through_the_lectures(site):
         assert f'<a class="prev-page" href="{one.name}">' in other.read_text(encoding="utf-8")
 
 
-# --------------------------------------------------------------------------------------- axe
-
-WHERE = "{exclude: ['mjx-container']}"  # MathJax's own, of thousands of nodes
-RULES = {
-    "light": "{resultTypes: ['violations']}",
-    "dark": "{resultTypes: ['violations'], runOnly: ['color-contrast']}",
-}
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_serious_fault(site, browser, scheme, monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "scripts")
-    npm = importlib.import_module("npm")
-
-    try:
-        axe = npm.fetched(npm.AXE)
-    except OSError as error:
-        pytest.fail(f"axe-core is not here yet, and npm, which has it, was not reached: {error}")
-    faults = []
-    context = browser.new_context(
-        viewport={"width": 1280, "height": 900}, color_scheme=scheme, offline=True
-    )
-    page = context.new_page()
-    for name in KINDS:
-        page.goto((site / name).as_uri())
-        page.evaluate("() => window.MathJax?.startup?.promise")
-        page.add_script_tag(path=str(axe))
-        found = page.evaluate(f"() => axe.run({WHERE}, {RULES[scheme]})")
-        for each in found["violations"]:
-            if each["impact"] in ("serious", "critical"):
-                where = [node["html"][:160] for node in each["nodes"][:3]]
-                faults.append(f"{name}: {each['id']}, {len(each['nodes'])} times: {where}")
-    context.close()
-    assert not faults, "\n".join(faults)
+@pytest.mark.parametrize("share", range(SHARES))
+def test_axe_finds_no_serious_fault(site, page, share):
+    found = {name: inaccessible(page, site / name) for name in KINDS[share::SHARES]}
+    assert not any(found.values()), "\n".join(f"{name}: {found[name]}" for name in found)
