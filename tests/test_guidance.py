@@ -357,6 +357,16 @@ def test_diffpir_is_the_posterior_mean_of_independent_pixels(case, sigma, lambda
         assert error_of(of(make, case), case, argmin, sigma) <= 1e-6
 
 
+def test_by_default_lambda_is_1_and_moment_matching_takes_one_step():
+    case = random_case(6, 5, 3, 0.3, seed=3)
+    x, y = observed(case, 0.8)
+    for short, whole in (
+        (DiffPIR, functools.partial(DiffPIR, lambda_=1.0)),
+        (MomentMatching, functools.partial(MomentMatching, cg_steps=1)),
+    ):
+        assert np.array_equal(of(short, case)(case, y)(x, 0.8), of(whole, case)(case, y)(x, 0.8))
+
+
 @given(cases(sigma_y=(0.0,)), levels)
 def test_without_noise_diffpir_is_ddnm(case, sigma):
     """And tends to it: the difference falls like sigma_y^2."""
@@ -530,6 +540,9 @@ def test_what_has_converged_rests_while_others_go_on():
     got = SOLVED(prior, op, y, sigma_y=0.1)(x, 3.0)
     torch.testing.assert_close(got[0], prior(x, 3.0)[0], atol=1e-13, rtol=0)
     np.testing.assert_allclose(got, given_x_and_y(case, x.numpy(), y.numpy(), 3.0), atol=1e-8)
+    one_step = MomentMatching(prior, op, y, sigma_y=0.1)
+    one_step(x, 3.0)
+    assert one_step.residual > 1e-6  # the largest of the batch
     for make in (*EVERY.values(), SOLVED, ExactDenoiser):
         assert make(prior, op, y[:0], sigma_y=0.1)(x[:0], 3.0).shape == (0, 6)
 
