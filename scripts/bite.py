@@ -30,8 +30,6 @@ LECTURES = {path.name.split("_")[0]: path for path in FILES}
 OPTIONS = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist"]
 # What takes most of the time of a single test; neither the package nor what pytest rewrites.
 PRELOADED = ["torch", "scipy.stats", "skimage.metrics", "matplotlib.pyplot", "sympy", "pytest"]
-
-
 FORKS = multiprocessing.get_context("forkserver")
 
 
@@ -49,9 +47,9 @@ def lecture_fails(lecture: str, library: Path) -> bool:
     return run.returncode == 1
 
 
-def tests_fail(tests: list[str], library: Path) -> bool:
+def tests_fail(tests: list[str], library: Path, *, quiet: bool) -> bool:
     """True if one of the tests fails in ``library``, a folder with the package and its tests."""
-    process = FORKS.Process(target=_pytest, args=(tests, library))
+    process = FORKS.Process(target=_pytest, args=(tests, library, quiet))
     process.start()
     process.join()
     if process.exitcode not in (0, 1):
@@ -59,16 +57,17 @@ def tests_fail(tests: list[str], library: Path) -> bool:
     return process.exitcode == 1
 
 
-def _pytest(tests: list[str], library: Path) -> None:
+def _pytest(tests: list[str], library: Path, quiet: bool) -> None:
     """What a process does that has imported PRELOADED already."""
     import pytest
 
     os.chdir(library)
     os.environ["PYTHONPATH"] = str(library)  # for the processes that tests start
     sys.path.insert(0, str(library))
-    with open(os.devnull, "w") as nothing:
-        os.dup2(nothing.fileno(), sys.stdout.fileno())
-        os.dup2(nothing.fileno(), sys.stderr.fileno())
+    if quiet:
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, 1)
+        os.dup2(nothing, 2)
     status = pytest.main([*OPTIONS, *tests])
     import ddrm_edu
 
@@ -90,7 +89,7 @@ def first_to_fail(error: dict) -> str | None:
             raise ValueError(f"{error['right']!r} must stand in {error['file']} exactly once.")
         file.write_text(text.replace(error["right"], error["wrong"]))
         if "test" in error:
-            return error["test"] if tests_fail([error["test"]], library) else None
+            return error["test"] if tests_fail([error["test"]], library, quiet=True) else None
         order = [*error["first"], *(each for each in LECTURES if each not in error["first"])]
         return next((each for each in order if lecture_fails(each, library)), None)
 
@@ -143,14 +142,18 @@ def main() -> None:
     tests = list(dict.fromkeys(error["test"] for error in errors if "test" in error))
     os.environ["OMP_NUM_THREADS"] = "1"
     FORKS.set_forkserver_preload(PRELOADED)
-    if tests and tests_fail(tests, ROOT):
+    if tests and tests_fail(tests, ROOT, quiet=False):
         raise SystemExit("A test of the list fails without any planted error; mend it first.")
     for lecture in tqdm([] if tests else LECTURES, desc="lectures as they are"):
         if lecture_fails(lecture, ROOT):
             raise SystemExit(f"Lecture {lecture} fails without any planted error; mend it first.")
     with ThreadPoolExecutor(args.at_once) as pool:
-        found = pool.map(first_to_fail, errors)
-        noticed = list(tqdm(found, total=len(errors), desc="planted errors"))
+        found = tqdm(pool.map(first_to_fail, errors), total=len(errors), desc="planted errors")
+        noticed = []
+        for error, by in zip(errors, found, strict=True):
+            noticed.append(by)
+            if by is None:
+                tqdm.write(f"missed: {error['what']}")
     name = args.list.name
     command = "make bite" if name == "errors.toml" else f"make bite LIST=tests/bite/{name}"
     keep(report(errors, noticed, command))
