@@ -29,7 +29,8 @@ FILES = sorted((ROOT / "lectures").glob("[0-9][0-9]*_*.ipynb"))
 LECTURES = {path.name.split("_")[0]: path for path in FILES}
 OPTIONS = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist"]
 # What takes most of the time of a single test; neither the package nor what pytest rewrites.
-PRELOADED = ["torch", "scipy.stats", "skimage.metrics", "matplotlib.pyplot", "sympy", "pytest"]
+PRELOADED = ["torch", "scipy.signal", "scipy.stats", "skimage.metrics", "skimage.restoration"]
+PRELOADED += ["matplotlib.pyplot", "sympy", "pytest"]
 FORKS = multiprocessing.get_context("forkserver")
 
 
@@ -68,7 +69,7 @@ def _pytest(tests: list[str], library: Path, quiet: bool) -> None:
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, 1)
         os.dup2(nothing, 2)
-    status = pytest.main([*OPTIONS, *tests])
+    status = pytest.main([*OPTIONS, "-p", "no:nbval", *tests])
     import ddrm_edu
 
     here = Path(str(ddrm_edu.__file__)).is_relative_to(library)
