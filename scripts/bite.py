@@ -73,7 +73,7 @@ def _pytest(tests: list[str], library: Path, quiet: bool) -> None:
     import ddrm_edu
 
     here = Path(str(ddrm_edu.__file__)).is_relative_to(library)
-    os._exit(status if here else 99)
+    sys.exit(int(status) if here else 99)
 
 
 def first_to_fail(error: dict) -> str | None:
