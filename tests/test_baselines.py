@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from skimage.restoration import denoise_nl_means, denoise_tv_chambolle
+from skimage.transform import resize
 
 from ddrm_edu import (
     CircularBlur,
@@ -51,6 +52,17 @@ def test_the_covariance_is_stationary_with_the_stated_spectrum_and_colours():
             assert got == pytest.approx(correlation(lag), abs=0.03)
 
 
+def test_grey_pictures_have_the_mean_of_the_colours_and_the_same_spectrum():
+    """On the grid of the correlation, which is 256 wide, to rounding."""
+    delta = torch.zeros(1, 1, 5, 4, dtype=torch.float64)
+    delta[..., 3, 1] = 1
+    column = _power_law((1, 5, 4))(delta)[0, 0]
+    grey = np.mean(COLOUR_COVARIANCE)
+    for lag in ((0, 0), (0, 2), (1, 1), (3, 1)):
+        got = float(column[3 - lag[0], 1 + lag[1]])
+        assert got == pytest.approx(grey * correlation(lag, 256), rel=1e-9)
+
+
 @pytest.mark.parametrize("task", ["denoise", "inpaint:0.5", "superres:2", "deblur:gaussian:1"])
 @pytest.mark.parametrize("sigma_y", [0.02, 0.3])
 def test_wiener_is_the_posterior_mean_by_matrices(task, sigma_y):
@@ -71,6 +83,7 @@ def test_total_variation_of_noise_is_scikit_images():
     for image, got in zip(y, tv(op, y, 0.2, weight=0.5), strict=True):
         want = denoise_tv_chambolle(image.double().numpy(), 0.1, channel_axis=0)
         assert np.abs(got.numpy() - want).max() < 1e-6
+    assert torch.equal(tv(op, y, 0.2), tv(op, y, 0.2, weight=0.25))
 
 
 def test_without_noise_a_standard_deviation_of_0_005_stands_for_it():
@@ -157,3 +170,11 @@ def test_bicubic_keeps_a_ramp():
     op = SuperResolution((3, 16, 16), 2)
     x = bicubic(op, op(ramp), 0.0)
     assert float((x - ramp)[..., 4:-4].abs().max()) < 0.01
+
+
+def test_bicubic_is_scikit_images_of_third_order():
+    y = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    how = {"order": 3, "mode": "edge", "anti_aliasing": False}
+    want = resize(y[0].double().numpy(), (3, 16, 16), **how)
+    got = bicubic(SuperResolution((3, 16, 16), 2), y, 0.0)[0].numpy()
+    assert np.abs(got - want).max() < 1e-6

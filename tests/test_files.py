@@ -282,6 +282,16 @@ def test_black_is_darker_than_white(tmp_path, negative, values):
     assert "--range is black and white" in result.output
 
 
+@pytest.mark.parametrize(("low", "high"), [(-0.3, 1.0), (0.0, 1.3)])
+def test_floats_beyond_a_quarter_of_the_range_are_on_another_scale(tmp_path, low, high):
+    """Of 98 % of them; noise may reach as far as that."""
+    np.save(tmp_path / "a.npy", np.linspace(low, high, 400).reshape(20, 20))
+    with pytest.raises(files.PictureError, match="98 % lie in"):
+        files.read_picture(tmp_path / "a.npy")
+    np.save(tmp_path / "a.npy", np.linspace(-0.24, 1.24, 400).reshape(20, 20))
+    assert files.read_picture(tmp_path / "a.npy").high == 1
+
+
 def test_numbers_are_rounded_and_cut_where_the_file_holds_integers():
     like = files.Picture(GREY16[None], 0, 4095)
     stored, low, high = files.as_stored(np.array([-3.0, 0.4, 0.6, 9e9]), like, "NPY")

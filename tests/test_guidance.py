@@ -359,6 +359,16 @@ def test_diffpir_is_the_posterior_mean_of_independent_pixels(case, sigma, lambda
         assert error_of(of(make, case), case, argmin, sigma) <= 1e-6
 
 
+def test_by_default_lambda_is_1_and_moment_matching_takes_one_step():
+    case = random_case(6, 5, 3, 0.3, seed=3)
+    x, y = observed(case, 0.8)
+    for short, whole in (
+        (DiffPIR, functools.partial(DiffPIR, lambda_=1.0)),
+        (MomentMatching, functools.partial(MomentMatching, cg_steps=1)),
+    ):
+        assert np.array_equal(of(short, case)(case, y)(x, 0.8), of(whole, case)(case, y)(x, 0.8))
+
+
 @given(cases(sigma_y=(0.0,)), levels)
 def test_without_noise_diffpir_is_ddnm(case, sigma):
     """And tends to it: the difference falls like sigma_y^2."""
@@ -602,6 +612,22 @@ def test_what_has_converged_rests_while_others_go_on():
     np.testing.assert_allclose(got, given_x_and_y(case, x.numpy(), y.numpy(), 3.0), atol=1e-8)
     for make in (*EVERY.values(), SOLVED, ExactDenoiser):
         assert make(prior, op, y[:0], sigma_y=0.1)(x[:0], 3.0).shape == (0, 6)
+
+
+def test_the_residual_is_the_largest_of_the_batch():
+    case = random_case(6, 5, 5, 0.1, seed=3)
+    x, y = map(torch.as_tensor, observed(case, 3.0, batch=4))
+
+    def left(images: slice) -> float:
+        guided = MomentMatching(
+            GaussianPrior(case.mean, case.cov), Dense(case.H), y[images], sigma_y=0.1
+        )
+        guided(x[images], 3.0)
+        return guided.residual
+
+    each = [left(slice(k, k + 1)) for k in range(4)]
+    assert min(each) < 0.9 * max(each)
+    assert left(slice(None)) == pytest.approx(max(each))
 
 
 @every

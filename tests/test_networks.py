@@ -89,6 +89,7 @@ def test_analytic_network_gives_the_analytic_answer_at_all_levels(kind, copies):
     denoiser = from_diffusers(net, parts)
     assert type(denoiser) is KINDS[kind]
     assert denoiser.in_channels == 3
+    assert not net.training
     errors = []
     for sigma in denoiser.schedule.sigmas(1000)[:-1]:
         x = MEAN + sigma * torch.randn(2, 3, 2, 2, generator=generator(1), dtype=torch.float64)

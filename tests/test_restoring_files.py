@@ -296,6 +296,8 @@ def test_a_grey_file_is_the_grey_of_a_picture_in_colour(measured, library, task)
     assert np.abs(written - grey).max() <= 0.5 / 127.5 + 1e-6
     residual = np.linalg.norm(by_hand(task, white)(grey).flatten() - want.flatten())
     assert f"|y| = {residual / np.linalg.norm(want):.1e}" in result.stdout
+    result = good(folder / "grey.png", "--task", task, *options, "--weights", "2,1,1", "--force")
+    assert "grey is 0.5 R + 0.25 G + 0.25 B" in result.stdout
 
 
 def test_a_file_and_a_network_of_other_channels_are_refused(measured, library):
@@ -324,8 +326,16 @@ def test_degrade_says_in_one_line_what_it_cropped_and_reduced(photograph, librar
     good(path, "--task", "denoise", "--size", 16, *figure, *common)
     got = library.columns["truth"][0].numpy()
     assert np.abs(got - small.clip(-1, 1)).max() <= 0.5 / 127.5 + 1e-6
-    result = good(path, "--task", "denoise", "--model", "fashion", *common)
+    with Image.open(path) as wide:
+        wide.transpose(Image.Transpose.TRANSPOSE).save(tmp_path / "tall.png")
+    good(tmp_path / "tall.png", "--task", "denoise", "--size", 16, *figure, *common)
+    tall = library.columns["truth"][0].numpy().swapaxes(1, 2)
+    assert np.abs(tall - got).max() <= 1.01 / 127.5  # rounding that falls the other way
+    result = good(path, "--task", "denoise", "--model", "fashion", *figure, *common)
     assert "--degrade: colours were made grey by Rec. 601\n" in result.stdout
+    grey = np.einsum("c,chw->hw", REC601, truth)
+    got = library.columns["truth"][0][0].numpy()
+    assert np.abs(got - grey).max() <= 0.5 / 127.5 + 1e-6
     refused(run(path, "--task", "denoise", "--size", 33, *common), "larger than the picture (32")
     refused(run(path, "--task", "denoise", "--size", 0, *common), "--size must be positive")
     refused(run(path, "--task", "superres", "--factor", 33, *common), "no room for --factor 33")

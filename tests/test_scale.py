@@ -173,6 +173,19 @@ def test_the_warning_tells_of_the_image_that_is_furthest_off():
         warn_if_out_of_range(Denoising((1, 4, 4)), y, 0.1)
 
 
+def test_a_tenth_and_half_as_much_again_as_the_noise_explains_are_allowed():
+    op = Denoising((1, 4, 4))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_if_out_of_range(op, torch.full((1, 1, 4, 4), 1.09), 0.0)
+        warn_if_out_of_range(
+            op, torch.full((1, 1, 4, 4), 1.35), 0.3
+        )  # the square of noise 1.4 times
+    for far, sigma_y in ((0.11, 0.0), (0.45, 0.3)):
+        with pytest.warns(UserWarning, match=rf"by {far:g} "):
+            warn_if_out_of_range(op, torch.full((1, 1, 4, 4), 1 + far), sigma_y)
+
+
 @pytest.mark.parametrize("place", [0, -1])
 def test_what_leaves_the_range_is_seen_wherever_it_lies(monkeypatch, place):
     """Rows of 16 numbers, looked at one after the other; one of them is far out."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -382,6 +383,35 @@ def test_coefficients_that_break_proposition_3_1_fail_the_marginals(monkeypatch)
 
     monkeypatch.setattr(law_module, "ddrm_coefficients", wrong)
     assert MARGINAL in failed(check_H(WIDE))
+
+
+def test_a_covariance_that_is_off_alone_fails_the_law(monkeypatch):
+    """S18.1, without chance: the noise is explained, the constant is right, its size is not."""
+    right = own_h.sampler_law
+
+    def law(*arguments, **settings):
+        law = right(*arguments, **settings)
+        return SimpleNamespace(A=law.A, c=law.c, cov=1.01 * law.cov)
+
+    monkeypatch.setattr(own_h, "sampler_law", law)
+    assert failed(check_H(SuperResolution((1, 4, 6), 2), sigma_y=0.1)) == [COVARIANCE]
+
+
+def test_correlations_alone_fail_the_marginals(monkeypatch):
+    """S12.1 is one of the full covariance: half of each noise is one number for all coordinates."""
+    right = own_h.inference_network
+
+    class Correlated:
+        def __init__(self, *arguments, **settings):
+            self.network = right(*arguments, **settings)
+
+        def joint(self, name):
+            law = self.network.joint(name)
+            size = law.cov.diagonal().sqrt()
+            return SimpleNamespace(mean=law.mean, cov=(law.cov + torch.outer(size, size)) / 2)
+
+    monkeypatch.setattr(own_h, "inference_network", Correlated)
+    assert failed(check_H(WIDE)) == [MARGINAL]
 
 
 # -- FILE.py:NAME ----------------------------------------------------------------------------------

@@ -96,6 +96,11 @@ def test_what_is_no_number_stays_what_it_is(other):
     assert misfit(plain(other), plain(0.5))
 
 
+def test_an_imaginary_part_counts_unless_it_is_rounding():
+    assert numbers(plain(2 + 1e-6j)).item() == 2
+    assert numbers(plain(2 + 1e-4j)) is None
+
+
 def test_bools_are_numbers_in_an_array_only():
     for true in (True, np.True_, torch.tensor(True)):
         assert plain(true) is True
@@ -113,6 +118,8 @@ def test_numbers_may_differ_by_the_rounding_of_float32_and_no_more():
     for due in (1e-3, 1.0, 1e6):
         assert not difference(plain(due * (1 + 9e-6)), plain(due))
         assert difference(plain(due * (1 + 2e-4)), plain(due))
+    for due in (1.0, 1e6):
+        assert difference(plain(due * (1 + 2e-5)), plain(due))
     assert not difference(plain(1e-8), plain(0))
     assert difference(plain(1e-6), plain(0))
 
@@ -165,6 +172,7 @@ def test_what_all_numbers_have_in_common_is_recognised(change, text):
     assert relation([(one, one), (two, two)]) == ""
     assert relation([(change(one), one), (two + 0.1, two)]) == ""
     assert relation([("a", plain(1.0)), (plain(-1.0), plain(1.0))]) == ""
+    assert relation([(plain(0.0), plain(0.0)), (plain(-1.7), plain(1.7))]) == ""  # 0 tells nothing
 
 
 def test_a_common_factor_and_a_common_offset_are_recognised():

@@ -374,6 +374,20 @@ def test_what_is_given_is_what_is_drawn(name):
 
 
 @of_tensors
+def test_gain_and_variance_of_a_pixel_stand_each_in_its_own_panel():
+    """Two panels have curves of the same names: what is drawn somewhere may be in the other one."""
+    from ddrm_edu.course.figures import lecture_11 as figures
+
+    arguments, _ = figure_calls.CALLS["11.temperature_limits"]
+    _, *panels = figures.temperature_limits(**arguments).axes
+    for k, (ax, label) in enumerate(zip(panels, ("gain on $\\bar y$", "variance"), strict=True)):
+        assert ax.get_ylabel() == label
+        lines = {line.get_label(): np.asarray(line.get_ydata()) for line in ax.get_lines()}
+        for name, path in arguments["paths"].items():
+            assert np.array_equal(lines[name], np.asarray(path[k]))
+
+
+@of_tensors
 @pytest.mark.parametrize(
     "name", [name for name, (_, derived) in figure_calls.CALLS.items() if derived]
 )

@@ -343,6 +343,7 @@ def test_the_cells_that_run_are_the_set_up_and_the_exercises(tmp_path):
         ("07b_wrong_name.ipynb", ["07.1", "07.2"], "07a"),
         ("both.ipynb", ["07.1", "07.2", "07.3"], "07"),
         ("06_and_a_glance_at_07.ipynb", ["06.1", "06.2", "07.4"], "06"),
+        ("06_after_a_glance_at_07.ipynb", ["07.4", "06.1", "06.2"], "06"),
     ],
 )
 def test_a_copy_of_a_part_is_told_by_its_exercises_or_else_by_its_name(
@@ -420,6 +421,10 @@ def test_reports_count_escape_and_are_no_formulas(tmp_path):
     assert "&lt;script&gt;" in html
     assert "a b.ipynb: 1 right, 1 wrong" in html
     assert "2 copies" in page(MARKS)
+    named = [Mark(f"{first}1<b>.ipynb", "all", "error", "") for first in "=+-@"]
+    rows, _, html = (file.read_text() for file in write(named, tmp_path / "new"))
+    assert [line[:3] for line in rows.splitlines()[1:]] == ["'=1", "'+1", "'-1", "'@1"]
+    assert "<b>" not in html
 
 
 def test_the_command_writes_the_marks_of_a_folder(tmp_path, monkeypatch):

@@ -54,7 +54,8 @@ def test_the_lost_pixels_are_a_share_always_the_same_ones():
     op = operator_of("inpaint:0.7", (3, 64, 64))
     lost = (op.s == 0).double().mean()
     assert abs(float(lost) - 0.7) < 0.03
-    assert torch.equal(op.s, operator_of("inpaint:0.7", (3, 64, 64)).s)
+    uniform = torch.rand(64, 64, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(op.s[0] > 0, uniform >= 0.7)
     middle = operator_of("box:2", (1, 6, 4)).s.reshape(6, 4) == 0
     assert middle.nonzero().tolist() == [[2, 1], [2, 2], [3, 1], [3, 2]]
 

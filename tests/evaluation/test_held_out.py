@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from skimage.transform import resize
 
 from ddrm_edu import data, load_images
 from ddrm_edu.evaluation import held_out as module
@@ -46,6 +47,16 @@ def test_a_folder_is_read_in_the_order_of_its_names(folder):
     assert small.shape == (2, 3, 10, 10)
     middle = images[:2, :, :, 2:22].reshape(2, 3, 10, 2, 10, 2).mean((3, 5))
     assert float((small - middle).square().mean().sqrt()) < 0.25 * float(middle.std())
+    square = images[1, :, :, 2:22].double().numpy()
+    smooth = torch.from_numpy(resize(square, (3, 5, 5), anti_aliasing=True)).float()
+    assert torch.allclose(held_out(str(folder), 2, size=5)[1], smooth, atol=1e-6)
+
+
+def test_the_square_is_the_middle_of_a_tall_picture_too(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 20, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    middle = torch.from_numpy(data.to_float(pixels[2:22].transpose(2, 0, 1))).float()
+    assert torch.allclose(held_out(str(tmp_path), size=20)[0], middle, atol=1e-6)
 
 
 def test_a_picture_may_be_as_small_as_what_is_asked_for(folder):

@@ -166,8 +166,13 @@ def test_noise_belongs_to_the_image_and_not_to_its_chunk(images):
         two = [value for part in by_two for value in part["scores"][name]]
         three = [value for part in by_three for value in part["scores"][name]]
         assert two == pytest.approx(three, rel=1e-5)
-    states = {noise_of(0, i, use).initial_seed() for i in range(5) for use in range(3)}
-    assert len(states) == 15
+    states = {
+        noise_of(seed, i, use).initial_seed()
+        for seed in range(2)
+        for i in range(5)
+        for use in range(3)
+    }
+    assert len(states) == 30
 
 
 def test_every_method_sees_the_same_measurement(images):

@@ -232,3 +232,5 @@ def test_the_files_of_a_run(tmp_path):
     inpainted, plain, usual = collected(tmp_path)[1]
     assert (inpainted, plain, usual) == (cells[2], cells[0], cells[1])  # the classical ones first
     assert not list(tmp_path.glob(".*.part"))
+    next((tmp_path / "chunks").glob("*pinv*.0001.json")).unlink()
+    assert list(collected(tmp_path)[1]) == [cells[2], cells[1]]

@@ -527,6 +527,13 @@ def test_spectral_measurement_is_0_where_s_is_whatever_ut_says():
     assert op.pinv(torch.ones(1, 3)).tolist() == [[0.5, 0.0, 2.0]]
 
 
+def test_one_over_s_has_the_digits_of_s_and_is_rounded_to_those_of_y():
+    """S09.2, in float32: the nearest number to 1 / s, not to that of an s that was rounded."""
+    op = Denoising((199,))
+    op.s = torch.arange(1, 200, dtype=torch.float64) / 7
+    assert torch.equal(op.measure_spec(torch.ones(1, 199)), (1 / op.s).float()[None])
+
+
 class Halve(SVDOperator):
     """What a student writes: no checks, no conversions."""
 

@@ -306,6 +306,15 @@ def test_the_advice_for_rows_that_mix_coordinates_works():
     assert (rows(x) - op(x)[:, keep]).abs().max() <= 100 * EPS * op.n
 
 
+def test_of_rows_that_were_dropped_not_even_rounding_is_left():
+    """U of a computed SVD is a permutation up to rounding; what is not measured is exactly 0."""
+    Q = np.linalg.qr(np.random.default_rng(4).standard_normal((6, 4)))[0].T
+    op = SelectedRows(Dense(np.diag([3.0, 2.0, 1.5, 1.0]) @ Q), [True, False, True, False])
+    lost = op.s == 0
+    assert not op.U(random_images((6,), 1) * lost).any()
+    assert not op.Ut(random_images((2,), 2))[:, lost].any()
+
+
 def test_rows_that_are_zero_may_be_kept_and_signs_may_change():
     H = np.array([[0.0, -3.0, 0.0], [0.0, 0.0, 0.0], [2.0, 0.0, 0.0]])
     for keep in ([True, True, False], [False, True, True], [False, True, False]):

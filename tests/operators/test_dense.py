@@ -33,6 +33,14 @@ def test_without_a_tolerance_every_positive_singular_value_counts():
     assert Dense(np.diag([1.0, 1e-30])).rank == 1
 
 
+def test_by_default_values_up_to_max_m_n_rounding_units_count_as_0():
+    for shape in ((2, 50), (50, 2)):
+        for smaller, rank in ((30, 1), (70, 2)):
+            H = np.eye(*shape)
+            H[1, 1] = smaller * EPS64
+            assert Dense(H).rank == rank
+
+
 def test_dense_accepts_nested_lists_and_integers():
     op = Dense([[1, 2, -3], [0, 4, 1]])
     want = np.array([[1, 2, -3], [0, 4, 1]])
