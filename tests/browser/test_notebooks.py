@@ -111,6 +111,8 @@ def test_a_slider_changes_its_one_picture(opened, page):
     before = page.locator(PICTURES)
     assert before.count() == 1
     source = before.get_attribute("src")
+    said = before.get_attribute("alt")
+    assert said.startswith("Prior, measurement and posterior")
     # By the mouse: while no cell is edited, both take the arrows of the keyboard for themselves, to
     # go to the next heading, even from a slider that has the focus.
     handle = page.locator(".widget-interact .noUi-handle").first
@@ -126,3 +128,4 @@ def test_a_slider_changes_its_one_picture(opened, page):
     page.wait_for_timeout(1000)
     assert page.locator(PICTURES).count() == 1
     assert page.locator(PICTURES).get_attribute("src") != source
+    assert page.locator(PICTURES).get_attribute("alt") != said  # it tells the values

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import base64
 import importlib
+import inspect
 import io
 import re
 from pathlib import Path
@@ -50,7 +52,7 @@ def test_a_lecture_shows_all_figures_of_its_file_and_no_others(number):
         for node in ast.parse(FILES[number].read_text()).body
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
     }
-    shared = {"show", "stored", "restoration_grid"}
+    shared = {"show", "stored", "interact", "restoration_grid"}
     assert used(number) - shared == defined
     module = importlib.import_module(f"ddrm_edu.course.figures.lecture_{number}")
     assert module.show is draw.show
@@ -177,6 +179,37 @@ def test_a_figure_is_shown_with_its_description_and_written_where_it_is_asked_fo
     monkeypatch.setenv("DDRM_EDU_FIGURES", str(tmp_path / "new"))
     draw.show(draw.panel(width=2.0, height=2.0)[0], "99_nothing", alt="An empty panel.")
     assert b"An empty panel." in (tmp_path / "new" / "99_nothing.png").read_bytes()
+
+
+def test_a_slider_shows_its_figure_described_by_the_values(monkeypatch):
+    """Called as by a front-end: once at rest, once more with another value."""
+    shown, widgets = [], []
+
+    def ask(function, **controls):
+        assert list(inspect.signature(function).parameters) == ["x", "y"]
+        widgets.append((function, controls))
+
+    monkeypatch.setattr("ipywidgets.interact", ask)
+    monkeypatch.setattr("IPython.display.display", lambda data: shown.append(data.data))
+    figures = []
+
+    def picture(x=0.5, y=2):
+        """An "empty" panel.
+
+        More is not told.
+        """
+        figures.append(draw.panel(width=x, height=y)[0])
+        return figures[-1]
+
+    draw.interact(picture, x=(0.5, 4.0))
+    ((described, controls),) = widgets
+    assert controls == {"x": (0.5, 4.0)}
+    described(x=1.5)
+    assert 'alt="An &quot;empty&quot; panel. Here x = 1.5."' in shown[0]
+    assert 'width="150"' in shown[0]
+    pixels = base64.b64decode(re.search(r"base64,([^\"]+)", shown[0])[1])
+    assert Image.open(io.BytesIO(pixels)).size == (225, 300)
+    assert not plt.fignum_exists(figures[0].number)
 
 
 # ------------------------------------------------------------- what is given is what is drawn

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import functools
+import html
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -201,6 +204,28 @@ def show(figure: Figure, name: str, alt: str) -> None:
     data = {"image/png": _png(figure), "text/plain": alt}
     plt.close(figure)
     display(data, metadata={"image/png": {"alt": alt, "width": width}}, raw=True)
+
+
+def interact(picture: Callable[..., Figure], **controls: Any) -> None:
+    """Sliders, and the figure that ``picture`` draws of what they say.
+
+    ``ipywidgets.interact``, which would show the figure without a description; here that is the
+    first line of the docstring of ``picture``, with the values.
+    """
+    import ipywidgets
+    from IPython.display import HTML, display
+
+    @functools.wraps(picture)
+    def described(**values: Any) -> None:
+        figure = picture(**values)
+        here = ", ".join(f"{name} = {value}" for name, value in values.items())
+        alt = f"{str(picture.__doc__).strip().partition(chr(10))[0]} Here {here}."
+        width, pixels = round(100 * figure.get_figwidth()), base64.b64encode(_png(figure)).decode()
+        plt.close(figure)
+        source = f'src="data:image/png;base64,{pixels}"'
+        display(HTML(f'<img {source} width="{width}" alt="{html.escape(alt)}">'))
+
+    ipywidgets.interact(described, **controls)
 
 
 def stored(picture: Path) -> Figure:

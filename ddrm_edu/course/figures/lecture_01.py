@@ -14,6 +14,7 @@ from ddrm_edu.pictures import restoration_grid as restoration_grid
 
 from . import draw
 from .draw import Curves, Images, Pair
+from .draw import interact as interact
 from .draw import show as show
 from .style import ACCENT, CONTRAST, INK, LINES, MUTED, PLAIN, THIRD, looks
 

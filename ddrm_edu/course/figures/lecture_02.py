@@ -12,6 +12,7 @@ from ddrm_edu.pictures import axes_grid
 
 from . import draw
 from .draw import Curves
+from .draw import interact as interact
 from .draw import show as show
 from .style import ACCENT, INK, MUTED, PLAIN
 

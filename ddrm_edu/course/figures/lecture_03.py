@@ -10,6 +10,7 @@ from torch import Tensor
 
 from . import draw
 from .draw import Curves, Pairs
+from .draw import interact as interact
 from .draw import show as show
 from .style import ACCENT, CONTRAST, INK, LINES, MUTED, THIRD, Look
 

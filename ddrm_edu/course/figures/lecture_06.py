@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from . import draw
 from .draw import Array, Curves, Pairs
+from .draw import interact as interact
 from .draw import show as show
 from .style import ACCENT, CASES, CONTRAST, INK, LINES, MUTED, PALE, THIRD, Look, looks, tint
 

@@ -10,6 +10,7 @@ from matplotlib.patches import Patch
 
 from . import draw
 from .draw import Array, Curves
+from .draw import interact as interact
 from .draw import show as show
 from .style import ACCENT, CASES, CONTRAST, INK, MUTED, THIRD, Look
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from . import draw
 from .draw import Curves
+from .draw import interact as interact
 from .draw import show as show
 from .style import ACCENT, CASES, CONTRAST, INK, MUTED, THIRD, Look, looks
 

@@ -11,6 +11,7 @@ from ddrm_edu.pictures import restoration_grid as restoration_grid
 
 from . import draw
 from .draw import Array, Curves, Pair, Pairs
+from .draw import interact as interact
 from .draw import show as show
 from .style import CONTRAST, INK, LINES, MUTED, PLAIN
 

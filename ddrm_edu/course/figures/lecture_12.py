@@ -15,6 +15,7 @@ from ddrm_edu.pictures import restoration_grid as restoration_grid
 
 from . import draw
 from .draw import Array, Curves, Images, Pairs
+from .draw import interact as interact
 from .draw import show as show
 from .style import ACCENT, CASES, CONTRAST, INK, MUTED, Look
 
