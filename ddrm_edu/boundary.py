@@ -280,13 +280,18 @@ def require_arguments(value: Any, what: str, count: int | None, use: str = "") -
     if not callable(value) or (count and isinstance(value, type)):
         raise ValueError(f"{what} must be {asked}, but was {_given(value)}. {use}".strip())
     if count and _positional(value) != count:
-        try:
-            inspect.signature(value).bind(*range(count))
-        except TypeError as error:
-            raise ValueError(f"{what} must be {asked}, but: {error}. {use}".strip()) from None
-        except ValueError:
-            pass  # one of C, which does not say what it takes
+        require_call(value, f"{what} must be {asked}", *range(count), fix=use)
     return value
+
+
+def require_call(function: Any, due: str, *args: Any, fix: str = "", **kwargs: Any) -> None:
+    """Raise ``ValueError``, with what is ``due`` and the ``fix``, unless it takes the arguments."""
+    try:
+        inspect.signature(function).bind(*args, **kwargs)
+    except TypeError as error:
+        raise ValueError(f"{due}, but: {error}. {fix}".strip()) from None
+    except ValueError:
+        pass  # one of C, which does not say what it takes
 
 
 def _positional(value: Any) -> int | None:

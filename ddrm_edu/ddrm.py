@@ -20,7 +20,6 @@ Every row leaves q(x_next | x_0) = N(x_0, sigma_next^2 I): Proposition 3.1, slid
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -380,25 +379,25 @@ def distinct(s: Tensor, *rates: Rate) -> tuple[Tensor, Tensor]:
     return s.unique(return_inverse=True)
 
 
-def of_all(numbers: Iterable[Tensor], place: Tensor, dtype: torch.dtype) -> list[Tensor]:
+def of_all(numbers: Iterable[Tensor], place: Tensor, dtype: torch.dtype) -> tuple[Tensor, ...]:
     """Numbers of all coordinates from those of the distinct s; a single 0 for nothing but 0."""
     return next(_rows_of_all([number[None] for number in numbers], place, dtype))
 
 
 def _rows_of_all(
     columns: Sequence[Tensor], place: Tensor, dtype: torch.dtype
-) -> Iterator[list[Tensor]]:
+) -> Iterator[tuple[Tensor, ...]]:
     """For each step, the first axis of every column: column[step].flatten()[place].
 
     A column that is 0 for every s comes as a single 0, which ``combine`` skips.
     """
     numbers = torch.stack([c.to(dtype) for c in torch.broadcast_tensors(*columns)], 1).flatten(2)
     del columns  # a run would hold them until its next table
-    nonzero = numbers.any(2).tolist()
-    kept = [which for which, counts in enumerate(itertools.chain(*nonzero)) if counts]
+    width, nonzero = numbers.shape[1], numbers.any(2).flatten().tolist()
+    kept = [which for which, counts in enumerate(nonzero) if counts]
     numbers = numbers.flatten(0, 1)[kept].to(place.device, non_blocking=True)
     zero, index = torch.zeros((), dtype=dtype), place.flatten()
     several = numbers.split(max(1, AT_ONCE // len(index)))
     found = (row for each in several for row in each.index_select(1, index).view(-1, *place.shape))
-    for row in nonzero:
-        yield [next(found) if counts else zero for counts in row]
+    each = (next(found) if counts else zero for counts in nonzero)
+    yield from zip(*[each] * width, strict=True)

@@ -263,6 +263,8 @@ def _of_pillow(stream: Any, name: str) -> Picture:
             # The grey that is transparent is left in the 2 or 4 bits of the file.
             scale = 85 if "'L;2'" in layout else 17 if "'L;4'" in layout else 1
             image.info["transparency"] *= scale
+        if image.mode == "1" and image.info.get("transparency"):
+            image.info["transparency"] = 255  # white, of which Pillow before 13 leaves the bit
         image, profile, notes = _grey_or_rgb(image, profile, name)
         return _picture(np.atleast_3d(np.asarray(image)), name, profile=profile, notes=notes)
 

@@ -12,7 +12,6 @@ known of the sampler: its draws are intercepted where torch dispatches them.
 from __future__ import annotations
 
 import functools
-import inspect
 import itertools
 import math
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -23,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .boundary import checked
+from .boundary import checked, require_call
 from .law import AffineLaw, law_of_y_spec, require_gaussian, spectral_law
 from .operators.base import AT_ONCE, SVDOperator
 from .priors import GaussianPrior
@@ -396,15 +395,9 @@ def images_at_once(at_once: int | None, op: SVDOperator) -> int:
 
 def require_sampler(sampler: Sampler) -> None:
     """Raise ``ValueError`` unless it takes what the samplers of a law are called with."""
-    try:
-        inspect.signature(sampler).bind(None, None, None, generator=None)
-    except TypeError as error:
-        raise ValueError(
-            "sampler must take what it is called with, sampler(denoiser, op, y, "
-            f"generator=generator), but: {error}. functools.partial binds sigmas and all else."
-        ) from None
-    except ValueError:
-        pass  # one of C, which does not say what it takes
+    due = "sampler must take what it is called with, sampler(denoiser, op, y, generator=generator)"
+    fix = "functools.partial binds sigmas and all else."
+    require_call(sampler, due, None, None, None, generator=None, fix=fix)
 
 
 def last_image(result: Any, after_each: Callable[[], None] = lambda: None) -> Any:

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from .boundary import checked
+from .boundary import checked, require_call
 from .ddpm import ddpm_samples
 from .ddrm import Rate, ddrm_coefficients, ddrm_samples
 from .diffusion import Denoiser, Step, StepCoefficients, diffusion_steps
@@ -224,13 +224,9 @@ def _in_the_loop(
     eta: Rate | None = None,
 ) -> Iterator[Step]:
     """DDPM's steps with the denoiser that ``make`` makes, which sees y; or DDRM's where s = 0."""
-    try:
-        inspect.signature(make).bind(denoiser, op, y, sigma_y=sigma_y)
-    except TypeError as error:
-        raise ValueError(
-            "A method without a parameter sigmas is called as method(denoiser, op, y, "
-            f"sigma_y=sigma_y), but: {error}."
-        ) from None
+    way = "method(denoiser, op, y, sigma_y=sigma_y)"
+    due = f"A method without a parameter sigmas is called as {way}"
+    require_call(make, due, denoiser, op, y, sigma_y=sigma_y)
     guided = make(denoiser, op, y, sigma_y=sigma_y)
     if not callable(guided):
         raise ValueError(

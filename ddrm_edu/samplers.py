@@ -741,7 +741,7 @@ def _filtered_steps(
         a = spread**2 / (spread**2 + sigma**2)
         return a * measured, noise + a * sigma**2
 
-    def numbers(*of_s: Tensor) -> list[Tensor]:
+    def numbers(*of_s: Tensor) -> tuple[Tensor, ...]:
         return of_all(of_s, place, z.dtype)
 
     def misfit(x: Tensor, a: Tensor, variance: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import html
+import inspect
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -215,11 +216,13 @@ def interact(picture: Callable[..., Figure], **controls: Any) -> None:
     import ipywidgets
     from IPython.display import HTML, display
 
+    first = (inspect.getdoc(picture) or "A figure.").splitlines()[0]
+
     @functools.wraps(picture)
     def described(**values: Any) -> None:
         figure = picture(**values)
         here = ", ".join(f"{name} = {value}" for name, value in values.items())
-        alt = f"{str(picture.__doc__).strip().partition(chr(10))[0]} Here {here}."
+        alt = f"{first} Here {here}."
         width, pixels = round(100 * figure.get_figwidth()), base64.b64encode(_png(figure)).decode()
         plt.close(figure)
         source = f'src="data:image/png;base64,{pixels}"'
